@@ -1,0 +1,171 @@
+//! Every option, in one table.
+//!
+//! An option is set in one of four places. The later one in this list wins:
+//! built in, the builder of the program's `Allod`, the environment variable
+//! `ALLOD_CONF=key:value,key:value`, a call of [`set`](crate::set) while the
+//! program runs. A builder can lock the environment out, and a program that
+//! runs with more rights than its user never looks at it.
+#![forbid(unsafe_code)]
+
+/// An option's place in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Key {
+    /// Milliseconds that free memory is kept before it goes back to the system.
+    PurgeDelay,
+    /// Bytes in use from which on new memory is asked for in huge pages; 0 for never.
+    HugePages,
+    /// Bytes of freed huge objects that are kept for the next one.
+    HugeCache,
+    /// 1: an inaccessible page follows each huge object. 0: none.
+    GuardPages,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Row {
+    /// Which option.
+    pub key: Key,
+    /// Its name in `ALLOD_CONF`.
+    pub name: &'static str,
+    /// What it is when nobody sets it.
+    pub default: u64,
+    /// The least value.
+    pub min: u64,
+    /// The greatest value.
+    pub max: u64,
+    /// One sentence.
+    pub what: &'static str,
+}
+
+/// How many options there are.
+pub const OPTIONS: usize = 4;
+
+/// The table.
+pub const TABLE: [Row; OPTIONS] = [
+    Row {
+        key: Key::PurgeDelay,
+        name: "purge_delay",
+        default: 500,
+        min: 0,
+        max: 3_600_000,
+        what: "milliseconds that free memory is kept before it goes back to the system",
+    },
+    Row {
+        key: Key::HugePages,
+        name: "huge_pages",
+        default: 8 << 20,
+        min: 0,
+        max: u64::MAX >> 1,
+        what: "bytes in use from which on new memory is asked for in huge pages; 0 for never",
+    },
+    Row {
+        key: Key::HugeCache,
+        name: "huge_cache",
+        default: 64 << 20,
+        min: 0,
+        max: u64::MAX >> 1,
+        what: "bytes of freed huge objects that are kept for the next one",
+    },
+    Row {
+        key: Key::GuardPages,
+        name: "guard_pages",
+        default: 1,
+        min: 0,
+        max: 1,
+        what: "1: an inaccessible page follows each huge object; 0: none",
+    },
+];
+
+/// Why a value was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// No option has this name.
+    UnknownKey,
+    /// The value is no number in the option's range.
+    BadValue,
+    /// The option can't change any more: the allocator has started.
+    TooLate,
+}
+
+/// A value for each option.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Config {
+    values: [u64; OPTIONS],
+    pub(crate) environment: bool,
+}
+
+impl Config {
+    pub(crate) const fn new() -> Self {
+        let mut values = [0; OPTIONS];
+        let mut i = 0;
+        while i < OPTIONS {
+            values[i] = TABLE[i].default;
+            i += 1;
+        }
+        Self { values, environment: true }
+    }
+
+    pub(crate) const fn get(&self, key: Key) -> u64 {
+        self.values[key as usize]
+    }
+
+    /// Sets an option, moved into its range.
+    pub(crate) const fn with(mut self, key: Key, value: u64) -> Self {
+        let row = TABLE[key as usize];
+        self.values[key as usize] = if value < row.min {
+            row.min
+        } else if value > row.max {
+            row.max
+        } else {
+            value
+        };
+        self
+    }
+
+    /// Applies `key:value,key:value`. `complain` hears of each part that is not
+    /// understood, and the others are applied all the same.
+    pub(crate) fn apply(&mut self, text: &[u8], mut complain: impl FnMut(&[u8], Refused)) {
+        for part in text.split(|&byte| byte == b',').filter(|part| !part.is_empty()) {
+            let mut halves = part.splitn(2, |&byte| byte == b':');
+            let (name, value) = (halves.next().unwrap_or(b""), halves.next().unwrap_or(b""));
+            match find(name).and_then(|row| Ok((row, parse(row, value)?))) {
+                Ok((row, value)) => *self = self.with(row.key, value),
+                Err(why) => complain(part, why),
+            }
+        }
+    }
+}
+
+/// The row of the option called `name`.
+pub(crate) fn find(name: &[u8]) -> Result<&'static Row, Refused> {
+    TABLE.iter().find(|row| row.name.as_bytes() == name).ok_or(Refused::UnknownKey)
+}
+
+/// A number for `row`: decimal digits, perhaps with k, m or g behind them.
+pub(crate) fn parse(row: &Row, value: &[u8]) -> Result<u64, Refused> {
+    let (digits, shift) = match value {
+        [digits @ .., b'k' | b'K'] => (digits, 10),
+        [digits @ .., b'm' | b'M'] => (digits, 20),
+        [digits @ .., b'g' | b'G'] => (digits, 30),
+        digits => (digits, 0),
+    };
+    let mut number = 0u64;
+    if digits.is_empty() {
+        return Err(Refused::BadValue);
+    }
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return Err(Refused::BadValue);
+        }
+        let next = number.checked_mul(10).and_then(|n| n.checked_add(u64::from(digit - b'0')));
+        number = next.ok_or(Refused::BadValue)?;
+    }
+    let scaled = number.checked_mul(1 << shift).ok_or(Refused::BadValue)?;
+    if scaled < row.min || scaled > row.max { Err(Refused::BadValue) } else { Ok(scaled) }
+}
+
+#[cfg(test)]
+mod tests;

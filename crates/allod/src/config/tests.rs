@@ -1,0 +1,36 @@
+//! The table in its order, and texts as people write them.
+
+use super::*;
+
+#[test]
+fn the_table_stands_in_the_order_of_its_keys() {
+    for (i, row) in TABLE.iter().enumerate() {
+        assert_eq!(row.key as usize, i);
+        assert!(row.min <= row.default && row.default <= row.max, "{}", row.name);
+    }
+}
+
+#[test]
+fn good_parts_are_applied_and_bad_ones_are_heard_of() {
+    let mut config = Config::new();
+    let mut heard = vec![];
+    let text = b"purge_delay:20,nonsense:1,huge_cache:4m,guard_pages:2,,purge_delay";
+    config.apply(text, |part, why| heard.push((part.to_vec(), why)));
+    assert_eq!(config.get(Key::PurgeDelay), 20);
+    assert_eq!(config.get(Key::HugeCache), 4 << 20);
+    assert_eq!(config.get(Key::GuardPages), 1);
+    let expected = [
+        (b"nonsense:1".to_vec(), Refused::UnknownKey),
+        (b"guard_pages:2".to_vec(), Refused::BadValue),
+        (b"purge_delay".to_vec(), Refused::BadValue),
+    ];
+    assert_eq!(heard, expected);
+}
+
+#[test]
+fn numbers_that_are_none_are_refused() {
+    for bad in [&b""[..], b"k", b"1x", b"-1", b"99999999999999999999", b"18446744073709551615g"] {
+        assert_eq!(parse(&TABLE[2], bad), Err(Refused::BadValue));
+    }
+    assert_eq!(parse(&TABLE[2], b"3g"), Ok(3 << 30));
+}

@@ -1,0 +1,361 @@
+//! The slow door: every allocation that no front list could serve at once.
+//!
+//! One way in for everything that is rare: a thread's first allocation, a dry
+//! list, large and huge objects, big alignments, size 0, threads past their
+//! end, handlers above a slow path. Whatever else may become special (sampled,
+//! guarded, recorded objects) comes in here too: a front list that is not
+//! filled, and an entry in the map that is 0, send every call this way, inlined
+//! ones as well, and cost the others nothing.
+//!
+//! The order of attempts for a block: the thread's heap; the common heap when
+//! there is none or it is busy under us. A handler that interrupted both on its
+//! own thread is told that there is no memory.
+#![allow(unsafe_code)]
+
+use crate::block::{self, Block};
+use crate::config::Config;
+use crate::heap::{Allocator, Heap};
+use crate::huge::Huge;
+use crate::local::{self, ALLOCATOR};
+use crate::os::Os;
+use crate::size::SizeClass;
+use crate::span::word::{Remote, State, Word};
+use crate::sync::Ordering;
+use crate::units::{LARGE_MAX, SLICE, slices_for};
+use core::ptr::{self, NonNull};
+
+/// Most bytes that are cleared by writing zeros; more goes back to the system
+/// and comes again as zeros, page by page, as it is used.
+const CLEAR_MAX: usize = 8 << 20;
+
+/// An object that was allocated: where, and whether it reads as zeros.
+#[derive(Clone, Copy)]
+pub(crate) struct Fresh {
+    pub(crate) at: NonNull<u8>,
+    pub(crate) zeroed: bool,
+}
+
+impl<O: Os> Allocator<O> {
+    /// An object for `layout`-like demands, from the heap `heap` (a thread's, a
+    /// private one, or none). `align` is a power of two.
+    ///
+    /// # Safety
+    ///
+    /// `heap` is the calling thread's, or private.
+    pub(crate) unsafe fn allocate(
+        &self,
+        heap: Option<&Heap>,
+        size: usize,
+        align: usize,
+    ) -> Option<Fresh> {
+        if size > isize::MAX as usize - align.min(isize::MAX as usize) {
+            return None;
+        }
+        if let Some(class) = SizeClass::of_layout(size, align) {
+            if class == SizeClass::ZERO {
+                if let Some(at) = self.nothing.alloc(&self.arena) {
+                    return Some(Fresh { at, zeroed: true });
+                }
+                // SAFETY: the caller's promise.
+                return unsafe { self.small(heap, SizeClass::of_size(1)) };
+            }
+            // SAFETY: the caller's promise.
+            return unsafe { self.small(heap, class) };
+        }
+        let owner = heap.filter(|heap| heap.is_private());
+        let slices = slices_for(size.max(1));
+        let align_slices = slices_for(align).max(1);
+        if size <= LARGE_MAX
+            && align_slices <= 32
+            && let Some(fresh) = self.large(heap, owner, slices, align_slices)
+        {
+            return Some(fresh);
+        }
+        self.huge_object(owner, size, align, 0)
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Allocator::allocate`].
+    unsafe fn small(&self, heap: Option<&Heap>, class: SizeClass) -> Option<Fresh> {
+        let block = match heap {
+            Some(heap) if heap.is_private() => heap.alloc_locked(self, class),
+            Some(heap) => {
+                let block = heap.front.pop(class.index());
+                if block.is_null() {
+                    // SAFETY: the heap is the calling thread's.
+                    unsafe { heap.refill(self, class) }
+                } else {
+                    block
+                }
+            }
+            None => ptr::null_mut(),
+        };
+        if let Some(block) = NonNull::new(block) {
+            return Some(Fresh { at: block.cast(), zeroed: false });
+        }
+        if heap.is_some_and(Heap::is_private) {
+            return None;
+        }
+        let common = self.common().map_or(ptr::null_mut(), |common| common.alloc_locked(self, class));
+        NonNull::new(common).map(|block| Fresh { at: block.cast(), zeroed: false })
+    }
+
+    fn large(
+        &self,
+        heap: Option<&Heap>,
+        owner: Option<&Heap>,
+        slices: usize,
+        align: usize,
+    ) -> Option<Fresh> {
+        let nowhere = core::cell::Cell::new(ptr::null());
+        let home = heap.filter(|heap| !heap.is_private()).map_or(&nowhere, Heap::large_home);
+        let run = self.take_slices(home, slices, align.next_power_of_two(), true)?;
+        // SAFETY: records are never unmapped (A2).
+        let chunk = unsafe { run.chunk.as_ref() };
+        let span = chunk.span(run.run.first() as usize);
+        for i in 1..run.run.count() {
+            chunk.span((run.run.first() + i) as usize).set_back(i as u8);
+        }
+        let at = chunk.slice(run.run.first());
+        let field = owner.map_or(ptr::null_mut(), |owner| ptr::from_ref(owner).cast_mut().cast());
+        span.begin_large(at, slices, field);
+        span.word.store(Word::new(State::Large, 0, Remote::NONE));
+        if let Some(owner) = owner
+            && !owner.keep_large(span)
+        {
+            span.word.store(Word::new(State::Free, 0, Remote::NONE));
+            // SAFETY: the run is ours, and nobody has it.
+            unsafe { self.retire(span) };
+            return None;
+        }
+        self.others.add(1);
+        self.live.add(slices * SLICE);
+        Some(Fresh { at, zeroed: run.clean })
+    }
+
+    /// A huge object, with `room` bytes to grow.
+    pub(crate) fn huge_object(
+        &self,
+        owner: Option<&Heap>,
+        size: usize,
+        align: usize,
+        room: usize,
+    ) -> Option<Fresh> {
+        let (huge, zeroed) = match self.huge.alloc(&self.arena, size, align, room) {
+            Some(found) => found,
+            None => {
+                self.arena.trim(0);
+                self.huge.alloc(&self.arena, size, align, room)?
+            }
+        };
+        if let Some(owner) = owner
+            && !owner.keep_huge(huge)
+        {
+            self.free_fresh_huge(huge);
+            return None;
+        }
+        self.others.add(1);
+        self.live.add(huge.len());
+        Some(Fresh { at: NonNull::new(huge.base())?, zeroed })
+    }
+
+    fn free_fresh_huge(&self, huge: &Huge) {
+        if huge.retire() {
+            self.huge.free(&self.arena, huge);
+        }
+    }
+
+    /// Makes `fresh`, of `size` bytes, read as zeros.
+    pub(crate) fn clear(&self, fresh: Fresh, size: usize) {
+        if fresh.zeroed {
+            return;
+        }
+        let page = self.arena.kernel.page_size();
+        if size >= CLEAR_MAX && fresh.at.addr().get().is_multiple_of(page) {
+            let whole = size & !(page - 1);
+            // SAFETY: the object is the caller's, nothing in it is needed, and it is
+            // a huge one: its pages are its own.
+            if unsafe { self.arena.kernel.purge(fresh.at, whole) } {
+                // SAFETY: `whole` is within the object.
+                let rest = unsafe { fresh.at.add(whole) };
+                // SAFETY: the rest of the object is writable.
+                unsafe { rest.write_bytes(0, size - whole) };
+                return;
+            }
+        }
+        // SAFETY: the object is writable for `size` bytes.
+        unsafe { fresh.at.write_bytes(0, size) };
+    }
+
+    /// Makes the object at `at` hold `size` bytes, in place or elsewhere. `None`:
+    /// it is as it was.
+    ///
+    /// # Safety
+    ///
+    /// `heap` as for [`Allocator::allocate`]; the object is the program's, was
+    /// allocated with `align`, and `size` is not 0.
+    pub(crate) unsafe fn reallocate(
+        &self,
+        heap: Option<&Heap>,
+        at: NonNull<u8>,
+        size: usize,
+        align: usize,
+    ) -> Option<NonNull<u8>> {
+        if size > isize::MAX as usize - align {
+            return None;
+        }
+        if self.resize_in_place(at, size, align) {
+            return Some(at);
+        }
+        let address = at.addr().get();
+        let old = self.usable(address);
+        let owner = heap.filter(|heap| heap.is_private());
+        if size >= LARGE_MAX && size > old && align <= crate::units::CHUNK {
+            // What has grown to this will grow on: from here on nothing is copied.
+            if let Some(huge) = self.huge.find(&self.arena, address) {
+                let before = huge.len();
+                if let Some(moved) = self.huge.grow_elsewhere(&self.arena, huge, size) {
+                    self.live.shift(huge.len() as isize - before as isize);
+                    return Some(moved);
+                }
+            } else if let Some(fresh) = self.huge_object(owner, size, align, size) {
+                // SAFETY: the caller's promise.
+                unsafe { self.move_over(heap, at, fresh.at, old.min(size)) };
+                return Some(fresh.at);
+            }
+        }
+        // SAFETY: the caller's promise.
+        let fresh = unsafe { self.allocate(heap, size, align) }?;
+        // SAFETY: the caller's promise.
+        unsafe { self.move_over(heap, at, fresh.at, old.min(size)) };
+        Some(fresh.at)
+    }
+
+    /// # Safety
+    ///
+    /// Both objects are the program's and hold `bytes`; the old one is not used again.
+    unsafe fn move_over(&self, heap: Option<&Heap>, old: NonNull<u8>, new: NonNull<u8>, bytes: usize) {
+        // SAFETY: two objects of at least `bytes`, and no two objects overlap.
+        unsafe { new.copy_from_nonoverlapping(old, bytes) };
+        // ORDERING: Relaxed, a figure.
+        self.copied.fetch_add(bytes, Ordering::Relaxed);
+        let own = heap.filter(|heap| !heap.is_private());
+        // SAFETY: the caller gives the old object up.
+        unsafe { self.release(own, old) };
+    }
+
+    /// Frees an object by whatever way it takes.
+    ///
+    /// # Safety
+    ///
+    /// `heap` is the calling thread's, if any; the program gives the object up.
+    #[inline]
+    pub(crate) unsafe fn release(&self, heap: Option<&Heap>, at: NonNull<u8>) {
+        if let Some(heap) = heap {
+            // SAFETY: the caller's promise.
+            if unsafe { heap.free_fast(self, at) } {
+                return;
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.free_slow(heap, at) };
+    }
+
+    /// Makes the object at `at` hold `size` bytes where it is, if that can be.
+    pub(crate) fn resize_in_place(&self, at: NonNull<u8>, size: usize, align: usize) -> bool {
+        let address = at.addr().get();
+        let class = SizeClass::of_layout(size, align);
+        if let Some(huge) = self.huge.find(&self.arena, address) {
+            let before = huge.len();
+            let done = size >= LARGE_MAX && self.huge.resize(&self.arena, huge, size);
+            self.live.shift(huge.len() as isize - before as isize);
+            return done;
+        }
+        let Some(span) = self.arena.span_at(address) else { return false };
+        if let Some(has) = span.class() {
+            return class == Some(has) && span.block_at(address).is_some();
+        }
+        if class.is_some() || span.base().addr() != address {
+            return false;
+        }
+        self.resize_large(span, size)
+    }
+
+    /// A large object takes the slices behind it, or gives its last ones back.
+    fn resize_large(&self, span: &crate::span::Span, size: usize) -> bool {
+        let (had, wants) = (span.slices(), slices_for(size));
+        if wants == had {
+            return true;
+        }
+        if size > LARGE_MAX {
+            return false;
+        }
+        let Some(chunk) = self.arena.chunk_at(span.base().addr()) else { return false };
+        let first = (span.base().addr() / SLICE % 64) as u32;
+        if wants > had {
+            let last = first + had as u32 - 1;
+            if self.arena.extend(chunk, last, (wants - had) as u32).is_none() {
+                return false;
+            }
+            for i in had..wants {
+                chunk.span(first as usize + i).set_back(i as u8);
+            }
+            span.set_slices_raw(wants as u8);
+        } else {
+            span.set_slices_raw(wants as u8);
+            let run = crate::arena::bits::Run::new(first + wants as u32, (had - wants) as u32);
+            // SAFETY: the tail was the object's, and the program has given it up.
+            unsafe { self.arena.give(chunk, run, (had - wants) as u32) };
+        }
+        self.live.shift((wants as isize - had as isize) * SLICE as isize);
+        true
+    }
+}
+
+impl Heap {
+    /// The fast way of a free: the block is ours and there is room. False when
+    /// the slow way must be taken.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the heap's thread; the program gives the object up.
+    #[inline(always)]
+    pub(crate) unsafe fn free_fast<O: Os>(&self, a: &Allocator<O>, at: NonNull<u8>) -> bool {
+        let class = self.front.class_of_entry(a.arena.map.entry(at.addr().get()));
+        if class >= crate::heap::C_CLASSES {
+            return false;
+        }
+        let (c, block) = (class as usize, at.cast::<Block>());
+        // SAFETY: the map says that the block is in a span of ours of this class.
+        if unsafe { self.front.is_free(block, c) } {
+            return false;
+        }
+        // SAFETY: as above, and the program has given it up.
+        if unsafe { self.front.push(block, c) } {
+            // SAFETY: the caller is the heap's thread.
+            unsafe { self.flush(a, SizeClass::from_index(c)) };
+        }
+        true
+    }
+}
+
+/// The slow door of this process, for a thread and its program's options.
+#[cold]
+#[inline(never)]
+pub(crate) fn allocate(config: &Config, size: usize, align: usize, zeroed: bool) -> *mut u8 {
+    let heap = local::enter(config);
+    if heap.is_none() && !local::is_open() {
+        return ptr::null_mut();
+    }
+    // SAFETY: the heap is this thread's.
+    let Some(fresh) = (unsafe { ALLOCATOR.allocate(heap, size, align) }) else {
+        return ptr::null_mut();
+    };
+    if zeroed {
+        ALLOCATOR.clear(fresh, size);
+    }
+    fresh.at.as_ptr()
+}
+
+const _: () = assert!(block::CHECKED || cfg!(feature = "unchecked"), "checks are the default");

@@ -1,0 +1,124 @@
+//! Dying in words, without allocating.
+//!
+//! An error that the allocator cannot survive is one line on file descriptor 2
+//! and an abort:
+//!
+//! ```text
+//!   allod: double free of block at 0x7f3a5c0012c0 (size class of 48)
+//! ```
+//!
+//! The line is built on the stack and written with one system call. Nothing is
+//! locked and nothing is formatted by `core::fmt`, whose code would be the
+//! largest thing in the library.
+#![allow(unsafe_code)]
+
+/// A line under construction: at most 160 bytes, and what does not fit is cut.
+pub(crate) struct Line {
+    bytes: [u8; 160],
+    len: usize,
+}
+
+impl Line {
+    /// A line that starts with our name.
+    pub(crate) fn new() -> Self {
+        Self { bytes: [0; 160], len: 0 }.text("allod: ")
+    }
+
+    /// Adds words.
+    pub(crate) fn text(mut self, words: &str) -> Self {
+        for &byte in words.as_bytes() {
+            self.push(byte);
+        }
+        self
+    }
+
+    /// Adds a number in decimal.
+    pub(crate) fn number(mut self, mut n: u64) -> Self {
+        let mut digits = [0u8; 20];
+        let mut count = 0;
+        loop {
+            if let Some(place) = digits.get_mut(count) {
+                *place = b'0' + (n % 10) as u8;
+            }
+            count += 1;
+            n /= 10;
+            if n == 0 {
+                break;
+            }
+        }
+        while count > 0 {
+            count -= 1;
+            self.push(digits.get(count).copied().unwrap_or(b'?'));
+        }
+        self
+    }
+
+    /// Adds an address in hexadecimal.
+    pub(crate) fn address(mut self, address: usize) -> Self {
+        self = self.text("0x");
+        let nibbles = (usize::BITS - address.leading_zeros()).div_ceil(4).max(1);
+        for i in (0..nibbles).rev() {
+            let nibble = ((address >> (i * 4)) & 15) as u8;
+            self.push(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
+        }
+        self
+    }
+
+    /// Writes the line to file descriptor 2.
+    pub(crate) fn print(mut self) {
+        if self.len >= self.bytes.len() {
+            self.len = self.bytes.len() - 1;
+        }
+        self.push(b'\n');
+        let line = self.bytes.get(..self.len).unwrap_or(b"allod\n");
+        // SAFETY: `line` is readable for its length. A short or failed write
+        // has no better place to be reported.
+        unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
+    }
+
+    /// Writes the line and ends the process with SIGABRT.
+    pub(crate) fn die(self) -> ! {
+        self.print();
+        // SAFETY: `abort` may be called at any moment, from any thread.
+        unsafe { libc::abort() }
+    }
+
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.len) {
+            *place = byte;
+            self.len += 1;
+        }
+    }
+}
+
+/// What a program did wrong, for [`misuse`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Misuse {
+    /// The block is free already.
+    DoubleFree,
+    /// No block starts at the address.
+    InvalidFree,
+    /// The size or alignment given to a sized free is not the block's.
+    WrongSize,
+    /// A free block was written to: a list leads out of its span.
+    Corrupted,
+}
+
+/// Reports `what` about `address` and ends the process.
+#[cold]
+#[inline(never)]
+pub(crate) fn misuse(what: Misuse, address: usize, block_size: usize) -> ! {
+    let line = match what {
+        Misuse::DoubleFree => Line::new().text("double free of block at "),
+        Misuse::InvalidFree => Line::new().text("invalid free: no block starts at "),
+        Misuse::WrongSize => Line::new().text("free with the wrong size of block at "),
+        Misuse::Corrupted => Line::new().text("write to freed memory: broken list at "),
+    };
+    let line = line.address(address);
+    let line = if block_size == 0 {
+        line
+    } else {
+        line.text(" (size class of ").number(block_size as u64).text(")")
+    };
+    line.die()
+}

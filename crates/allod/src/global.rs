@@ -1,0 +1,253 @@
+//! The Rust face: `#[global_allocator]`.
+//!
+//! A [`Layout`] comes in. Where the compiler knows it, the size class folds to
+//! a constant, and what is left is a pop from a list or a push to one.
+//! Everything else goes through the slow door (`door.rs`).
+#![allow(unsafe_code)]
+
+use crate::block::Block;
+use crate::config::{Config, Key};
+use crate::door;
+use crate::heap::EIGHT;
+use crate::local::{self, ALLOCATOR};
+use crate::size::SizeClass;
+use crate::units::{MIN_ALIGN, SMALL_MAX};
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::{self, NonNull};
+
+/// The general-purpose allocator of a program.
+///
+/// ```
+/// #[global_allocator]
+/// static GLOBAL: allod::Allod = allod::Allod::new();
+///
+/// let numbers: Vec<u32> = (0..1000).collect();
+/// assert!(allod::stats().allocated >= 4000);
+/// # drop(numbers);
+/// ```
+///
+/// All instances of one program share one allocator; the first one that
+/// allocates decides its options. An allocation takes constant time but for
+/// what the system takes to hand over memory. Nothing here panics.
+#[derive(Debug)]
+pub struct Allod {
+    config: Config,
+}
+
+/// Options for an [`Allod`], to be chosen in a `const`.
+///
+/// ```
+/// #[global_allocator]
+/// static GLOBAL: allod::Allod =
+///     allod::Allod::builder().purge_delay(100).huge_pages_from(0).build();
+/// # assert!(Box::new(7) == Box::new(7));
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct Builder {
+    config: Config,
+}
+
+impl Allod {
+    /// An allocator with the built-in options.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { config: Config::new() }
+    }
+
+    /// An allocator with other options.
+    pub const fn builder() -> Builder {
+        Builder { config: Config::new() }
+    }
+}
+
+impl Default for Allod {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Builder {
+    /// Keeps free memory for this many milliseconds (at most an hour) before it
+    /// goes back to the system. Default: 500.
+    pub const fn purge_delay(self, milliseconds: u64) -> Self {
+        self.set(Key::PurgeDelay, milliseconds)
+    }
+
+    /// Asks for huge pages once this many bytes are in use; 0 for never.
+    /// Default: 8 MiB.
+    pub const fn huge_pages_from(self, bytes: u64) -> Self {
+        self.set(Key::HugePages, bytes)
+    }
+
+    /// Keeps at most this many bytes of freed huge objects. Default: 64 MiB.
+    pub const fn huge_cache(self, bytes: u64) -> Self {
+        self.set(Key::HugeCache, bytes)
+    }
+
+    /// Puts an inaccessible page behind each huge object, or none. Default: true.
+    pub const fn guard_pages(self, yes: bool) -> Self {
+        self.set(Key::GuardPages, yes as u64)
+    }
+
+    /// Pays no attention to `ALLOD_CONF`.
+    pub const fn ignore_environment(mut self) -> Self {
+        self.config.environment = false;
+        self
+    }
+
+    /// Sets any option of [`TABLE`](crate::config::TABLE), moved into its range.
+    pub const fn set(mut self, key: Key, value: u64) -> Self {
+        self.config = self.config.with(key, value);
+        self
+    }
+
+    /// The allocator.
+    #[must_use]
+    pub const fn build(self) -> Allod {
+        Allod { config: self.config }
+    }
+}
+
+/// The class of a layout, as far as the fast paths go: a constant where the
+/// layout is one.
+#[inline(always)]
+fn class_of(layout: Layout) -> Option<usize> {
+    if layout.size() <= SMALL_MAX && layout.align() <= MIN_ALIGN {
+        SizeClass::of_layout(layout.size(), layout.align()).map(SizeClass::index)
+    } else {
+        None
+    }
+}
+
+// SAFETY: objects are aligned, disjoint, and stay until they are freed; nothing
+// unwinds; `realloc` keeps contents.
+unsafe impl GlobalAlloc for Allod {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if let Some(c) = class_of(layout) {
+            let block = local::heap().front.pop(c);
+            if !block.is_null() {
+                return block.cast();
+            }
+        }
+        self.slow(layout)
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        if let Some(c) = class_of(layout) {
+            let front = &local::heap().front;
+            // SAFETY: the caller's pointer is an object's: not null.
+            let block: NonNull<Block> = unsafe { NonNull::new_unchecked(at.cast()) };
+            if front.owns(ALLOCATOR.arena.map.entry(at.addr()), c)
+                // SAFETY: the map says that the block is in a span of ours of this class.
+                && !unsafe { front.is_free(block, c) }
+            {
+                // SAFETY: as above, and the program has given it up.
+                if unsafe { front.push(block, c) } {
+                    flush(c);
+                }
+                return;
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { dealloc_slow(at, layout) };
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if layout.size() > SMALL_MAX {
+            return door::allocate(&self.config, layout.size(), layout.align(), true);
+        }
+        // SAFETY: the caller's promise.
+        let at = unsafe { self.alloc(layout) };
+        if let Some(object) = NonNull::new(at) {
+            // SAFETY: the object is fresh and holds the layout's size.
+            unsafe { object.write_bytes(0, layout.size()) };
+        }
+        at
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let class = SizeClass::of_layout(layout.size(), layout.align());
+        if class.is_some() && class == SizeClass::of_layout(size, layout.align()) {
+            return at;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.realloc_slow(at, layout, size) }
+    }
+}
+
+impl Allod {
+    #[cold]
+    #[inline(never)]
+    fn slow(&self, layout: Layout) -> *mut u8 {
+        door::allocate(&self.config, layout.size(), layout.align(), false)
+    }
+
+    #[inline(never)]
+    unsafe fn realloc_slow(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let Some(at) = NonNull::new(at) else { return ptr::null_mut() };
+        if crate::block::CHECKED {
+            check(at.addr().get(), layout);
+        }
+        let heap = local::enter(&self.config);
+        // SAFETY: the heap is this thread's; the caller's promise.
+        let moved = unsafe { ALLOCATOR.reallocate(heap, at, size, layout.align()) };
+        moved.map_or(ptr::null_mut(), NonNull::as_ptr)
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn flush(c: usize) {
+    // SAFETY: the heap is this thread's.
+    unsafe { local::heap().flush(&ALLOCATOR, SizeClass::from_index(c)) };
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn dealloc_slow(at: *mut u8, layout: Layout) {
+    let Some(at) = NonNull::new(at) else { return };
+    if crate::block::CHECKED {
+        check(at.addr().get(), layout);
+    }
+    // SAFETY: the heap is this thread's; the caller's promise.
+    unsafe { ALLOCATOR.free_slow(local::present(), at) };
+}
+
+/// Ends the process when no object of this layout stands at `address`.
+fn check(address: usize, layout: Layout) {
+    ALLOCATOR.check_size(address, layout.size(), layout.align());
+}
+
+// SAFETY: every call is passed on to the allocator behind the reference.
+unsafe impl GlobalAlloc for &Allod {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { (**self).alloc(layout) }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { (**self).dealloc(at, layout) };
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { (**self).alloc_zeroed(layout) }
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { (**self).realloc(at, layout, size) }
+    }
+}
+
+const _: () = assert!(EIGHT >= crate::heap::C_CLASSES as usize, "`raw::free` never meets 8-byte blocks");

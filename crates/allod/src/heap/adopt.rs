@@ -1,0 +1,360 @@
+//! Heaps whose thread is gone, and heaps whose thread sleeps.
+//!
+//! A thread that exits leaves its heap on the orphans' list as it is: lists,
+//! spans, everything but the ring, whose blocks are others'. The next thread
+//! that starts takes the last heap left, and what its predecessor freed is
+//! warm and local to it. An orphan that nobody has taken for a while is
+//! *drained*: its blocks go home, its empty spans back to the arena, the
+//! others to the depot, where any thread finds them.
+//!
+//! A thread that sleeps holds on to its heap. Whoever passes by and finds that
+//! a heap has not taken a slow path since the last visit shares its spans the
+//! same way, under its lock. The front lists stay: they are the sleeper's own.
+//!
+//! In the child of a fork every other thread's heap is an orphan.
+#![allow(unsafe_code)]
+
+use super::{Allocator, Heap, Use};
+use crate::os::Os;
+use crate::size::{CLASSES, SizeClass};
+#[cfg(test)]
+use crate::span::Span;
+use crate::span::word::State;
+use crate::sync::Ordering;
+use core::ptr;
+
+/// Milliseconds that an orphan waits for a new thread before it is drained.
+const ORPHAN_WAIT: u64 = 100;
+/// Milliseconds between two visits to heaps that may be asleep.
+const PATROL: u64 = 250;
+
+impl<O: Os> Allocator<O> {
+    /// A heap for a thread that starts: an orphan, or a new one. `None` when the
+    /// system has no memory for one.
+    pub(crate) fn adopt(&self) -> Option<&Heap> {
+        let heap = match self.pop_orphan() {
+            Some(heap) => heap,
+            None => self.make_heap(Use::Thread)?,
+        };
+        // ORDERING: Relaxed, the idle lock ordered the hand-over.
+        heap.in_use.store(Use::Thread as u32, Ordering::Relaxed);
+        self.threads.add(1);
+        Some(heap)
+    }
+
+    fn pop_orphan(&self) -> Option<&Heap> {
+        // ORDERING: Relaxed, a hint that saves taking the lock.
+        if self.orphan_count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let _guard = self.idle_lock.lock()?;
+        // SAFETY: null, or a heap: heaps are never unmapped.
+        let heap = unsafe { self.orphans.get().as_ref() }?;
+        self.orphans.set(heap.next_idle.get());
+        // ORDERING: Relaxed, as above; changed under the lock only.
+        self.orphan_count.fetch_sub(1, Ordering::Relaxed);
+        Some(heap)
+    }
+
+    /// Takes leave of a thread's heap.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the heap's thread (P1), and will not use it again.
+    pub(crate) unsafe fn abandon(&self, heap: &Heap) {
+        // SAFETY: the caller is the heap's thread.
+        unsafe { heap.flush_ring(self) };
+        self.live.shift(heap.drift.replace(0));
+        self.threads.sub(1);
+        self.push_orphan(heap);
+    }
+
+    fn push_orphan(&self, heap: &Heap) {
+        heap.idle_since.set(self.arena.kernel.clock());
+        // ORDERING: Relaxed, the idle lock orders the hand-over.
+        heap.in_use.store(Use::Orphan as u32, Ordering::Relaxed);
+        // Without the lock (a handler above a holder) the heap stays unlisted: it is
+        // found again by its use, when idle heaps are visited.
+        let Some(_guard) = self.idle_lock.lock() else { return };
+        heap.next_idle.set(self.orphans.get());
+        self.orphans.set(heap);
+        // ORDERING: Relaxed, a hint; changed under the lock only.
+        self.orphan_count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Drains orphans that have waited long enough, and visits one heap that may
+    /// be asleep.
+    pub(super) fn visit_idle(&self) {
+        let now = self.arena.kernel.clock() as usize;
+        // ORDERING: Relaxed, late or double visits do no harm: locks guard the work.
+        let due = self.patrol_due.load(Ordering::Relaxed);
+        // ORDERING: Relaxed, as above.
+        let turn = self.patrol_due.compare_exchange(
+            due,
+            now.wrapping_add(PATROL as usize),
+            Ordering::Relaxed,
+            // ORDERING: Relaxed, as above.
+            Ordering::Relaxed,
+        );
+        if now < due || turn.is_err() {
+            return;
+        }
+        self.drain_orphans(now as u64, ORPHAN_WAIT);
+        // A few heaps a visit: a process with ten thousand of them is not swept at once.
+        // ORDERING: Acquire pairs with the Release of `register`, through the pointer.
+        let mut at: *const Heap = self.patrol.load(Ordering::Acquire);
+        for _ in 0..8 {
+            if at.is_null() {
+                // ORDERING: Acquire pairs with the Release of `register`.
+                at = self.heaps.load(Ordering::Acquire);
+            }
+            // SAFETY: null, or a heap: heaps are never unmapped.
+            let Some(heap) = (unsafe { at.as_ref() }) else { break };
+            at = heap.next_heap.get();
+            heap.visit(self);
+            if at.is_null() {
+                break;
+            }
+        }
+        // ORDERING: Release pairs with the Acquire above.
+        self.patrol.store(at.cast_mut(), Ordering::Release);
+    }
+
+    /// Drains the orphans that have waited `wait` milliseconds.
+    pub(crate) fn drain_orphans(&self, now: u64, wait: u64) {
+        // ORDERING: Relaxed, a hint that saves taking the lock.
+        if self.orphan_count.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut drained: *const Heap = ptr::null();
+        // At most a few at a time, each taken off the list while it is worked on.
+        for _ in 0..16 {
+            let Some(heap) = self.pop_ripe_orphan(now, wait) else { break };
+            // SAFETY: the heap has no thread, and is on no list: it is ours (P1).
+            unsafe { heap.drain(self) };
+            heap.next_idle.set(drained);
+            drained = heap;
+        }
+        // SAFETY: null, or a heap of the chain just made.
+        while let Some(heap) = unsafe { drained.as_ref() } {
+            drained = heap.next_idle.get();
+            let Some(_guard) = self.idle_lock.lock() else { return };
+            heap.idle_since.set(u64::MAX);
+            heap.next_idle.set(self.orphans.get());
+            self.orphans.set(heap);
+            // ORDERING: Relaxed, a hint; changed under the lock only.
+            self.orphan_count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn pop_ripe_orphan(&self, now: u64, wait: u64) -> Option<&Heap> {
+        let _guard = self.idle_lock.lock()?;
+        let mut prev: Option<&Heap> = None;
+        let mut at = self.orphans.get();
+        // SAFETY: null, or a heap: heaps are never unmapped.
+        while let Some(heap) = unsafe { at.as_ref() } {
+            at = heap.next_idle.get();
+            let since = heap.idle_since.get();
+            if since != u64::MAX && since.saturating_add(wait) <= now {
+                match prev {
+                    Some(prev) => prev.next_idle.set(at),
+                    None => self.orphans.set(at),
+                }
+                // ORDERING: Relaxed, a hint; changed under the lock only.
+                self.orphan_count.fetch_sub(1, Ordering::Relaxed);
+                return Some(heap);
+            }
+            prev = Some(heap);
+        }
+        None
+    }
+
+    /// Before `fork`: takes every lock, so that the child finds nothing half done.
+    pub(crate) fn fork_prepare(&self) {
+        for heap in self.heaps() {
+            heap.lock.hold();
+        }
+        for lock in self.locks() {
+            lock.hold();
+        }
+        // Heaps made meanwhile stand before the first one we saw; with the store of
+        // records locked there will be no more of them.
+        // ORDERING: Acquire pairs with the Release in `register`.
+        let newest = self.heaps.load(Ordering::Acquire);
+        // ORDERING: Release pairs with the Acquire in `fork_parent`.
+        self.fork_from.store(newest, Ordering::Release);
+        for heap in self.heaps().filter(|heap| !heap.lock.is_mine()) {
+            heap.lock.hold();
+        }
+    }
+
+    /// After `fork`, in the parent: gives them back.
+    pub(crate) fn fork_parent(&self) {
+        for lock in self.locks().iter().rev() {
+            lock.unhold();
+        }
+        // ORDERING: Acquire pairs with the Release in `fork_prepare`.
+        let mut at: *const Heap = self.fork_from.load(Ordering::Acquire);
+        // SAFETY: null, or a heap: heaps are never unmapped.
+        while let Some(heap) = unsafe { at.as_ref() } {
+            at = heap.next_heap.get();
+            heap.lock.unhold();
+        }
+    }
+
+    /// After `fork`, in the child: gives the locks back, and makes orphans of the
+    /// heaps of the threads that did not come along.
+    pub(crate) fn fork_child(&self, mine: Option<&Heap>) {
+        self.fork_parent();
+        for heap in self.heaps() {
+            // ORDERING: Relaxed, the child has one thread.
+            let in_use = heap.in_use.load(Ordering::Relaxed);
+            let is_mine = mine.is_some_and(|mine| ptr::eq(mine, heap));
+            if in_use == Use::Thread as u32 && !is_mine {
+                heap.ring_busy.set(false);
+                self.threads.sub(1);
+                self.push_orphan(heap);
+            }
+        }
+        // ORDERING: Relaxed, the child has one thread.
+        self.unrepaired.store(1, Ordering::Relaxed);
+    }
+
+    /// In the child of a fork, before it first needs slices: finds the spans that
+    /// a thread of the parent had taken out of the depot, or had not put in yet.
+    #[cold]
+    pub(super) fn repair(&self) {
+        // ORDERING: Relaxed, whoever comes second finds nothing left to do.
+        if self.unrepaired.swap(0, Ordering::Relaxed) == 0 {
+            return;
+        }
+        self.depot.forget(&self.arena);
+        for span in self.arena.chunks().flat_map(|chunk| chunk.spans()) {
+            match (span.word.load().state(), span.class()) {
+                (State::Shared, Some(class)) if span.heap().is_null() => {
+                    self.depot.put(&self.arena, class, span);
+                }
+                (State::Buried, _) => {
+                    if span.word.claim(0).is_none() {
+                        // SAFETY: the claim left the span FREE, in our hands.
+                        unsafe { self.retire(span) };
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Heap {
+    /// Shares the spans of a heap that has not moved since the last visit.
+    fn visit<O: Os>(&self, a: &Allocator<O>) {
+        // ORDERING: Relaxed, the lock below orders.
+        if self.in_use.load(Ordering::Relaxed) != Use::Thread as u32 {
+            return;
+        }
+        let visits = self.visits.get();
+        let Some(_guard) = self.lock.try_lock() else { return };
+        if self.seen_visits.replace(visits) == visits && visits != 0 {
+            // Once is enough until it moves again.
+            // SAFETY: the lock is held.
+            unsafe { self.share_all(a) };
+        }
+    }
+
+    /// Hands every span of the bins to the depot, or back to the arena.
+    ///
+    /// # Safety
+    ///
+    /// The lock is held.
+    unsafe fn share_all<O: Os>(&self, a: &Allocator<O>) {
+        for c in 1..CLASSES {
+            let class = SizeClass::from_index(c);
+            let bin = self.bin(class);
+            // SAFETY: null, or a span of ours: records are never unmapped.
+            if let Some(span) = unsafe { bin.current.replace(ptr::null()).as_ref() } {
+                // SAFETY: the span is ours, now current nowhere, and on no list.
+                unsafe { self.share(a, class, span) };
+            }
+            // SAFETY: null, or a span of ours.
+            while let Some(span) = unsafe { bin.first.get().as_ref() } {
+                self.unlist(span);
+                // SAFETY: the span is ours, and on no list any more.
+                unsafe { self.share(a, class, span) };
+            }
+        }
+    }
+
+    /// Sends everything home that an orphan holds.
+    ///
+    /// # Safety
+    ///
+    /// The heap has no thread and is in the caller's hands (P1).
+    unsafe fn drain<O: Os>(&self, a: &Allocator<O>) {
+        // SAFETY: the caller has the heap.
+        unsafe { self.flush_ring(a) };
+        for c in 1..CLASSES {
+            let class = SizeClass::from_index(c);
+            let (Some(alloc), Some(free), Some(room)) =
+                (self.front.alloc.get(c), self.front.free.get(c), self.front.room.get(c))
+            else {
+                continue;
+            };
+            let (list, count) = (alloc.replace(ptr::null_mut()), class.capacity());
+            // SAFETY: the list was the front's.
+            let count = unsafe { super::walk::length(list, count) };
+            self.installed.sub(count);
+            // SAFETY: the list was the front's, and is ours alone.
+            unsafe { self.send_home(a, class, list, count) };
+            let count = usize::from(class.room().wrapping_sub(room.replace(class.room())));
+            let list = free.replace(ptr::null_mut());
+            // SAFETY: as above.
+            unsafe { self.send_home(a, class, list, count) };
+        }
+        a.live.shift(self.drift.replace(0));
+        let Some(_guard) = self.lock.lock() else { return };
+        // SAFETY: the lock is held.
+        unsafe { self.share_all(a) };
+    }
+}
+
+impl<O: Os> Allocator<O> {
+    /// Gives back all that can be: what this thread holds, orphans, sleepers, the
+    /// depot's empty spans, cached huge objects, free slices down to `keep`
+    /// bytes. Returns the bytes given.
+    ///
+    /// # Safety
+    ///
+    /// The caller is `heap`'s thread.
+    pub(crate) unsafe fn trim(&self, heap: Option<&Heap>, keep: usize) -> usize {
+        if let Some(heap) = heap {
+            // SAFETY: the caller is the heap's thread.
+            unsafe { heap.drain(self) };
+        }
+        self.drain_orphans(self.arena.kernel.clock(), 0);
+        for heap in self.heaps() {
+            // ORDERING: Relaxed, the lock orders.
+            if heap.in_use.load(Ordering::Relaxed) == Use::Thread as u32
+                && let Some(_guard) = heap.lock.try_lock()
+            {
+                // SAFETY: the lock is held.
+                unsafe { heap.release_empty(self) };
+            }
+        }
+        while self.depot.buried() != 0 {
+            let before = self.depot.buried();
+            self.dig();
+            if self.depot.buried() >= before {
+                break;
+            }
+        }
+        self.huge.release_cached(&self.arena, usize::MAX) + self.arena.trim(keep)
+    }
+}
+
+/// A span, for the tests of this room.
+#[cfg(test)]
+pub(super) fn states<O: Os>(a: &Allocator<O>, state: State) -> usize {
+    let is = |span: &&Span| span.word.load().state() == state && span.back() == 0;
+    a.arena.chunks().flat_map(|chunk| chunk.spans()).filter(is).count()
+}

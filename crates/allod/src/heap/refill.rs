@@ -1,0 +1,430 @@
+//! Where blocks come from when the front is dry.
+//!
+//! In this order, cheapest first: the blocks this thread has freed itself; the
+//! span in use (its own free blocks, what strangers freed into it, what has
+//! not been carved yet); another span of the heap; the depot; fresh slices,
+//! dirty ones first. Each step is tried only when all before it had nothing.
+//!
+//! The lists that are installed have a known length. That is the place for
+//! sampling: a list cut short at the k-th block makes the front run dry just
+//! when the sampled object is due, and nothing on the fast path counts.
+#![allow(unsafe_code)]
+
+use super::{Allocator, Heap};
+use crate::arena::Slices;
+use crate::block::{self, Block};
+use crate::fatal::{self, Misuse};
+use crate::os::Os;
+use crate::size::{CLASSES, SizeClass};
+use crate::span::Span;
+use crate::span::word::{Remote, State, Word};
+use crate::sync::Ordering;
+use crate::units::{SLICE, SLICE_SHIFT, SLICES_PER_CHUNK};
+use core::ptr::NonNull;
+
+/// Slow paths between two looks at the clock.
+const TICKS: u32 = 64;
+
+impl Heap {
+    /// A block of `class` for the owning thread. Null when the system has no
+    /// more memory, or when this is a signal handler above a slow path.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the heap's thread (P1).
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn refill<O: Os>(&self, a: &Allocator<O>, class: SizeClass) -> *mut Block {
+        // SAFETY: the caller is the heap's thread.
+        if unsafe { self.swap(a, class) } {
+            return self.front.pop(class.index());
+        }
+        let Some(guard) = self.lock.lock() else { return core::ptr::null_mut() };
+        self.visits.add(1);
+        // SAFETY: the lock is held.
+        let Some(span) = (unsafe { self.span_with_blocks(a, class) }) else {
+            return core::ptr::null_mut();
+        };
+        // SAFETY: the span is ours and the lock is held (P2).
+        let (list, count) = unsafe { span.take_free() };
+        self.install(class, list, count);
+        self.account(a, (count * class.size()) as isize);
+        drop(guard);
+        self.tick(a);
+        self.front.pop(class.index())
+    }
+
+    /// Makes what this thread has freed its list to allocate from. False when
+    /// it has freed nothing.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the heap's thread (P1).
+    unsafe fn swap<O: Os>(&self, a: &Allocator<O>, class: SizeClass) -> bool {
+        let c = class.index();
+        let (Some(free), Some(room)) = (self.front.free.get(c), self.front.room.get(c)) else {
+            return false;
+        };
+        let list = free.get();
+        if list.is_null() {
+            return false;
+        }
+        let count = usize::from(class.room() - room.get());
+        free.set(core::ptr::null_mut());
+        room.set(class.room());
+        if block::CHECKED {
+            // SAFETY: the list was the front's, and is ours alone now.
+            unsafe { verify(a, class, list, count) };
+        }
+        self.install(class, list, count);
+        true
+    }
+
+    fn install(&self, class: SizeClass, list: *mut Block, count: usize) {
+        if let Some(alloc) = self.front.alloc.get(class.index()) {
+            alloc.set(list);
+        }
+        self.installed.add(count);
+    }
+
+    /// A span of `class` with at least one block on its local list. It is the
+    /// bin's current one afterwards.
+    ///
+    /// # Safety
+    ///
+    /// The lock is held.
+    pub(super) unsafe fn span_with_blocks<'a, O: Os>(
+        &self,
+        a: &'a Allocator<O>,
+        class: SizeClass,
+    ) -> Option<&'a Span> {
+        let key = self.key.get();
+        let bin = self.bin(class);
+        loop {
+            // SAFETY: null, or a span of ours: records are never unmapped.
+            if let Some(span) = unsafe { bin.current.get().as_ref() } {
+                // SAFETY: a bin's spans are the heap's, and the lock is held (P2).
+                let more = span.free_count() != 0 || unsafe { span.collect(key) };
+                // SAFETY: as above; slices of a span are committed.
+                if more || unsafe { span.carve(a.secret()) } {
+                    return Some(span);
+                }
+                bin.current.set(core::ptr::null());
+                // From here on a stranger may share the span or give it back.
+                if span.word.fill(key) {
+                    bin.filled.set(bin.filled.get().saturating_add(1));
+                    if self.is_private() {
+                        self.keep_full(span);
+                    }
+                } else {
+                    bin.current.set(span);
+                    continue;
+                }
+            }
+            let next = match self.pop_listed(class) {
+                Some(span) => span,
+                None => match self.claim_shared(a, class) {
+                    Some(span) => span,
+                    None => self.fresh_span(a, class)?,
+                },
+            };
+            bin.current.set(next);
+        }
+    }
+
+    /// Takes a span of `class` out of the depot.
+    fn claim_shared<'a, O: Os>(&self, a: &'a Allocator<O>, class: SizeClass) -> Option<&'a Span> {
+        if self.is_private() {
+            return None;
+        }
+        loop {
+            let span = a.depot.take(&a.arena, class)?;
+            // SAFETY: records of spans are never unmapped (M4).
+            let span: &Span = unsafe { span.as_ref() };
+            match span.word.claim(self.key.get()) {
+                Some(remote) => {
+                    // SAFETY: the claim made the span ours, and gave us the list.
+                    unsafe { span.adopt(remote) };
+                    // SAFETY: the claim made the span ours (M3).
+                    unsafe {
+                        a.arena.map.set_entries(span.base().addr(), span.slices(), self.entry(class))
+                    };
+                    return Some(span);
+                }
+                None => {
+                    a.depot.unbury();
+                    // SAFETY: the claim found the span empty and left it FREE, in our hands.
+                    unsafe { a.retire(span) };
+                }
+            }
+        }
+    }
+
+    /// Makes a span of `class`.
+    fn fresh_span<'a, O: Os>(&self, a: &'a Allocator<O>, class: SizeClass) -> Option<&'a Span> {
+        let fills = self.bin(class).filled.get() != 0;
+        let count = class.span_slices();
+        let [thin, dense] = &self.home;
+        let home = if fills { dense } else { thin };
+        let slices = match a.take_slices(home, count, count, fills) {
+            Some(slices) => slices,
+            None => {
+                // SAFETY: the lock is held.
+                unsafe { self.release_empty(a) };
+                a.take_slices(home, count, count, fills)?
+            }
+        };
+        let span = a.span_of(&slices);
+        a.tie(&slices);
+        span.begin(a.base_of(&slices), class, self.owner_field());
+        span.word.store(Word::new(State::Owned, self.key.get(), Remote::NONE));
+        // SAFETY: the slices are ours (M3).
+        unsafe { a.arena.map.set_entries(span.base().addr(), count, self.entry(class)) };
+        Some(span)
+    }
+
+    /// Gives back the current spans that are empty.
+    ///
+    /// # Safety
+    ///
+    /// The lock is held.
+    pub(super) unsafe fn release_empty<O: Os>(&self, a: &Allocator<O>) {
+        for c in 1..CLASSES {
+            let bin = self.bin(SizeClass::from_index(c));
+            // SAFETY: null, or a span of ours: records are never unmapped.
+            let Some(span) = (unsafe { bin.current.get().as_ref() }) else { continue };
+            if span.is_empty() {
+                bin.current.set(core::ptr::null());
+                // SAFETY: the span is ours, on no list, and the lock is held.
+                unsafe { self.release_if_empty(a, span) };
+            }
+        }
+    }
+
+    /// Gives back a span that has all its blocks home, or keeps it.
+    ///
+    /// # Safety
+    ///
+    /// The lock is held; the span is the heap's, neither current nor listed.
+    pub(super) unsafe fn release_if_empty<O: Os>(&self, a: &Allocator<O>, span: &Span) {
+        let key = self.key.get();
+        loop {
+            // SAFETY: the span is ours and the lock is held (P2).
+            unsafe { span.collect(key) };
+            if span.free_count() != span.carved() {
+                self.list(span);
+                return;
+            }
+            if span.word.vacate(key) {
+                // SAFETY: the span is FREE and in our hands.
+                unsafe { a.retire(span) };
+                return;
+            }
+        }
+    }
+
+    /// Puts a span with free blocks on its bin's list.
+    pub(super) fn list(&self, span: &Span) {
+        let Some(class) = span.class() else { return };
+        let bin = self.bin(class);
+        let first = bin.first.get();
+        span.set_prev(core::ptr::null_mut());
+        span.set_next(first.cast_mut());
+        // SAFETY: null, or a span of ours.
+        if let Some(first) = unsafe { first.as_ref() } {
+            first.set_prev(core::ptr::from_ref(span).cast_mut());
+        }
+        bin.first.set(span);
+        bin.count.set(bin.count.get() + 1);
+        span.set_listed_raw(1);
+    }
+
+    /// Takes a span off its bin's list.
+    pub(super) fn unlist(&self, span: &Span) {
+        let Some(class) = span.class() else { return };
+        let bin = self.bin(class);
+        let (next, prev) = (span.next(), span.prev());
+        // SAFETY: null, or a span of ours.
+        match unsafe { prev.as_ref() } {
+            Some(prev) => prev.set_next(next),
+            None => bin.first.set(next),
+        }
+        // SAFETY: null, or a span of ours.
+        if let Some(next) = unsafe { next.as_ref() } {
+            next.set_prev(prev);
+        }
+        bin.count.set(bin.count.get().saturating_sub(1));
+        span.set_listed_raw(0);
+    }
+
+    fn pop_listed(&self, class: SizeClass) -> Option<&'static Span> {
+        // SAFETY: null, or a span of ours: records are never unmapped (M4).
+        let span = unsafe { self.bin(class).first.get().as_ref() }?;
+        self.unlist(span);
+        Some(span)
+    }
+
+    /// Counts a slow path; every so often looks at the clock, and then does what
+    /// is due: old batches go home, idle memory goes back, sleepers are visited.
+    pub(super) fn tick<O: Os>(&self, a: &Allocator<O>) {
+        let ticks = self.ticks.get().wrapping_add(1);
+        self.ticks.set(ticks);
+        if ticks.is_multiple_of(TICKS) {
+            self.upkeep(a);
+        }
+    }
+
+    #[cold]
+    fn upkeep<O: Os>(&self, a: &Allocator<O>) {
+        a.live.shift(self.drift.replace(0));
+        // SAFETY: `tick` is called by the heap's thread alone (P1).
+        unsafe { self.flush_ring(a) };
+        a.upkeep();
+    }
+}
+
+/// Walks a front list that is about to be handed out, or to go home, and ends
+/// the process at the first block that is none: an address inside a block, a
+/// block freed twice, a list broken by a write to freed memory.
+///
+/// # Safety
+///
+/// The list is the caller's alone.
+pub(super) unsafe fn verify<O: Os>(a: &Allocator<O>, class: SizeClass, list: *mut Block, count: usize) {
+    let reach = class.span_slices() << SLICE_SHIFT;
+    let (mut base, mut carved) = (usize::MAX, 0);
+    let (mut at, mut seen) = (list, 0);
+    while let Some(block) = NonNull::new(at) {
+        let address = at.addr();
+        if seen == count {
+            fatal::misuse(Misuse::DoubleFree, address, class.size());
+        }
+        if address & !(reach - 1) != base {
+            base = address & !(reach - 1);
+            match a.arena.span_at(address) {
+                Some(span) if span.class() == Some(class) => carved = u32::from(span.carved()),
+                _ => fatal::misuse(Misuse::Corrupted, address, class.size()),
+            }
+        }
+        if class.block_index(address - base) >= carved {
+            fatal::misuse(Misuse::InvalidFree, address, class.size());
+        }
+        seen += 1;
+        // SAFETY: a block of ours that is free, as just checked.
+        at = unsafe { block::next(block) };
+    }
+    if seen != count {
+        fatal::misuse(Misuse::Corrupted, list.addr(), class.size());
+    }
+}
+
+impl<O: Os> Allocator<O> {
+    /// Slices, digging up buried spans before new memory is touched. `home` is
+    /// where the caller last found some.
+    pub(crate) fn take_slices(
+        &self,
+        home: &core::cell::Cell<*const crate::arena::Chunk>,
+        count: usize,
+        align: usize,
+        fills: bool,
+    ) -> Option<Slices> {
+        // ORDERING: Relaxed, set before the child's first allocation by its only thread.
+        if self.unrepaired.load(Ordering::Relaxed) != 0 {
+            self.repair();
+        }
+        if self.depot.buried() != 0 {
+            self.dig();
+        }
+        match self.arena.take(home, count, align, fills) {
+            Some(slices) => Some(slices),
+            None => {
+                // The system refuses: give back what is kept, then ask once more.
+                self.dig();
+                self.huge.release_cached(&self.arena, usize::MAX);
+                self.arena.trim(0);
+                self.arena.take(home, count, align, fills)
+            }
+        }
+    }
+
+    /// The record of the span that starts at `slices`.
+    pub(super) fn span_of(&self, slices: &Slices) -> &Span {
+        // SAFETY: records are never unmapped (A2).
+        let chunk = unsafe { slices.chunk.as_ref() };
+        chunk.span(slices.run.first() as usize)
+    }
+
+    /// Start of the memory of `slices`.
+    pub(super) fn base_of(&self, slices: &Slices) -> NonNull<u8> {
+        // SAFETY: records are never unmapped (A2).
+        let chunk = unsafe { slices.chunk.as_ref() };
+        chunk.slice(slices.run.first())
+    }
+
+    /// Lets every slice of a run know its span's first one (S5).
+    pub(super) fn tie(&self, slices: &Slices) {
+        // SAFETY: records are never unmapped (A2).
+        let chunk = unsafe { slices.chunk.as_ref() };
+        for i in 1..slices.run.count() {
+            chunk.span((slices.run.first() + i) as usize).set_back(i as u8);
+        }
+    }
+
+    /// Gives the slices of a span back to the arena.
+    ///
+    /// # Safety
+    ///
+    /// The span is FREE and in the caller's hands; no block of it is out.
+    pub(crate) unsafe fn retire(&self, span: &Span) {
+        let base = span.base().addr();
+        let Some(chunk) = self.arena.chunk_at(base) else { return };
+        let touched = match span.class() {
+            Some(class) => (usize::from(span.carved()) * class.size()).div_ceil(SLICE),
+            None => span.slices(),
+        };
+        // SAFETY: the slices are ours (M3).
+        unsafe { self.arena.map.set_entries(base, span.slices(), 0) };
+        let first = ((base >> SLICE_SHIFT) % SLICES_PER_CHUNK) as u32;
+        let run = crate::arena::bits::Run::new(first, span.slices() as u32);
+        // SAFETY: the run is ours, and only its carved part was ever touched.
+        unsafe { self.arena.give(chunk, run, touched as u32) };
+    }
+
+    /// Takes the buried spans out of the depot and gives their slices back.
+    #[cold]
+    pub(crate) fn dig(&self) {
+        for c in 1..CLASSES {
+            let class = SizeClass::from_index(c);
+            let mut kept: [Option<NonNull<Span>>; 32] = [None; 32];
+            // A bounded dig: what lies deeper waits for the next one.
+            for place in &mut kept {
+                let Some(found) = self.depot.take(&self.arena, class) else { break };
+                // SAFETY: records of spans are never unmapped (M4).
+                let span: &Span = unsafe { found.as_ref() };
+                if span.word.load().state() == State::Buried {
+                    // Nobody but the taker-out moves a buried span (W3).
+                    if span.word.claim(0).is_none() {
+                        self.depot.unbury();
+                        // SAFETY: the claim left the span FREE, in our hands.
+                        unsafe { self.retire(span) };
+                    }
+                } else {
+                    *place = Some(found);
+                }
+            }
+            for found in kept.iter().rev().flatten() {
+                // SAFETY: records of spans are never unmapped (M4).
+                let span: &Span = unsafe { found.as_ref() };
+                self.depot.put(&self.arena, class, span);
+            }
+        }
+    }
+
+    /// What is due by the clock: memory that nobody uses goes back, and what
+    /// sleeping threads hold is shared.
+    pub(crate) fn upkeep(&self) {
+        self.arena.decay();
+        self.huge.decay(&self.arena, self.arena.kernel.clock());
+        self.visit_idle();
+    }
+}

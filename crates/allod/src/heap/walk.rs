@@ -1,0 +1,196 @@
+//! Looking at everything: the figures for people, and the checks for tests.
+//!
+//! A walk takes no lock but the one it names. Figures read while other threads
+//! run are each from some moment of the walk.
+#![allow(unsafe_code)]
+
+use super::{Allocator, Heap};
+use crate::block::{self, Block};
+use crate::os::Os;
+use crate::size::{CLASSES, SizeClass};
+use crate::span::word::State;
+use crate::stats::{ClassStats, Stats};
+use crate::sync::Ordering;
+use core::ptr::NonNull;
+
+/// Blocks on a list, at most `limit`.
+///
+/// # Safety
+///
+/// The list is the caller's.
+pub(super) unsafe fn length(list: *mut Block, limit: usize) -> usize {
+    let (mut at, mut count) = (list, 0);
+    while let Some(block) = NonNull::new(at) {
+        if count == limit {
+            break;
+        }
+        count += 1;
+        // SAFETY: the block is on the caller's list.
+        at = unsafe { block::next(block) };
+    }
+    count
+}
+
+impl Heap {
+    /// Blocks of class `c` on the front lists.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the heap's thread (P1).
+    unsafe fn cached(&self, c: usize) -> usize {
+        let class = SizeClass::from_index(c);
+        let lists = [self.front.alloc.get(c), self.front.free.get(c)];
+        let count = |list: &core::cell::Cell<*mut Block>| {
+            // SAFETY: the lists are the caller's.
+            unsafe { length(list.get(), class.capacity().max(64)) }
+        };
+        lists.into_iter().flatten().map(count).sum()
+    }
+}
+
+impl Heap {
+    /// Walks the front's free lists, as a swap would, and ends the process at a
+    /// block that is none.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the heap's thread (P1).
+    pub(crate) unsafe fn check_front<O: Os>(&self, a: &Allocator<O>) {
+        for c in 1..CLASSES {
+            let class = SizeClass::from_index(c);
+            let (Some(free), Some(room)) = (self.front.free.get(c), self.front.room.get(c)) else {
+                continue;
+            };
+            if block::CHECKED && !free.get().is_null() {
+                let count = usize::from(class.room().wrapping_sub(room.get()));
+                // SAFETY: the list is the front's, and its thread is here.
+                unsafe { super::refill::verify(a, class, free.get(), count) };
+            }
+        }
+    }
+}
+
+impl<O: Os> Allocator<O> {
+    /// The figures. `heap` is the calling thread's.
+    pub(crate) fn stats(&self, heap: Option<&Heap>) -> Stats {
+        let mut stats = Stats::default();
+        let mut large = 0;
+        for chunk in self.arena.chunks() {
+            let free = chunk.free();
+            for (i, span) in chunk.spans().iter().enumerate() {
+                let state = span.word.load().state();
+                if free >> i & 1 == 1 || state == State::Free || span.back() != 0 {
+                    continue;
+                }
+                let Some(class) = span.class() else {
+                    large += span.block_size();
+                    continue;
+                };
+                let home = usize::from(span.free_count())
+                    + usize::from(span.word.load().remote().count);
+                let Some(row) = stats.classes.get_mut(class.index()) else { continue };
+                row.spans += 1;
+                row.capacity += class.capacity();
+                row.in_use += usize::from(span.carved()).saturating_sub(home);
+            }
+        }
+        for (c, row) in stats.classes.iter_mut().enumerate() {
+            row.block_size = SizeClass::from_index(c).size();
+            if let Some(heap) = heap {
+                // SAFETY: `heap` is the calling thread's.
+                row.cached = unsafe { heap.cached(c) };
+                row.in_use = row.in_use.saturating_sub(row.cached);
+            }
+        }
+        let sum = |f: fn(&ClassStats) -> usize| -> usize { stats.classes.iter().map(f).sum() };
+        let small = sum(|row| row.in_use * row.block_size);
+        stats.cached = sum(|row| row.cached * row.block_size);
+        stats.large = large;
+        stats.huge = self.huge.live.get();
+        stats.allocated = small + stats.large + stats.huge;
+        stats.active = self.arena.active.get() + stats.huge;
+        let cached_huge = self.huge.held.get().saturating_sub(stats.huge);
+        stats.retained = self.arena.spare.get() + cached_huge;
+        stats.resident = self.arena.resident() + self.huge.held.get();
+        stats.mapped = self.arena.kernel.mapped();
+        stats.metadata = self.metadata();
+        self.totals(&mut stats);
+        stats
+    }
+
+    /// Bytes of our own records: what was taken of the store, and the part of
+    /// the chunks' records that open chunks use.
+    pub(crate) fn metadata(&self) -> usize {
+        let chunks = self.arena.chunks().count();
+        self.arena.meta.bytes() + chunks * size_of::<crate::arena::Chunk>()
+    }
+
+    /// The figures that cost no walk.
+    pub(crate) fn totals(&self, stats: &mut Stats) {
+        let kernel = &self.arena.kernel;
+        stats.peak_allocated = self.live.peak().max(stats.allocated);
+        stats.allocations = self.others.get();
+        for heap in self.heaps() {
+            stats.allocations += heap.installed();
+            stats.remote_frees += heap.remote_frees();
+        }
+        stats.allocations = stats.allocations.saturating_sub(self.listed(stats));
+        stats.threads = self.threads.get();
+        stats.peak_threads = self.threads.peak();
+        stats.system_calls = kernel.calls();
+        stats.system_nanoseconds = kernel.time() as u64;
+        stats.purged = kernel.purged();
+        // ORDERING: Relaxed, a figure.
+        stats.copied = self.copied.load(Ordering::Relaxed);
+    }
+
+    /// Blocks counted as installed that still lie on the caller's alloc lists.
+    fn listed(&self, stats: &Stats) -> usize {
+        stats.classes.iter().map(|row| row.cached).sum()
+    }
+
+    /// Tests every span's invariants and that the sums agree.
+    #[cfg(test)]
+    pub(crate) fn check(&self) {
+        let mut active = 0;
+        for chunk in self.arena.chunks() {
+            let free = chunk.free();
+            let mut covered = 0u64;
+            for (i, span) in chunk.spans().iter().enumerate() {
+                if free >> i & 1 == 1 || covered >> i & 1 == 1 {
+                    continue;
+                }
+                let state = span.word.load().state();
+                assert!(state != State::Free, "slice {i} is nobody's and not free");
+                assert_eq!(span.back(), 0, "S5: slice {i}");
+                assert_eq!(span.base(), chunk.slice(i as u32).as_ptr());
+                for k in 0..span.slices() {
+                    assert_eq!(free >> (i + k) & 1, 0, "a slice of a span is free");
+                    assert_eq!(chunk.span(i + k).back() as usize, k, "S5");
+                    covered |= 1 << (i + k);
+                }
+                if state == State::Owned {
+                    if let Err(what) = span.check() {
+                        panic!("{what} in {span:?}");
+                    }
+                }
+                active += span.slices() * crate::units::SLICE;
+            }
+        }
+        assert_eq!(active, self.arena.active.get(), "the sum of spans is what is active");
+        for heap in self.heaps() {
+            for c in 1..CLASSES {
+                let bin = heap.bin(SizeClass::from_index(c));
+                let (mut at, mut count) = (bin.first.get(), 0);
+                // SAFETY: tests call this with the allocator to themselves.
+                while let Some(span) = unsafe { at.as_ref() } {
+                    assert!(span.is_listed() && span.word.load().state() == State::Owned);
+                    assert_eq!(span.word.load().key(), heap.key.get(), "W1");
+                    count += 1;
+                    at = span.next();
+                }
+                assert_eq!(count, bin.count.get(), "a bin's list has its count");
+            }
+        }
+    }
+}

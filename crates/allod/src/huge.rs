@@ -1,0 +1,573 @@
+//! Huge objects: more than 1 MiB, or an alignment that no chunk can give.
+//!
+//! ```text
+//!   | committed: the object          | reserved: room to grow    | guard |
+//!   +--------------------------------+---------------------------+-------+
+//!   ^ base: a multiple of 2 MiB      ^ base + len        base + reserved ^
+//! ```
+//!
+//! Each has a mapping of its own. The pages behind the object stay
+//! inaccessible, so running off its end faults at once. An object that was
+//! grown before is given room: growth is then one `mprotect`, and when the room
+//! ends, one `mremap`, which moves page tables and copies nothing.
+//!
+//! # Life of a huge object
+//!
+//! Mapped, or taken from the cache of the last freed ones; entered into the
+//! map; grown and shrunk in place; freed into the cache; given back when
+//! nobody has wanted it for the purge delay, or when room is needed.
+//!
+//! # Invariants
+//!
+//! * H1. A record in the map is `LIVE` or `CACHED`, and its range is its own.
+//! * H2. Whoever moves `state` away from `LIVE` frees the object; everybody else
+//!   is told that it is free already.
+//! * H3. Everything but `state` is written under the lock, or by the one who
+//!   holds the object.
+#![allow(unsafe_code)]
+
+use crate::arena::Arena;
+use crate::map::{Kind, Record};
+use crate::os::{Advice, Os};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Lock, Ordering, Tally};
+use crate::units::{CHUNK, round_up};
+use core::cell::Cell;
+use core::ptr::{self, NonNull};
+
+const LIVE: u32 = 1;
+const CACHED: u32 = 2;
+const GONE: u32 = 3;
+/// Freed objects kept at most.
+const CACHE: usize = 16;
+/// Addresses of freed objects remembered, to tell a double free from a wild one.
+const REMEMBERED: usize = 16;
+
+/// The record of a huge object.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Huge {
+    record: Record,
+    state: AtomicU32,
+    base: Cell<*mut u8>,
+    len: Cell<usize>,
+    reserved: Cell<usize>,
+    /// Advised to be backed by huge pages.
+    dense: Cell<bool>,
+    /// The private heap it belongs to, and that heap's list. Under that heap's lock.
+    pub(crate) heap: Cell<*mut ()>,
+    pub(crate) next: Cell<*mut Huge>,
+    pub(crate) prev: Cell<*mut Huge>,
+    freed_at: Cell<u64>,
+}
+
+impl Huge {
+    /// Start of the object.
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.base.get()
+    }
+
+    /// Bytes that the object holds.
+    pub(crate) fn len(&self) -> usize {
+        self.len.get()
+    }
+
+    /// True while the program holds it.
+    pub(crate) fn is_live(&self) -> bool {
+        // ORDERING: Relaxed, H2's exchange is what decides.
+        self.state.load(Ordering::Relaxed) == LIVE
+    }
+
+    /// Makes the object free. False when it was already.
+    pub(crate) fn retire(&self) -> bool {
+        // ORDERING: AcqRel: one freer wins, with the holder's writes behind it.
+        let swap = self.state.compare_exchange(LIVE, CACHED, Ordering::AcqRel, Ordering::Relaxed);
+        swap.is_ok()
+    }
+}
+
+/// All huge objects.
+#[derive(Debug)]
+pub(crate) struct HugeObjects {
+    lock: Lock,
+    cache: [Cell<*mut Huge>; CACHE],
+    /// Records to be used again, linked by `next`.
+    unused: Cell<*mut Huge>,
+    remembered: [Cell<usize>; REMEMBERED],
+    turn: Cell<usize>,
+    /// Freed by a signal handler above a holder of the lock; the next holder takes them.
+    late: AtomicPtr<Huge>,
+    hint: AtomicUsize,
+    cache_limit: AtomicUsize,
+    keep: AtomicU64,
+    dense_from: AtomicUsize,
+    guards: AtomicBool,
+    /// Bytes of live objects.
+    pub(crate) live: Tally,
+    /// Bytes of live and cached objects.
+    pub(crate) held: Tally,
+}
+
+// SAFETY: the cells are touched under the lock alone (H3).
+unsafe impl Sync for HugeObjects {}
+
+/// What may be chosen about huge objects.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    /// Bytes of freed objects kept at most.
+    pub(crate) cache_limit: usize,
+    /// Milliseconds that they are kept.
+    pub(crate) keep: u64,
+    /// Size of an object, or of all memory in use, from which on huge pages are asked for.
+    pub(crate) dense_from: usize,
+    /// An inaccessible page follows each object.
+    pub(crate) guards: bool,
+}
+
+impl HugeObjects {
+    pub(crate) const fn new() -> Self {
+        Self {
+            lock: Lock::new(),
+            cache: [const { Cell::new(ptr::null_mut()) }; CACHE],
+            unused: Cell::new(ptr::null_mut()),
+            remembered: [const { Cell::new(0) }; REMEMBERED],
+            turn: Cell::new(0),
+            late: AtomicPtr::new(ptr::null_mut()),
+            hint: AtomicUsize::new(0),
+            cache_limit: AtomicUsize::new(0),
+            keep: AtomicU64::new(0),
+            dense_from: AtomicUsize::new(usize::MAX),
+            guards: AtomicBool::new(true),
+            live: Tally::new(),
+            held: Tally::new(),
+        }
+    }
+
+    pub(crate) fn open(&self, policy: Policy) {
+        // ORDERING: Relaxed on all, published with the open allocator.
+        self.cache_limit.store(policy.cache_limit, Ordering::Relaxed);
+        // ORDERING: Relaxed, as above.
+        self.keep.store(policy.keep, Ordering::Relaxed);
+        // ORDERING: Relaxed, as above.
+        self.dense_from.store(policy.dense_from, Ordering::Relaxed);
+        // ORDERING: Relaxed, as above.
+        self.guards.store(policy.guards, Ordering::Relaxed);
+    }
+
+    /// The lock, for `fork`.
+    pub(crate) fn lock(&self) -> &Lock {
+        &self.lock
+    }
+
+    /// The record of the huge object that starts at `address`.
+    pub(crate) fn find<O>(&self, arena: &Arena<O>, address: usize) -> Option<&Huge> {
+        let record = arena.map.record(address)?;
+        // SAFETY: records are never unmapped (M4).
+        if unsafe { record.as_ref() }.kind != Kind::Huge {
+            return None;
+        }
+        // SAFETY: the kind says that the record is a huge object's.
+        let huge: &Huge = unsafe { record.cast::<Huge>().as_ref() };
+        (huge.base().addr() == address).then_some(huge)
+    }
+
+    /// True when a huge object was freed at `address` not long ago.
+    pub(crate) fn was_freed(&self, address: usize) -> bool {
+        let Some(_guard) = self.lock.lock() else { return false };
+        self.remembered.iter().any(|cell| cell.get() == address)
+    }
+
+    /// A live object of `size` bytes at a multiple of `align`. The second value
+    /// says that it reads as zeros.
+    pub(crate) fn alloc<O: Os>(
+        &self,
+        arena: &Arena<O>,
+        size: usize,
+        align: usize,
+        room: usize,
+    ) -> Option<(&Huge, bool)> {
+        let page = arena.kernel.page_size();
+        let len = round_up(size.max(1), page)?;
+        if align <= CHUNK
+            && let Some(huge) = self.take_cached(len)
+        {
+            self.live.add(huge.len());
+            return Some((huge, false));
+        }
+        self.make_room(arena, len);
+        // ORDERING: Relaxed, an option.
+        let guard = if self.guards.load(Ordering::Relaxed) { page } else { 0 };
+        let align = align.max(CHUNK);
+        let wish = round_up(len.checked_add(room)?, page)?.checked_add(guard)?;
+        let least = len.checked_add(guard)?;
+        if wish > isize::MAX as usize {
+            return None;
+        }
+        let mut reserved = wish;
+        let base = match self.place(arena, wish, align) {
+            Some(base) => base,
+            None => {
+                // Less room, and nothing kept, before giving up.
+                self.release_cached(arena, usize::MAX);
+                reserved = least;
+                self.place(arena, least, align)?
+            }
+        };
+        let huge = self.set_up(arena, base, len, reserved);
+        if huge.is_none() {
+            // SAFETY: nobody knows of the reservation.
+            unsafe { arena.kernel.release(base, reserved) };
+        }
+        let huge = huge?;
+        self.live.add(len);
+        self.held.add(len);
+        Some((huge, true))
+    }
+
+    fn place<O: Os>(&self, arena: &Arena<O>, len: usize, align: usize) -> Option<NonNull<u8>> {
+        // ORDERING: Relaxed, a hint that the system may ignore.
+        let below = self.hint.load(Ordering::Relaxed).saturating_sub(len) & !(align - 1);
+        let base = arena.kernel.reserve_aligned(len, align, below)?;
+        // ORDERING: Relaxed, as above.
+        self.hint.store(base.addr().get(), Ordering::Relaxed);
+        Some(base)
+    }
+
+    /// Commits a reservation and enters it into the map.
+    fn set_up<O: Os>(
+        &self,
+        arena: &Arena<O>,
+        base: NonNull<u8>,
+        len: usize,
+        reserved: usize,
+    ) -> Option<&Huge> {
+        // ORDERING: Relaxed, an option.
+        let dense_from = self.dense_from.load(Ordering::Relaxed);
+        let in_use = self.live.get().saturating_add(arena.active.get()).saturating_add(len);
+        let dense = len >= CHUNK && in_use >= dense_from && arena.kernel.huge_page_size() == CHUNK;
+        let advice = if dense { Advice::HugePages } else { Advice::SmallPages };
+        // SAFETY: the range is reserved and ours. One advice for all of it, so that it
+        // stays one mapping as it grows and can be moved by one call.
+        unsafe { arena.kernel.advise(base, reserved, advice) };
+        // SAFETY: the range is reserved and ours.
+        if !unsafe { arena.kernel.commit(base, len) } {
+            return None;
+        }
+        if !arena.map.cover(&arena.kernel, base.addr().get(), 1) {
+            return None;
+        }
+        let huge = self.record(arena)?;
+        // SAFETY: the record is fresh or unused, and its memory is never unmapped (M4).
+        let huge: &Huge = unsafe { huge.as_ref() };
+        huge.base.set(base.as_ptr());
+        huge.len.set(len);
+        huge.reserved.set(reserved);
+        huge.dense.set(dense);
+        huge.heap.set(ptr::null_mut());
+        // ORDERING: Release pairs with `retire`: the fields are set.
+        huge.state.store(LIVE, Ordering::Release);
+        arena.map.set_record(base.addr().get(), ptr::from_ref(huge).cast_mut().cast());
+        Some(huge)
+    }
+
+    /// A record that is nobody's.
+    fn record<O: Os>(&self, arena: &Arena<O>) -> Option<NonNull<Huge>> {
+        if let Some(_guard) = self.lock.lock()
+            && let Some(huge) = NonNull::new(self.unused.get())
+        {
+            // SAFETY: unused records are the lock holder's.
+            self.unused.set(unsafe { huge.as_ref() }.next.get());
+            return Some(huge);
+        }
+        let place = arena.meta.take(&arena.kernel, size_of::<Huge>(), align_of::<Huge>())?;
+        let huge = Huge {
+            record: Record { kind: Kind::Huge },
+            state: AtomicU32::new(GONE),
+            base: Cell::new(ptr::null_mut()),
+            len: Cell::new(0),
+            reserved: Cell::new(0),
+            dense: Cell::new(false),
+            heap: Cell::new(ptr::null_mut()),
+            next: Cell::new(ptr::null_mut()),
+            prev: Cell::new(ptr::null_mut()),
+            freed_at: Cell::new(0),
+        };
+        let place = place.cast::<Huge>();
+        // SAFETY: fresh memory of the right size and alignment.
+        unsafe { place.write(huge) };
+        Some(place)
+    }
+
+    /// Takes a freed object that holds `len` bytes and wastes at most a quarter.
+    fn take_cached(&self, len: usize) -> Option<&Huge> {
+        let _guard = self.lock.lock()?;
+        let mut best: Option<(&Cell<*mut Huge>, &Huge)> = None;
+        for cell in &self.cache {
+            // SAFETY: cached records are the lock holder's, and never unmapped.
+            let Some(huge) = (unsafe { cell.get().as_ref() }) else { continue };
+            let fits = huge.len() >= len && huge.len() - len <= len / 4;
+            if fits && best.is_none_or(|(_, other)| huge.len() < other.len()) {
+                best = Some((cell, huge));
+            }
+        }
+        let (cell, huge) = best?;
+        cell.set(ptr::null_mut());
+        // ORDERING: Release pairs with `retire`.
+        huge.state.store(LIVE, Ordering::Release);
+        Some(huge)
+    }
+
+    /// Frees an object that [`Huge::retire`] has given to the caller.
+    pub(crate) fn free<O: Os>(&self, arena: &Arena<O>, huge: &Huge) {
+        self.live.sub(huge.len());
+        huge.freed_at.set(arena.kernel.clock());
+        let Some(guard) = self.lock.lock() else {
+            self.put_late(huge);
+            return;
+        };
+        let mut out = self.put(huge);
+        while let Some(late) = self.take_late() {
+            let other = self.put(late);
+            if let (Some(first), Some(second)) = (out, other) {
+                second.next.set(ptr::from_ref(first).cast_mut());
+            }
+            out = other.or(out);
+        }
+        drop(guard);
+        self.unmap_all(arena, out);
+    }
+
+    fn put_late(&self, huge: &Huge) {
+        // ORDERING: Relaxed, only linked to; the exchange below publishes.
+        let mut head = self.late.load(Ordering::Relaxed);
+        loop {
+            huge.next.set(head);
+            let new = ptr::from_ref(huge).cast_mut();
+            // ORDERING: Release pairs with the Acquire in `take_late`.
+            match self.late.compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(seen) => head = seen,
+            }
+        }
+    }
+
+    /// One of the objects freed late. The caller holds the lock.
+    fn take_late(&self) -> Option<&Huge> {
+        // ORDERING: Acquire pairs with the Release in `put_late`.
+        let head = self.late.swap(ptr::null_mut(), Ordering::Acquire);
+        // SAFETY: records are never unmapped, and the swap made the chain ours.
+        let huge = unsafe { head.as_ref() }?;
+        // SAFETY: as above.
+        if let Some(rest) = unsafe { huge.next.get().as_ref() } {
+            self.put_late(rest);
+        }
+        huge.next.set(ptr::null_mut());
+        Some(huge)
+    }
+
+    /// Puts a freed object into the cache. Returns the one that has to go.
+    fn put(&self, huge: &Huge) -> Option<&Huge> {
+        huge.next.set(ptr::null_mut());
+        let turn = self.turn.get();
+        self.turn.set((turn + 1) % REMEMBERED);
+        if let Some(cell) = self.remembered.get(turn) {
+            cell.set(huge.base().addr());
+        }
+        let kept = self.held.get() - self.live.get().min(self.held.get());
+        // ORDERING: Relaxed, an option.
+        let limit = self.cache_limit.load(Ordering::Relaxed);
+        let place = self.cache.iter().find(|cell| cell.get().is_null());
+        match place {
+            Some(cell) if kept <= limit => {
+                cell.set(ptr::from_ref(huge).cast_mut());
+                None
+            }
+            // The record outlives the reference's borrow: never unmapped.
+            // SAFETY: records are never unmapped (M4).
+            _ => Some(unsafe { &*ptr::from_ref(huge) }),
+        }
+    }
+
+    /// Gives back cached objects whose time is up.
+    pub(crate) fn decay<O: Os>(&self, arena: &Arena<O>, now: u64) {
+        // ORDERING: Relaxed, an option.
+        let keep = self.keep.load(Ordering::Relaxed);
+        let Some(guard) = self.lock.try_lock() else { return };
+        let mut out: Option<&Huge> = None;
+        for cell in &self.cache {
+            // SAFETY: cached records are the lock holder's, and never unmapped.
+            let Some(huge) = (unsafe { cell.get().as_ref() }) else { continue };
+            if now.saturating_sub(huge.freed_at.get()) >= keep {
+                cell.set(ptr::null_mut());
+                huge.next.set(out.map_or(ptr::null_mut(), |h| ptr::from_ref(h).cast_mut()));
+                out = Some(huge);
+            }
+        }
+        drop(guard);
+        self.unmap_all(arena, out);
+    }
+
+    /// Gives back cached objects, at least `bytes` of them if there are as many.
+    /// Returns the bytes.
+    pub(crate) fn release_cached<O: Os>(&self, arena: &Arena<O>, bytes: usize) -> usize {
+        let Some(guard) = self.lock.lock() else { return 0 };
+        let (mut out, mut given): (Option<&Huge>, usize) = (None, 0);
+        for cell in &self.cache {
+            if given >= bytes {
+                break;
+            }
+            // SAFETY: cached records are the lock holder's, and never unmapped.
+            let Some(huge) = (unsafe { cell.get().as_ref() }) else { continue };
+            given += huge.len();
+            cell.set(ptr::null_mut());
+            huge.next.set(out.map_or(ptr::null_mut(), |h| ptr::from_ref(h).cast_mut()));
+            out = Some(huge);
+        }
+        drop(guard);
+        self.unmap_all(arena, out);
+        given
+    }
+
+    /// Before `len` bytes are mapped: keeps the peak near where it is.
+    fn make_room<O: Os>(&self, arena: &Arena<O>, len: usize) {
+        let (held, peak) = (self.held.get(), self.held.peak());
+        let slack = (peak / 8).max(4 << 20);
+        if held > self.live.get() && held + len > peak + slack {
+            self.release_cached(arena, len);
+        }
+    }
+
+    /// Unmaps a chain of objects and keeps their records.
+    fn unmap_all<O: Os>(&self, arena: &Arena<O>, first: Option<&Huge>) {
+        let mut at = first;
+        while let Some(huge) = at {
+            // SAFETY: the chain is ours, and records are never unmapped.
+            let next = unsafe { huge.next.get().as_ref() };
+            self.unmap(arena, huge);
+            at = next;
+        }
+    }
+
+    fn unmap<O: Os>(&self, arena: &Arena<O>, huge: &Huge) {
+        self.held.sub(huge.len());
+        arena.map.set_record(huge.base().addr(), ptr::null_mut());
+        // ORDERING: Relaxed, the map forgot the record and the lock orders its reuse.
+        huge.state.store(GONE, Ordering::Relaxed);
+        if let Some(base) = NonNull::new(huge.base()) {
+            // SAFETY: the range is the object's alone (H1), and the object is free.
+            // A refusal (a mapping would have to be split) leaks addresses, not memory.
+            if !unsafe { arena.kernel.release(base, huge.reserved.get()) } {
+                // SAFETY: as above.
+                unsafe { arena.kernel.purge(base, huge.len()) };
+            }
+        }
+        let Some(_guard) = self.lock.lock() else { return };
+        huge.next.set(self.unused.get());
+        self.unused.set(ptr::from_ref(huge).cast_mut());
+    }
+
+    /// Makes a live object hold `size` bytes without moving it. False when there
+    /// is no room; it is then as it was.
+    pub(crate) fn resize<O: Os>(&self, arena: &Arena<O>, huge: &Huge, size: usize) -> bool {
+        let page = arena.kernel.page_size();
+        let Some(len) = round_up(size, page) else { return false };
+        let old = huge.len();
+        if len <= old {
+            return self.shrink(arena, huge, len);
+        }
+        // ORDERING: Relaxed, an option.
+        let guard = if self.guards.load(Ordering::Relaxed) { page } else { 0 };
+        if len.saturating_add(guard) > huge.reserved.get() {
+            return false;
+        }
+        let Some(base) = NonNull::new(huge.base()) else { return false };
+        // SAFETY: `old` is within the object's reservation.
+        let end = unsafe { base.add(old) };
+        // SAFETY: the range up to `len` is reserved and the object's.
+        if !unsafe { arena.kernel.commit(end, len - old) } {
+            return false;
+        }
+        self.set_len(huge, len);
+        true
+    }
+
+    /// Gives the tail of a live object back, if that is worth a system call.
+    fn shrink<O: Os>(&self, arena: &Arena<O>, huge: &Huge, len: usize) -> bool {
+        let old = huge.len();
+        if old - len < old / 8 {
+            return true;
+        }
+        let Some(base) = NonNull::new(huge.base()) else { return false };
+        // SAFETY: `len` is within the object's reservation.
+        let end = unsafe { base.add(len) };
+        let tail = huge.reserved.get() - len;
+        let page = arena.kernel.page_size();
+        // The page behind the new end stays, or goes: either way it is inaccessible.
+        // SAFETY: the tail is the object's, and the program has given it up.
+        if tail > page && unsafe { arena.kernel.release(end, tail) } {
+            huge.reserved.set(len);
+            self.set_len(huge, len);
+        }
+        true
+    }
+
+    fn set_len(&self, huge: &Huge, len: usize) {
+        let by = len as isize - huge.len() as isize;
+        self.live.shift(by);
+        self.held.shift(by);
+        huge.len.set(len);
+    }
+
+    /// Moves a live object to where it can hold `size` bytes, with room for as
+    /// much again, and copies nothing. `None`: it is where it was.
+    pub(crate) fn grow_elsewhere<O: Os>(
+        &self,
+        arena: &Arena<O>,
+        huge: &Huge,
+        size: usize,
+    ) -> Option<NonNull<u8>> {
+        let page = arena.kernel.page_size();
+        let len = round_up(size, page)?;
+        let whole = len.checked_mul(2)?.checked_add(page)?;
+        let (old, old_len, old_reserved) =
+            (NonNull::new(huge.base())?, huge.len(), huge.reserved.get());
+        let (new, reserved) = match self.place(arena, whole, CHUNK) {
+            Some(new) => (new, whole),
+            None => (self.place(arena, len.checked_add(page)?, CHUNK)?, len + page),
+        };
+        let covered = arena.map.cover(&arena.kernel, new.addr().get(), 1);
+        // SAFETY: both ranges are ours; the old one is one mapping with one advice,
+        // committed for `old_len` bytes; the new one is reserved.
+        if !covered || !unsafe { arena.kernel.remap(old, old_len, new, len) } {
+            // SAFETY: nobody knows of the new reservation.
+            unsafe { arena.kernel.release(new, reserved) };
+            return None;
+        }
+        if old_reserved > old_len {
+            // SAFETY: `old_len` is within the old reservation.
+            let rest = unsafe { old.add(old_len) };
+            // SAFETY: what `remap` left of the old reservation is ours and empty.
+            unsafe { arena.kernel.release(rest, old_reserved - old_len) };
+        }
+        if reserved > len {
+            // SAFETY: `len` is within the new reservation.
+            let rest = unsafe { new.add(len) };
+            let advice = if huge.dense.get() { Advice::HugePages } else { Advice::SmallPages };
+            // SAFETY: the rest of the new reservation is ours; the same advice as the
+            // part in use has, so that growing joins the two.
+            unsafe { arena.kernel.advise(rest, reserved - len, advice) };
+        }
+        arena.map.set_record(old.addr().get(), ptr::null_mut());
+        huge.base.set(new.as_ptr());
+        huge.reserved.set(reserved);
+        self.set_len(huge, len);
+        arena.map.set_record(new.addr().get(), ptr::from_ref(huge).cast_mut().cast());
+        Some(new)
+    }
+
+    /// Visits the cached objects, for statistics. `None` when the lock is taken.
+    pub(crate) fn resident<O: Os>(&self, arena: &Arena<O>, huge: &Huge) -> usize {
+        let Some(base) = NonNull::new(huge.base()) else { return 0 };
+        // SAFETY: the range is the object's.
+        unsafe { arena.kernel.resident(base, huge.len()) }
+    }
+}

@@ -1,0 +1,348 @@
+//! The process's one allocator, and how a thread finds its heap in it.
+//!
+//! A thread's heap hangs on one thread-local pointer. It is never null: before
+//! the first allocation it leads to [`NEW`], after the thread's end to
+//! [`DEAD`], two heaps that have nothing, so that the fast paths need no test
+//! for either; they fail on the empty lists and come here.
+//!
+//! ```text
+//!   NEW ----- first allocation: adopt a heap ----> a heap
+//!                                                    |
+//!   DEAD <---- the thread's exit: leave it behind ---+
+//! ```
+//!
+//! The pointer lies in initial-exec thread-local storage: two instructions, in a
+//! shared library too, where the ordinary kind costs a call. Stable Rust has no
+//! attribute for that, so the variable is a `static` in a section of the right
+//! kind, reached by two lines of assembly and by nothing else. The first line
+//! reads a constant, the same for each thread, which the compiler may keep; the
+//! second reads through it. Eight bytes are all we take of the space that the
+//! loader keeps for libraries opened late.
+//!
+//! On 32-bit x86 the standard library's `thread_local!` stands in: this file is
+//! the only one that may name `std`.
+//!
+//! # Life of the process
+//!
+//! [`start`] opens the allocator, at the first allocation at the latest, under
+//! the options that are known then. A key of the thread library tells us when a
+//! thread ends; when the code itself is unloaded ([`unload`]) the key goes first.
+#![allow(unsafe_code)]
+
+use crate::arena;
+use crate::config::{Config, Key};
+use crate::fatal::Line;
+use crate::heap::{Allocator, Heap};
+use crate::huge;
+use crate::map::Map;
+use crate::os::linux::Linux;
+use crate::sync::{AtomicU32, AtomicU64, Lock, Ordering};
+use core::ptr;
+
+/// The allocator of this process.
+pub(crate) static ALLOCATOR: Allocator<Linux> = Allocator::new(Linux, Map::for_process());
+
+/// The heap of a thread that has none yet.
+static NEW: Heap = Heap::empty();
+/// The heap of a thread that is past its end.
+static DEAD: Heap = Heap::empty();
+
+/// 0: not started. 1: starting. 2: open. 3: the system refused.
+static STATE: AtomicU32 = AtomicU32::new(0);
+static STARTING: Lock = Lock::new();
+static KEY: AtomicU64 = AtomicU64::new(u64::MAX);
+
+#[cfg(not(target_arch = "x86"))]
+mod slot {
+    use super::{Heap, NEW};
+    use core::cell::UnsafeCell;
+
+    #[repr(transparent)]
+    pub(super) struct Slot(UnsafeCell<*const Heap>);
+    // SAFETY: never touched but through the assembly below, each thread its own.
+    unsafe impl Sync for Slot {}
+
+    #[unsafe(link_section = ".tdata.allod")]
+    static SLOT: Slot = Slot(UnsafeCell::new(&raw const NEW));
+
+    /// Where the slot lies, seen from the thread pointer.
+    #[inline(always)]
+    fn offset() -> usize {
+        let offset: usize;
+        cfg_select! {
+            target_arch = "x86_64" => {
+                // SAFETY: reads the linker's constant for this variable.
+                unsafe {
+                    core::arch::asm!(
+                        "mov {offset}, qword ptr [rip + {slot}@GOTTPOFF]",
+                        offset = out(reg) offset, slot = sym SLOT,
+                        options(pure, nomem, nostack, preserves_flags),
+                    )
+                };
+            }
+            _ => {
+                // SAFETY: reads the linker's constant for this variable.
+                unsafe {
+                    core::arch::asm!(
+                        "adrp {offset}, :gottprel:{slot}",
+                        "ldr {offset}, [{offset}, #:gottprel_lo12:{slot}]",
+                        offset = out(reg) offset, slot = sym SLOT,
+                        options(pure, nomem, nostack, preserves_flags),
+                    )
+                };
+            }
+        }
+        offset
+    }
+
+    #[inline(always)]
+    pub(super) fn get() -> *const Heap {
+        let heap: *const Heap;
+        let offset = offset();
+        cfg_select! {
+            target_arch = "x86_64" => {
+                // SAFETY: the slot is this thread's own.
+                unsafe {
+                    core::arch::asm!(
+                        "mov {heap}, qword ptr fs:[{offset}]",
+                        heap = out(reg) heap, offset = in(reg) offset,
+                        options(readonly, nostack, preserves_flags),
+                    )
+                };
+            }
+            _ => {
+                // SAFETY: the slot is this thread's own.
+                unsafe {
+                    core::arch::asm!(
+                        "mrs {heap}, tpidr_el0",
+                        "ldr {heap}, [{heap}, {offset}]",
+                        heap = out(reg) heap, offset = in(reg) offset,
+                        options(readonly, nostack, preserves_flags),
+                    )
+                };
+            }
+        }
+        heap
+    }
+
+    pub(super) fn set(heap: *const Heap) {
+        let offset = offset();
+        cfg_select! {
+            target_arch = "x86_64" => {
+                // SAFETY: the slot is this thread's own.
+                unsafe {
+                    core::arch::asm!(
+                        "mov qword ptr fs:[{offset}], {heap}",
+                        heap = in(reg) heap, offset = in(reg) offset,
+                        options(nostack, preserves_flags),
+                    )
+                };
+            }
+            _ => {
+                // SAFETY: the slot is this thread's own.
+                unsafe {
+                    core::arch::asm!(
+                        "mrs {scratch}, tpidr_el0",
+                        "str {heap}, [{scratch}, {offset}]",
+                        heap = in(reg) heap, offset = in(reg) offset, scratch = out(reg) _,
+                        options(nostack, preserves_flags),
+                    )
+                };
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86")]
+mod slot {
+    use super::{Heap, NEW};
+    use core::cell::Cell;
+
+    std::thread_local! {
+        static SLOT: Cell<*const Heap> = const { Cell::new(&raw const NEW) };
+    }
+
+    #[inline(always)]
+    pub(super) fn get() -> *const Heap {
+        SLOT.with(Cell::get)
+    }
+
+    pub(super) fn set(heap: *const Heap) {
+        SLOT.with(|slot| slot.set(heap));
+    }
+}
+
+/// The calling thread's heap; an empty one before its first allocation and
+/// after its end.
+#[inline(always)]
+pub(crate) fn heap() -> &'static Heap {
+    // SAFETY: the slot leads to a static or to a heap, which is never unmapped.
+    unsafe { &*slot::get() }
+}
+
+/// The calling thread's heap, if it has one now.
+pub(crate) fn present() -> Option<&'static Heap> {
+    let heap = heap();
+    (!ptr::eq(heap, &raw const NEW) && !ptr::eq(heap, &raw const DEAD)).then_some(heap)
+}
+
+/// The calling thread's heap, made or adopted if need be. `None` past the
+/// thread's end, and when the system has no memory.
+#[cold]
+#[inline(never)]
+pub(crate) fn enter(config: &Config) -> Option<&'static Heap> {
+    let heap = heap();
+    if ptr::eq(heap, &raw const DEAD) || !start(config) {
+        return None;
+    }
+    if !ptr::eq(heap, &raw const NEW) {
+        return Some(heap);
+    }
+    let heap = ALLOCATOR.adopt()?;
+    slot::set(heap);
+    // ORDERING: Relaxed, set before the allocator was published as open.
+    let key = KEY.load(Ordering::Relaxed);
+    if key != u64::MAX {
+        // May allocate (glibc does for keys from the 32nd on): the slot is set by now.
+        // SAFETY: the key is ours and its value is this thread's.
+        unsafe { libc::pthread_setspecific(key as libc::pthread_key_t, ptr::from_ref(heap).cast()) };
+    }
+    Some(heap)
+}
+
+/// Called by the thread library when a thread ends.
+extern "C" fn leave(heap: *mut libc::c_void) {
+    // SAFETY: the value that `enter` stored: a heap, which is never unmapped.
+    let Some(heap) = (unsafe { heap.cast::<Heap>().as_ref() }) else { return };
+    if !ptr::eq(heap, slot::get()) {
+        return;
+    }
+    slot::set(&raw const DEAD);
+    // SAFETY: we are the heap's thread, and past this line it has none.
+    unsafe { ALLOCATOR.abandon(heap) };
+}
+
+/// True once the allocator serves.
+#[inline]
+pub(crate) fn is_open() -> bool {
+    // ORDERING: Acquire pairs with the Release in `open`: the allocator is set up.
+    STATE.load(Ordering::Acquire) == 2
+}
+
+/// Opens the allocator if nobody has. False when the system refuses.
+pub(crate) fn start(config: &Config) -> bool {
+    is_open() || open(config)
+}
+
+#[cold]
+fn open(config: &Config) -> bool {
+    // A handler above the opening itself gets nothing.
+    let Some(_guard) = STARTING.lock() else { return false };
+    if is_open() {
+        return true;
+    }
+    let mut config = *config;
+    // SAFETY: a query without preconditions.
+    let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    if config.environment && !secure {
+        environment(c"ALLOD_CONF", |text| {
+            config.apply(text, |part, _| complain(part));
+        });
+    }
+    let (arena, huge) = policies(&config);
+    if !ALLOCATOR.open(arena, huge) {
+        // Not for good: the next allocation asks again.
+        return false;
+    }
+    let mut key: libc::pthread_key_t = 0;
+    // SAFETY: `key` is writable, and `leave` has the right shape.
+    if unsafe { libc::pthread_key_create(&raw mut key, Some(leave)) } == 0 {
+        // ORDERING: Relaxed, published by the store below.
+        KEY.store(u64::from(key), Ordering::Relaxed);
+    }
+    // ORDERING: Release pairs with the Acquire in `is_open`.
+    STATE.store(2, Ordering::Release);
+    if !secure {
+        crate::report::attach();
+    }
+    true
+}
+
+fn policies(config: &Config) -> (arena::Policy, huge::Policy) {
+    let dense_from = match config.get(Key::HugePages) {
+        0 => usize::MAX,
+        bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
+    };
+    let delay = config.get(Key::PurgeDelay);
+    let cache = usize::try_from(config.get(Key::HugeCache)).unwrap_or(usize::MAX >> 1);
+    let guards = config.get(Key::GuardPages) != 0;
+    (
+        arena::Policy { dense_from, purge_delay: delay },
+        huge::Policy { cache_limit: cache, keep: delay, dense_from, guards },
+    )
+}
+
+/// Applies a change of options to an allocator that is open.
+pub(crate) fn reconfigure(config: &Config) {
+    let (arena, huge) = policies(config);
+    ALLOCATOR.arena.set_policy(arena);
+    ALLOCATOR.huge.open(huge);
+}
+
+/// Calls `read` with the value of an environment variable.
+///
+/// Walks the block itself: `getenv` may not be ready when the loader's first
+/// allocation comes, and takes a lock in some C libraries.
+pub(crate) fn environment(name: &core::ffi::CStr, read: impl FnOnce(&[u8])) {
+    unsafe extern "C" {
+        static environ: *const *const libc::c_char;
+    }
+    // SAFETY: the C library's variable; null or a list that ends in null.
+    let mut at = unsafe { environ };
+    if at.is_null() {
+        return;
+    }
+    loop {
+        // SAFETY: `at` is within the list, whose end we have not passed.
+        let entry = unsafe { *at };
+        if entry.is_null() {
+            return;
+        }
+        // SAFETY: entries of the environment are strings that end in zero.
+        let text = unsafe { core::ffi::CStr::from_ptr(entry) }.to_bytes();
+        if let Some(value) = text.strip_prefix(name.to_bytes()).and_then(|t| t.strip_prefix(b"=")) {
+            return read(value);
+        }
+        // SAFETY: `at` was not the end.
+        at = unsafe { at.add(1) };
+    }
+}
+
+fn complain(part: &[u8]) {
+    let mut line = Line::new().text("ALLOD_CONF: not understood: ");
+    for &byte in part.iter().take(64) {
+        let shown = if byte.is_ascii_graphic() { byte } else { b'?' };
+        line = line.text(core::str::from_utf8(&[shown]).unwrap_or("?"));
+    }
+    line.text(" (see `allod --help`)").print();
+}
+
+/// Before the code that we are part of is unloaded: no thread may call into it
+/// when it ends. What the plugin's threads have is orphaned with it.
+extern "C" fn unload() {
+    // ORDERING: Relaxed, the loader runs this alone.
+    let key = KEY.swap(u64::MAX, Ordering::Relaxed);
+    if key != u64::MAX {
+        // SAFETY: the key is ours, and nobody uses it any more.
+        unsafe { libc::pthread_key_delete(key as libc::pthread_key_t) };
+    }
+    crate::report::ended();
+}
+
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static UNLOAD: extern "C" fn() = unload;
+
+/// What `allod run` looks for in a program that no library can be loaded into.
+#[used]
+static MARKER: [u8; 13] = *b"allod-inside\0";

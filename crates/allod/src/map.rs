@@ -1,0 +1,232 @@
+//! The map: from any address to what we know of it, exactly.
+//!
+//! ```text
+//!   address  47        36 35            21 20        15 14          0
+//!            +-----------+----------------+------------+------------+
+//!            |  window   |     chunk      |   slice    |   offset   |
+//!            +-----------+----------------+------------+------------+
+//!                 |               |             |
+//!   root[window] -+-> leaf: [ entries: u32 per slice | chunks: one pointer per chunk ]
+//! ```
+//!
+//! A leaf covers 64 GiB of addresses and exists where we have memory. Every
+//! other window leads to one leaf of zeros that nobody can write. So any
+//! address at all, NULL and nonsense included, gives an answer without a
+//! branch on what kind of address it is.
+//!
+//! An **entry** is `key << 8 | class` of the slice's owner: with one exclusive
+//! or a heap learns whether a block is its own, and of which class. Entries
+//! are hints for that one question. They say 0 where nobody's front list may
+//! take the block, and whoever finds no match asks the records instead.
+//!
+//! The root keeps each leaf *biased*: moved down by the entries of all windows
+//! before it, so that the whole slice number indexes it and no mask is needed.
+//!
+//! # Invariants
+//!
+//! * M1. `root[w]` is null, or the biased entries of window `w`'s leaf or of
+//!   the leaf of zeros. After [`Map::open`] it is not null.
+//! * M2. A leaf, once there, stays.
+//! * M3. The entry of a slice is written only by the exclusive holder of the
+//!   slice or of the span on it, and is 0 when the slice is free.
+//! * M4. A chunk pointer is null, or leads to a [`Record`] that is never unmapped.
+#![allow(unsafe_code)]
+
+use crate::os::{Advice, Kernel, Os};
+use crate::sync::{AtomicPtr, AtomicU32, Ordering};
+use crate::units::{ADDRESS_BITS, CHUNK_SHIFT, SLICE_SHIFT, WINDOW_SHIFT};
+use core::ptr::{self, NonNull};
+
+const WINDOWS: usize = 1 << (ADDRESS_BITS - WINDOW_SHIFT);
+const ENTRIES: usize = 1 << (WINDOW_SHIFT - SLICE_SHIFT);
+const CHUNKS: usize = 1 << (WINDOW_SHIFT - CHUNK_SHIFT);
+const LEAF_BYTES: usize = ENTRIES * size_of::<u32>() + CHUNKS * size_of::<usize>();
+
+/// The first bytes of whatever a chunk pointer leads to: which kind it is.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) kind: Kind,
+}
+
+/// What stands at a chunk's place.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Sixty-four slices of spans and large objects.
+    Chunk = 1,
+    /// The start of one huge object.
+    Huge = 2,
+    /// Addresses of zero-size objects.
+    Nothing = 3,
+}
+
+/// The map. One for each allocator.
+#[derive(Debug)]
+pub(crate) struct Map {
+    root: [AtomicPtr<AtomicU32>; WINDOWS],
+    zeros: AtomicPtr<AtomicU32>,
+}
+
+/// What NULL and its neighbours lead to before the map is open.
+static NOTHING: AtomicU32 = AtomicU32::new(0);
+
+impl Map {
+    pub(crate) const fn new() -> Self {
+        let root = [const { AtomicPtr::new(ptr::null_mut()) }; WINDOWS];
+        Self { root, zeros: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    /// A map in which NULL can be looked up before it is open: `free(NULL)` is
+    /// the first thing that some programs do.
+    pub(crate) const fn for_process() -> Self {
+        let mut map = Self::new();
+        map.root[0] = AtomicPtr::new((&raw const NOTHING).cast_mut());
+        map
+    }
+
+    /// Gives every window its leaf of zeros. False when the system refuses.
+    /// Called once, before any entry is set.
+    pub(crate) fn open<O: Os>(&self, kernel: &Kernel<O>) -> bool {
+        let Some(zeros) = kernel.seal(LEAF_BYTES) else { return false };
+        let zeros = zeros.as_ptr().cast();
+        // ORDERING: Relaxed, the caller publishes the open map with a Release.
+        self.zeros.store(zeros, Ordering::Relaxed);
+        for (window, slot) in self.root.iter().enumerate() {
+            // ORDERING: Relaxed, as above.
+            slot.store(bias(zeros, window), Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// Makes sure that the windows of a range have leaves of their own.
+    pub(crate) fn cover<O: Os>(&self, kernel: &Kernel<O>, base: usize, len: usize) -> bool {
+        let last = (base + (len - 1)).checked_shr(WINDOW_SHIFT).unwrap_or(0);
+        let first = base.checked_shr(WINDOW_SHIFT).unwrap_or(0);
+        (first..=last).all(|window| self.add_leaf(kernel, window))
+    }
+
+    fn add_leaf<O: Os>(&self, kernel: &Kernel<O>, window: usize) -> bool {
+        let Some(slot) = self.root.get(window) else { return false };
+        // ORDERING: Relaxed, set once by `open`, which the caller is behind of.
+        let none = bias(self.zeros.load(Ordering::Relaxed), window);
+        // ORDERING: Acquire pairs with the Release below: the leaf's memory is mapped.
+        if slot.load(Ordering::Acquire) != none {
+            return true;
+        }
+        let Some(base) = kernel.reserve(LEAF_BYTES, 0) else { return false };
+        // SAFETY: the range was just reserved and is ours.
+        let committed = unsafe { kernel.commit(base, LEAF_BYTES) };
+        if committed {
+            for advice in [Advice::SmallPages, Advice::NoDump] {
+                // SAFETY: the range is ours.
+                unsafe { kernel.advise(base, LEAF_BYTES, advice) };
+            }
+            let leaf = bias(base.as_ptr().cast(), window);
+            // ORDERING: Release pairs with the Acquire above and with whatever carries
+            // a block's address to another thread; Relaxed on failure, nothing is read.
+            let swap = slot.compare_exchange(none, leaf, Ordering::Release, Ordering::Relaxed);
+            if swap.is_ok() {
+                return true;
+            }
+        }
+        // SAFETY: nobody knows of this range: the exchange failed or was not tried.
+        unsafe { kernel.release(base, LEAF_BYTES) };
+        committed
+    }
+
+    /// The entry for `address`; 0 for what is not ours.
+    #[inline(always)]
+    pub(crate) fn entry(&self, address: usize) -> u32 {
+        let window = address.checked_shr(WINDOW_SHIFT).unwrap_or(0);
+        if crate::block::CHECKED && window >= WINDOWS {
+            return 0;
+        }
+        // SAFETY: `window` is below WINDOWS: checked, or (in the unchecked twin) a
+        // promise of `free`'s caller, whose pointer came from us.
+        let slot = unsafe { self.root.get_unchecked(window) };
+        // ORDERING: Relaxed, the entry of a live block was set before its address
+        // reached us, by whatever brought it here; for any other address each value
+        // that was ever stored leads to a readable leaf (M1, M2).
+        let leaf = slot.load(Ordering::Relaxed);
+        let place = leaf.wrapping_add(address >> SLICE_SHIFT);
+        // SAFETY: by M1 `place` is the address's entry in a mapped leaf.
+        let entry = unsafe { &*place };
+        // ORDERING: Relaxed, an entry is a hint (M3); the records decide.
+        entry.load(Ordering::Relaxed)
+    }
+
+    /// Sets the entries of `count` slices from `base` on.
+    ///
+    /// # Safety
+    ///
+    /// The slices are the caller's (M3), in a range that is covered.
+    pub(crate) unsafe fn set_entries(&self, base: usize, count: usize, entry: u32) {
+        for i in 0..count {
+            let Some(leaf) = self.leaf(base) else { return };
+            let place = leaf.wrapping_add((base >> SLICE_SHIFT) + i);
+            // SAFETY: the slices are covered, and a chunk never straddles two windows.
+            let place = unsafe { &*place };
+            // ORDERING: Relaxed, see `entry`.
+            place.store(entry, Ordering::Relaxed);
+        }
+    }
+
+    /// The record for the chunk that `address` lies in.
+    pub(crate) fn record(&self, address: usize) -> Option<NonNull<Record>> {
+        let place = self.chunk_slot(address)?;
+        // ORDERING: Acquire pairs with the Release in `set_record`: the record's
+        // fields are set up when its address is seen.
+        NonNull::new(place.load(Ordering::Acquire))
+    }
+
+    /// Sets or clears the record of the chunk at `base`. False when the window
+    /// has no leaf of its own.
+    pub(crate) fn set_record(&self, base: usize, record: *mut Record) -> bool {
+        let window = base.checked_shr(WINDOW_SHIFT).unwrap_or(0);
+        let Some(slot) = self.root.get(window) else { return false };
+        // ORDERING: Relaxed, an address compared with an address.
+        let zeros = self.zeros.load(Ordering::Relaxed);
+        // ORDERING: Relaxed, as above.
+        if slot.load(Ordering::Relaxed) == bias(zeros, window) {
+            return false;
+        }
+        let Some(place) = self.chunk_slot(base) else { return false };
+        // ORDERING: Release pairs with the Acquire in `record`.
+        place.store(record, Ordering::Release);
+        true
+    }
+
+    /// The biased entries of the address's window, `None` outside the map.
+    fn leaf(&self, address: usize) -> Option<*mut AtomicU32> {
+        let window = address.checked_shr(WINDOW_SHIFT).unwrap_or(0);
+        // ORDERING: Acquire pairs with the Release in `add_leaf`.
+        let leaf = self.root.get(window)?.load(Ordering::Acquire);
+        // Before `open` nothing is anywhere; window 0 then leads to one lone entry.
+        // ORDERING: Relaxed, only compared with null.
+        if leaf.is_null() || self.zeros.load(Ordering::Relaxed).is_null() {
+            return None;
+        }
+        Some(leaf)
+    }
+
+    fn chunk_slot(&self, address: usize) -> Option<&AtomicPtr<Record>> {
+        let window = address.checked_shr(WINDOW_SHIFT).unwrap_or(0);
+        let leaf = unbias(self.leaf(address)?, window);
+        let chunk = (address >> CHUNK_SHIFT) & (CHUNKS - 1);
+        let slots = leaf.wrapping_add(ENTRIES).cast::<AtomicPtr<Record>>();
+        // SAFETY: the chunk table follows the entries in the same mapping (M1), and
+        // `chunk` is below its length.
+        Some(unsafe { &*slots.wrapping_add(chunk) })
+    }
+}
+
+fn bias(leaf: *mut AtomicU32, window: usize) -> *mut AtomicU32 {
+    leaf.wrapping_sub(window * ENTRIES)
+}
+
+fn unbias(leaf: *mut AtomicU32, window: usize) -> *mut AtomicU32 {
+    leaf.wrapping_add(window * ENTRIES)
+}
+
+const _: () = assert!(size_of::<AtomicPtr<Record>>() == size_of::<usize>(), "the leaf's size counts on it");

@@ -1,0 +1,154 @@
+//! Objects of no bytes: `malloc(0)`.
+//!
+//! C wants an address that is unique and can be freed. It gets one inside a
+//! reservation that nobody can read or write, so the program that uses the
+//! object all the same faults at once instead of changing a neighbour.
+//!
+//! ```text
+//!   2 MiB, inaccessible:   | 0 | 1 | 2 | ...            | 131071 |   16 bytes apart
+//!   one bit for each, out of line, set while the address is in use
+//! ```
+//!
+//! # Invariants
+//!
+//! * Z1. A set bit means that the address is the program's.
+#![allow(unsafe_code)]
+
+use crate::arena::Arena;
+use crate::map::{Kind, Record};
+use crate::os::Os;
+use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use crate::units::{CHUNK, MIN_ALIGN};
+use core::ptr::{self, NonNull};
+
+const WORDS: usize = CHUNK / MIN_ALIGN / 64;
+
+/// The record of the reservation.
+#[repr(C)]
+#[derive(Debug)]
+struct Plot {
+    record: Record,
+    base: NonNull<u8>,
+    used: [AtomicU64; WORDS],
+}
+
+/// All objects of no bytes.
+#[derive(Debug)]
+pub(crate) struct Nothing {
+    plot: AtomicPtr<Plot>,
+    /// The word where the last free address was found.
+    last: AtomicUsize,
+}
+
+/// What became of a free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freed {
+    Done,
+    Twice,
+    NoObject,
+}
+
+impl Nothing {
+    pub(crate) const fn new() -> Self {
+        Self { plot: AtomicPtr::new(ptr::null_mut()), last: AtomicUsize::new(0) }
+    }
+
+    /// An address. `None` when there are 131,072 already, or no reservation.
+    pub(crate) fn alloc<O: Os>(&self, arena: &Arena<O>) -> Option<NonNull<u8>> {
+        let plot = self.plot(arena)?;
+        // ORDERING: Relaxed, a hint.
+        let start = self.last.load(Ordering::Relaxed);
+        for step in 0..WORDS {
+            let word = (start + step) % WORDS;
+            let bits = plot.used.get(word)?;
+            // ORDERING: Relaxed, the exchange below decides.
+            let mut seen = bits.load(Ordering::Relaxed);
+            while seen != !0 {
+                let bit = (!seen).trailing_zeros();
+                // ORDERING: Acquire pairs with the Release in `free`, so that the last
+                // user of the address is done with it.
+                match bits.compare_exchange_weak(
+                    seen,
+                    seen | 1 << bit,
+                    Ordering::Acquire,
+                    // ORDERING: Relaxed on failure, nothing is read.
+                    Ordering::Relaxed,
+                ) {
+                    Ok(_) => {
+                        // ORDERING: Relaxed, a hint.
+                        self.last.store(word, Ordering::Relaxed);
+                        let offset = (word * 64 + bit as usize) * MIN_ALIGN;
+                        // SAFETY: the offset is below the reservation's 2 MiB.
+                        return Some(unsafe { plot.base.add(offset) });
+                    }
+                    Err(now) => seen = now,
+                }
+            }
+        }
+        None
+    }
+
+    /// Frees an address. The caller has looked up that it lies in the plot.
+    pub(crate) fn free(&self, address: usize) -> Freed {
+        // ORDERING: Acquire pairs with the Release in `plot`.
+        let plot = self.plot.load(Ordering::Acquire);
+        // SAFETY: null, or a plot, which is never unmapped.
+        let Some(plot) = (unsafe { plot.as_ref() }) else { return Freed::NoObject };
+        let offset = address.wrapping_sub(plot.base.addr().get());
+        let number = offset / MIN_ALIGN;
+        let Some(bits) = plot.used.get(number / 64) else { return Freed::NoObject };
+        if offset % MIN_ALIGN != 0 {
+            return Freed::NoObject;
+        }
+        let bit = 1 << (number % 64);
+        // ORDERING: Release pairs with the Acquire in `alloc`.
+        if bits.fetch_and(!bit, Ordering::Release) & bit == 0 { Freed::Twice } else { Freed::Done }
+    }
+
+    fn plot<O: Os>(&self, arena: &Arena<O>) -> Option<&Plot> {
+        // ORDERING: Acquire pairs with the Release below.
+        let plot = self.plot.load(Ordering::Acquire);
+        // SAFETY: null, or a plot, which is never unmapped.
+        if let Some(plot) = unsafe { plot.as_ref() } {
+            return Some(plot);
+        }
+        let base = arena.kernel.reserve_aligned(CHUNK, CHUNK, 0)?;
+        let place = arena
+            .map
+            .cover(&arena.kernel, base.addr().get(), CHUNK)
+            .then(|| arena.meta.take(&arena.kernel, size_of::<Plot>(), align_of::<Plot>()))
+            .flatten();
+        let Some(place) = place else {
+            // SAFETY: nobody knows of the reservation.
+            unsafe { arena.kernel.release(base, CHUNK) };
+            return None;
+        };
+        let place = place.cast::<Plot>().as_ptr();
+        // SAFETY: fresh zeroed memory of the right size: the bits are right as they are.
+        unsafe { (&raw mut (*place).record).write(Record { kind: Kind::Nothing }) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*place).base).write(base) };
+        // ORDERING: Release pairs with the Acquire above and in `free`; Acquire on
+        // failure: the other thread's plot is set up.
+        let swap = self.plot.compare_exchange(
+            ptr::null_mut(),
+            place,
+            Ordering::Release,
+            // ORDERING: Acquire, see above.
+            Ordering::Acquire,
+        );
+        let plot = match swap {
+            Ok(_) => {
+                arena.map.set_record(base.addr().get(), place.cast());
+                place
+            }
+            Err(other) => {
+                // SAFETY: nobody knows of our reservation. The record is lost: 16 KiB, once.
+                unsafe { arena.kernel.release(base, CHUNK) };
+                other
+            }
+        };
+        // SAFETY: not null, and never unmapped.
+        unsafe { plot.as_ref() }
+    }
+}

@@ -1,0 +1,219 @@
+//! The operations under `malloc`, for a C face.
+//!
+//! Nothing here sets `errno`, panics, or unwinds; null means that there is no
+//! memory. What a C program is promised beyond that is the face's business.
+#![allow(unsafe_code)]
+
+use crate::block::Block;
+use crate::config::Config;
+use crate::door;
+use crate::local::{self, ALLOCATOR};
+use crate::size::TABLE_MAX;
+use crate::units::{MIN_ALIGN, SMALL_MAX};
+use core::ptr::{self, NonNull};
+
+const CONFIG: Config = Config::new();
+
+/// An object of `size` bytes, aligned to 16. Size 0 gives a unique address in
+/// inaccessible memory. Null when there is no memory or `size` is past
+/// `isize::MAX`.
+#[inline(always)]
+#[must_use]
+pub fn alloc(size: usize) -> *mut u8 {
+    let heap = local::heap();
+    if size > TABLE_MAX {
+        return alloc_above(size);
+    }
+    let block = heap.front.pop(heap.front.class_by_16(size));
+    if block.is_null() { alloc_slow(size) } else { block.cast() }
+}
+
+#[inline(never)]
+fn alloc_above(size: usize) -> *mut u8 {
+    if size <= SMALL_MAX {
+        let class = crate::size::SizeClass::of_medium(size);
+        let block = local::heap().front.pop(class.index());
+        if !block.is_null() {
+            return block.cast();
+        }
+    }
+    alloc_slow(size)
+}
+
+#[cold]
+#[inline(never)]
+fn alloc_slow(size: usize) -> *mut u8 {
+    door::allocate(&CONFIG, size, MIN_ALIGN, false)
+}
+
+/// As [`alloc`], and the object reads as zeros.
+#[inline]
+#[must_use]
+pub fn alloc_zeroed(size: usize) -> *mut u8 {
+    if size > SMALL_MAX {
+        return door::allocate(&CONFIG, size, MIN_ALIGN, true);
+    }
+    let at = alloc(size);
+    if let Some(object) = NonNull::new(at) {
+        // SAFETY: the object is fresh and holds `size` bytes.
+        unsafe { object.write_bytes(0, size) };
+    }
+    at
+}
+
+/// An object of `size` bytes at a multiple of `align`, a power of two.
+#[inline]
+#[must_use]
+pub fn alloc_aligned(size: usize, align: usize) -> *mut u8 {
+    if align <= MIN_ALIGN {
+        return alloc(size);
+    }
+    // An aligned object of no bytes takes the room of its alignment: it must
+    // start at a multiple of it.
+    door::allocate(&CONFIG, size.max(1), align, false)
+}
+
+/// Frees an object. Null is no object. An address that is none, or one that is
+/// free already, ends the process with a line on file descriptor 2.
+///
+/// # Safety
+///
+/// The program does not use the object any more.
+#[inline(always)]
+pub unsafe fn free(at: *mut u8) {
+    let heap = local::heap();
+    let class = heap.front.class_of_entry(ALLOCATOR.arena.map.entry(at.addr()));
+    if class >= crate::heap::C_CLASSES {
+        // SAFETY: the caller's promise.
+        return unsafe { free_slow(at) };
+    }
+    // SAFETY: an address with an entry is not in the first 32 KiB.
+    let block: NonNull<Block> = unsafe { NonNull::new_unchecked(at.cast()) };
+    let c = class as usize;
+    // SAFETY: the map says that the block is in a span of ours of this class.
+    if unsafe { heap.front.is_free(block, c) } {
+        // SAFETY: the caller's promise.
+        return unsafe { free_slow(at) };
+    }
+    // SAFETY: as above, and the program has given it up.
+    if unsafe { heap.front.push(block, c) } {
+        flush(class);
+    }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn free_slow(at: *mut u8) {
+    let Some(at) = NonNull::new(at) else { return };
+    // SAFETY: the heap is this thread's; the caller's promise.
+    unsafe { ALLOCATOR.free_slow(local::present(), at) };
+}
+
+#[cold]
+#[inline(never)]
+fn flush(class: u32) {
+    // SAFETY: the heap is this thread's.
+    unsafe { local::heap().flush(&ALLOCATOR, crate::size::SizeClass::from_index(class as usize)) };
+}
+
+/// Frees an object whose size the program knows: C23's `free_sized`, C++'s
+/// sized `delete`. `align` is 16 or what was asked for. A size that the object
+/// cannot have been allocated with ends the process.
+///
+/// # Safety
+///
+/// As for [`free`].
+#[inline]
+pub unsafe fn free_sized(at: *mut u8, size: usize, align: usize) {
+    if at.is_null() {
+        return;
+    }
+    let class = crate::size::SizeClass::of_layout(size, align.max(MIN_ALIGN));
+    let entry = ALLOCATOR.arena.map.entry(at.addr());
+    let fits = class.is_some_and(|class| local::heap().front.owns(entry, class.index()));
+    if !fits && crate::block::CHECKED {
+        let size = if align > MIN_ALIGN { size.max(1) } else { size };
+        ALLOCATOR.check_size(at.addr(), size, align.max(MIN_ALIGN));
+    }
+    // SAFETY: the caller's promise.
+    unsafe { free(at) };
+}
+
+/// Makes an object hold `size` bytes, in place or elsewhere. Null: it is as it was.
+///
+/// # Safety
+///
+/// `at` is an object of the program's and not null; `size` is not 0.
+#[must_use]
+pub unsafe fn realloc(at: *mut u8, size: usize) -> *mut u8 {
+    let Some(at) = NonNull::new(at) else { return ptr::null_mut() };
+    let heap = local::enter(&CONFIG);
+    // SAFETY: the heap is this thread's; the caller's promise.
+    let moved = unsafe { ALLOCATOR.reallocate(heap, at, size, MIN_ALIGN) };
+    moved.map_or(ptr::null_mut(), NonNull::as_ptr)
+}
+
+/// Bytes that an object holds: at least what was asked for.
+///
+/// # Safety
+///
+/// `at` is an object of the program's.
+#[must_use]
+pub unsafe fn usable_size(at: *const u8) -> usize {
+    ALLOCATOR.usable(at.addr())
+}
+
+/// Gives free memory back to the system, down to `keep` bytes of it. True when
+/// some went.
+pub fn trim(keep: usize) -> bool {
+    if !local::is_open() {
+        return false;
+    }
+    // SAFETY: the heap is this thread's.
+    unsafe { ALLOCATOR.trim(local::present(), keep) != 0 }
+}
+
+/// Opens the allocator for a face (1: `liballod.so`). It also happens by itself.
+pub fn start(face: u32) {
+    crate::report::set_face(face);
+    local::start(&CONFIG);
+}
+
+/// At the end of the process: the last checks of what this thread has freed,
+/// and the last figures.
+pub fn finish() {
+    if let Some(heap) = local::present() {
+        // SAFETY: the heap is this thread's.
+        unsafe { heap.check_front(&ALLOCATOR) };
+    }
+    crate::report::ended();
+}
+
+/// Before `fork`.
+///
+/// # Safety
+///
+/// One of the other two follows on the same thread, and nothing is allocated
+/// in between.
+pub unsafe fn fork_prepare() {
+    ALLOCATOR.fork_prepare();
+}
+
+/// After `fork`, in the parent.
+///
+/// # Safety
+///
+/// [`fork_prepare`] came before, on the same thread.
+pub unsafe fn fork_parent() {
+    ALLOCATOR.fork_parent();
+}
+
+/// After `fork`, in the child.
+///
+/// # Safety
+///
+/// As for [`fork_parent`].
+pub unsafe fn fork_child() {
+    ALLOCATOR.fork_child(local::present());
+    crate::report::take_slot();
+}

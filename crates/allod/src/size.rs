@@ -1,0 +1,260 @@
+//! Size classes: which block a request gets.
+//!
+//! Pure integers, and the only file that knows the table.
+//!
+//! ```text
+//!   class  0        size 0: an address, no memory
+//!   class  1..=16   16, 32, .. 256        step 16
+//!   class 17..=24   288 .. 512            step 32
+//!   class 25..=32   576 .. 1024           step 64
+//!   class 33..=40   1152 .. 2048          step 128
+//!   class 41..=56   2560 .. 32768         four to a doubling
+//!   class 57..=64   8, 24, .. 120         only where the layout asks for 8 bytes of alignment or less
+//! ```
+//!
+//! The mean waste of a request up to 1 KiB, sizes spread evenly over their
+//! logarithm, is 5.3% through C and 4.5% through Rust layouts; four classes to
+//! a doubling, as most allocators have them, waste 8.8%.
+//!
+//! Blocks lie one after another from the start of their span, and a span
+//! starts on a slice, so a block is aligned to the lowest set bit of its
+//! size. Nothing else is needed for alignments up to [`SMALL_MAX`]: a bigger
+//! alignment picks a class whose size is a multiple of it, and so no block
+//! ever starts anywhere but at its own start.
+#![forbid(unsafe_code)]
+
+use crate::units::{MIN_ALIGN, SLICE, SMALL_MAX};
+use core::fmt;
+
+/// How many classes there are, class 0 included.
+pub(crate) const CLASSES: usize = 65;
+/// Requests up to this size find their class in a table.
+pub(crate) const TABLE_MAX: usize = 1024;
+const FIRST_ODD: usize = 57;
+
+/// One size class. Its number is an index into every per-class table.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SizeClass(u8);
+
+impl fmt::Debug for SizeClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c{}", self.0)
+    }
+}
+
+impl SizeClass {
+    /// The class of requests for no bytes at all.
+    pub(crate) const ZERO: Self = Self(0);
+
+    /// The class numbered `i`, which is below [`CLASSES`].
+    #[inline(always)]
+    pub(crate) const fn from_index(i: usize) -> Self {
+        debug_assert!(i < CLASSES);
+        Self(i as u8)
+    }
+
+    /// The number of the class: below [`CLASSES`].
+    #[inline(always)]
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// Bytes of a block of this class.
+    #[inline(always)]
+    pub(crate) const fn size(self) -> usize {
+        SIZES[self.0 as usize] as usize
+    }
+
+    /// The C face's class for `size` up to [`SMALL_MAX`]: blocks aligned to 16.
+    #[inline(always)]
+    pub(crate) const fn of_size(size: usize) -> Self {
+        if size <= TABLE_MAX { Self(BY_16[(size + 15) >> 4]) } else { Self::of_medium(size) }
+    }
+
+    /// The class for a size above [`TABLE_MAX`] and up to [`SMALL_MAX`].
+    #[inline(always)]
+    pub(crate) const fn of_medium(size: usize) -> Self {
+        debug_assert!(size > TABLE_MAX && size <= SMALL_MAX);
+        let last = size - 1;
+        if size <= 2048 {
+            return Self(33 + ((last - 1024) >> 7) as u8);
+        }
+        let top = last.ilog2();
+        Self(41 + ((top - 11) * 4) as u8 + ((last >> (top - 2)) & 3) as u8)
+    }
+
+    /// The class for a Rust layout, or `None` when the object is large or its
+    /// alignment is more than a span can give. `align` is a power of two.
+    #[inline(always)]
+    pub(crate) const fn of_layout(size: usize, align: usize) -> Option<Self> {
+        if align <= 8 && size <= TABLE_MAX {
+            Some(Self(BY_8[(size + 7) >> 3]))
+        } else if align <= MIN_ALIGN && size <= SMALL_MAX {
+            Some(Self::of_size(size))
+        } else {
+            Self::of_aligned(size, align)
+        }
+    }
+
+    /// The class for an alignment above 16: the first whose blocks all have it.
+    pub(crate) const fn of_aligned(size: usize, align: usize) -> Option<Self> {
+        if size > SMALL_MAX || align > SMALL_MAX {
+            return None;
+        }
+        // At least one unit of the alignment, so that size 0 has an address too.
+        let least = if size < align { align } else { size };
+        let mut class = Self::of_size(least).0;
+        while (SIZES[class as usize] as usize) & (align - 1) != 0 {
+            // Ends at 32 KiB at the latest: a multiple of every alignment allowed here.
+            class += 1;
+        }
+        Some(Self(class))
+    }
+
+    /// Slices of a span of this class: 1, 2, 4 or 8.
+    #[inline(always)]
+    pub(crate) const fn span_slices(self) -> usize {
+        SPAN_SLICES[self.0 as usize] as usize
+    }
+
+    /// Blocks that fit a span of this class.
+    #[inline(always)]
+    pub(crate) const fn capacity(self) -> usize {
+        if self.0 == 0 { 0 } else { self.span_slices() * SLICE / self.size() }
+    }
+
+    /// Frees of this class that a front list takes before it is flushed.
+    ///
+    /// Eight KiB of blocks, but at most 64 and at least one: what a thread may
+    /// hold back stays near 200 KiB even when it uses every class.
+    #[inline(always)]
+    pub(crate) const fn room(self) -> u8 {
+        ROOM[self.0 as usize]
+    }
+
+    /// The number of the block that starts `offset` bytes into its span, or a
+    /// number that is no block's (at least 2^17) when none starts there.
+    ///
+    /// A multiplication by the inverse of the size's odd part and a rotation
+    /// by its power of two divide exactly when the division is exact, and give
+    /// a number above 2^32 / size when it is not (Hacker's Delight, 10-17).
+    #[inline(always)]
+    pub(crate) const fn block_index(self, offset: usize) -> u32 {
+        let divide = DIVIDE[self.0 as usize];
+        (offset as u32).wrapping_mul(divide.inverse).rotate_right(divide.shift)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Divide {
+    inverse: u32,
+    shift: u32,
+}
+
+const SIZES: [u32; CLASSES] = {
+    let mut sizes = [0; CLASSES];
+    let mut i = 1;
+    while i < CLASSES {
+        sizes[i] = match i {
+            1..=16 => 16 * i as u32,
+            17..=24 => 256 + 32 * (i as u32 - 16),
+            25..=32 => 512 + 64 * (i as u32 - 24),
+            33..=40 => 1024 + 128 * (i as u32 - 32),
+            41..=56 => {
+                let step = (i as u32 - 41) / 4;
+                (2048 << step) + (512 << step) * ((i as u32 - 41) % 4 + 1)
+            }
+            _ => 8 + 16 * (i as u32 - FIRST_ODD as u32),
+        };
+        i += 1;
+    }
+    sizes
+};
+
+const SPAN_SLICES: [u8; CLASSES] = {
+    let mut slices = [1; CLASSES];
+    let mut i = 1;
+    while i < CLASSES {
+        let mut n = 1;
+        while n < 8 && n * SLICE / (SIZES[i] as usize) < 8 {
+            n *= 2;
+        }
+        slices[i] = n as u8;
+        i += 1;
+    }
+    slices
+};
+
+const ROOM: [u8; CLASSES] = {
+    let mut room = [1; CLASSES];
+    let mut i = 1;
+    while i < CLASSES {
+        let n = 8192 / SIZES[i];
+        room[i] = if n > 64 {
+            64
+        } else if n < 1 {
+            1
+        } else {
+            n as u8
+        };
+        i += 1;
+    }
+    room
+};
+
+const DIVIDE: [Divide; CLASSES] = {
+    let mut table = [Divide { inverse: 0, shift: 0 }; CLASSES];
+    let mut i = 1;
+    while i < CLASSES {
+        let shift = SIZES[i].trailing_zeros();
+        let odd = SIZES[i] >> shift;
+        // Newton's iteration: each step doubles the bits that are right.
+        let mut inverse = odd;
+        let mut step = 0;
+        while step < 5 {
+            inverse = inverse.wrapping_mul(2u32.wrapping_sub(odd.wrapping_mul(inverse)));
+            step += 1;
+        }
+        table[i] = Divide { inverse, shift };
+        i += 1;
+    }
+    table
+};
+
+/// Class by size in steps of 16, for the C face and alignments up to 16.
+pub(crate) const BY_16: [u8; TABLE_MAX / 16 + 1] = {
+    let mut table = [0; TABLE_MAX / 16 + 1];
+    let mut i = 1;
+    while i < table.len() {
+        let size = i * 16;
+        let mut class = 1;
+        while (SIZES[class] as usize) < size {
+            class += 1;
+        }
+        table[i] = class as u8;
+        i += 1;
+    }
+    table
+};
+
+/// Class by size in steps of 8, for alignments up to 8.
+pub(crate) const BY_8: [u8; TABLE_MAX / 8 + 1] = {
+    let mut table = [0; TABLE_MAX / 8 + 1];
+    let mut i = 1;
+    while i < table.len() {
+        let size = i * 8;
+        table[i] = if size <= 120 && size % 16 == 8 {
+            (FIRST_ODD + size / 16) as u8
+        } else {
+            BY_16[size.div_ceil(16)]
+        };
+        i += 1;
+    }
+    table
+};
+
+const _: () = assert!(SIZES[56] as usize == SMALL_MAX, "the table ends at SMALL_MAX");
+const _: () = assert!(SIZES[64] == 120, "the odd multiples of 8 end at 120");
+
+#[cfg(test)]
+mod tests;

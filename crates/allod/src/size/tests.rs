@@ -1,0 +1,65 @@
+//! The table against its own definition, size by size.
+
+use super::*;
+
+#[test]
+fn every_size_gets_the_smallest_class_that_holds_it() {
+    for size in 1..=SMALL_MAX {
+        let class = SizeClass::of_size(size);
+        assert!(class.size() >= size, "{size} in {class:?}");
+        let better = (1..FIRST_ODD).any(|i| SIZES[i] as usize >= size && (SIZES[i] as usize) < class.size());
+        assert!(!better, "{size} could have less than {}", class.size());
+    }
+    assert_eq!(SizeClass::of_size(0), SizeClass::ZERO);
+}
+
+#[test]
+fn layouts_of_low_alignment_use_the_odd_classes() {
+    for size in 1..=TABLE_MAX {
+        let class = SizeClass::of_layout(size, 8).unwrap();
+        assert!(class.size() >= size && class.size() % 8 == 0);
+        let better = (1..CLASSES).any(|i| SIZES[i] as usize >= size && (SIZES[i] as usize) < class.size());
+        assert!(!better, "{size} could have less than {}", class.size());
+    }
+}
+
+#[test]
+fn every_alignment_is_kept_by_every_block() {
+    for shift in 0..=15 {
+        let align = 1usize << shift;
+        for size in (1..=SMALL_MAX).step_by(7) {
+            let class = SizeClass::of_layout(size, align).unwrap();
+            assert!(class.size() >= size, "{size}/{align}");
+            assert_eq!(class.size() % align, 0, "{size}/{align} in {}", class.size());
+        }
+    }
+    assert_eq!(SizeClass::of_layout(64, SMALL_MAX * 2), None);
+    assert_eq!(SizeClass::of_layout(SMALL_MAX + 1, 8), None);
+}
+
+#[test]
+fn exact_division_finds_starts_and_nothing_else() {
+    for i in 1..CLASSES {
+        let class = SizeClass::from_index(i);
+        let span = class.span_slices() * SLICE;
+        for offset in 0..span {
+            let index = class.block_index(offset);
+            if offset % class.size() == 0 {
+                assert_eq!(index as usize, offset / class.size());
+            } else {
+                assert!(index as usize >= class.capacity(), "{class:?} at {offset}");
+            }
+        }
+    }
+}
+
+#[test]
+fn spans_hold_eight_blocks_or_more_and_counts_fit_their_fields() {
+    for i in 1..CLASSES {
+        let class = SizeClass::from_index(i);
+        assert!(class.capacity() >= 8, "{class:?}");
+        assert!(class.capacity() < 1 << 16);
+        assert!(class.span_slices().is_power_of_two());
+        assert!(class.room() >= 1);
+    }
+}
