@@ -1,2 +1,85 @@
-//! Placeholder.
-fn main() {}
+//! The chores of the house, behind one command: `cargo xtask <verb>`.
+//!
+//! A file a verb. Read them in the order of the `mod` lines: `ci` is the gate
+//! and calls the others; the rest can be run alone. Nothing here is part of
+//! what users build, and it has few dependencies, because it stands in the
+//! path of everything we do.
+
+mod ci;
+mod debian;
+mod golden;
+mod loom;
+mod mutate;
+mod sh;
+mod targets;
+
+use anyhow::{Result, bail};
+use lexopt::Arg;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <verb> [options]
+
+  ci [--quick]              the gate: every check there is, in order
+  golden [--bless] [--show] count the instructions of the fast path
+  loom                      the models of the concurrent structures
+  mutate [WORD]             weaken each ordering in turn; the models must object
+  targets                   tests and type checks for other targets
+
+--quick leaves out the slow steps. --bless writes the counts down as the new
+truth. --show prints the instructions that were counted. WORD limits `mutate`
+to the files with that word in their path.";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads the command line and starts the verb it names.
+fn run() -> Result<()> {
+    let mut verb = None;
+    let mut words = Vec::new();
+    let mut flags = Vec::new();
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Arg::Value(value) if verb.is_none() => {
+                verb = Some(value.to_string_lossy().into_owned())
+            }
+            Arg::Value(value) => words.push(value.to_string_lossy().into_owned()),
+            Arg::Long("help") | Arg::Short('h') => {
+                println!("{USAGE}");
+                return Ok(());
+            }
+            Arg::Long(flag) => flags.push(flag.to_owned()),
+            Arg::Short(_) => return Err(argument.unexpected().into()),
+        }
+    }
+    let Some(verb) = verb else { bail!("which verb?\n\n{USAGE}") };
+    let (known, most_words): (&[&str], usize) = match verb.as_str() {
+        "ci" => (&["quick"], 0),
+        "golden" => (&["bless", "show"], 0),
+        "mutate" => (&[], 1),
+        "loom" | "targets" => (&[], 0),
+        other => bail!("no verb `{other}`\n\n{USAGE}"),
+    };
+    if let Some(flag) = flags.iter().find(|flag| !known.contains(&flag.as_str())) {
+        bail!("`{verb}` has no option `--{flag}`\n\n{USAGE}");
+    }
+    if words.len() > most_words {
+        bail!("`{verb}` does not know what to do with `{}`\n\n{USAGE}", words.join(" "));
+    }
+    let has = |flag: &str| flags.iter().any(|given| given == flag);
+    match verb.as_str() {
+        "ci" => ci::run(has("quick")),
+        "golden" => golden::run(has("bless"), has("show")),
+        "loom" => loom::run().map(drop),
+        "mutate" => mutate::run(words.first().map_or("", String::as_str)),
+        _ => targets::run().map(drop),
+    }
+}

@@ -1,0 +1,246 @@
+//! `ci`: the gate.
+//!
+//! One list of steps, run in order, at home and on the build machine alike.
+//! The first failure ends the run. Each step says how long it took, the slow
+//! ones are left out with `--quick`, and the last line counts.
+//!
+//! A step returns what it did in a few words, or why there is nothing for it
+//! to do. It never passes because something was missing: what it needs it
+//! installs, or it fails and says what is missing.
+
+use crate::sh::{Cmd, root, target};
+use crate::{golden, loom, targets};
+use anyhow::{Context, Result, bail};
+use std::time::{Duration, Instant};
+
+/// How a step ended well.
+enum End {
+    Passed(String),
+    Skipped(String),
+}
+
+struct Step {
+    name: &'static str,
+    slow: bool,
+    run: fn() -> Result<End>,
+}
+
+const fn quick(name: &'static str, run: fn() -> Result<End>) -> Step {
+    Step { name, slow: false, run }
+}
+
+const fn slow(name: &'static str, run: fn() -> Result<End>) -> Step {
+    Step { name, slow: true, run }
+}
+
+/// The cheap and telling ones first.
+const STEPS: [Step; 14] = [
+    quick("format", format),
+    quick("clippy", || clippy("")),
+    slow("clippy: unchecked", || clippy("allod/unchecked,allod-capi/unchecked")),
+    slow("clippy: allocator-api2", || clippy("allod/allocator-api2-02,allod/allocator-api2-04")),
+    slow("clippy: system", || clippy("allod/system")),
+    quick("build", build),
+    quick("tests", tests),
+    quick("documentation", documentation),
+    slow("tests: release", tests_in_release),
+    slow("tests: features", tests_of_features),
+    slow("golden", || golden::run(false, false).map(|()| End::Passed(String::new()))),
+    slow("loom", models),
+    slow("other targets", || targets::run().map(End::Passed)),
+    slow("programs", programs),
+];
+
+/// Seconds for one `cargo test`, building included.
+const LIMIT_SECONDS: u32 = 1200;
+
+/// Manifests that stand outside the workspace and are ours as well.
+const OUTSIDE: [&str; 3] = ["bench", "fuzz", "xtask/golden-probe"];
+
+/// Runs the gate.
+pub(crate) fn run(leave_out_slow: bool) -> Result<()> {
+    let mut report: Vec<(&str, Duration, String)> = Vec::new();
+    let (mut passed, mut skipped) = (0, 0);
+    let mut failure = None;
+    for step in &STEPS {
+        if step.slow && leave_out_slow {
+            continue;
+        }
+        println!("\n=== {}", step.name);
+        let start = Instant::now();
+        let end = (step.run)();
+        let words = match &end {
+            Ok(End::Passed(note)) => note.clone(),
+            Ok(End::Skipped(why)) => format!("skipped: {why}"),
+            Err(_) => "FAILED".to_owned(),
+        };
+        println!("=== {}: {:.1} s {words}", step.name, start.elapsed().as_secs_f64());
+        report.push((step.name, start.elapsed(), words));
+        match end {
+            Ok(End::Passed(_)) => passed += 1,
+            Ok(End::Skipped(_)) => skipped += 1,
+            Err(error) => {
+                failure = Some((step.name, error));
+                break;
+            }
+        }
+    }
+    println!();
+    for (name, time, words) in &report {
+        println!("{name:<24} {:>7.1} s  {words}", time.as_secs_f64());
+    }
+    let failed = usize::from(failure.is_some());
+    if let Some((name, error)) = &failure {
+        println!("\nci: step `{name}` failed: {error:#}");
+    } else if leave_out_slow {
+        println!("\nci: the quick steps passed; the gate is `cargo xtask ci` without --quick");
+    }
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
+    match failure {
+        Some((name, _)) => bail!("step `{name}` failed"),
+        None => Ok(()),
+    }
+}
+
+/// Where the manifests of the crates outside the workspace are.
+fn outside() -> impl Iterator<Item = String> {
+    let manifests = OUTSIDE.iter().map(|folder| format!("{folder}/Cargo.toml"));
+    manifests.filter(|manifest| root().join(manifest).exists())
+}
+
+fn format() -> Result<End> {
+    Cmd::new("cargo fmt --all --check").run()?;
+    for manifest in outside() {
+        Cmd::new("cargo fmt --check --manifest-path").arg(manifest).run()?;
+    }
+    Ok(End::Passed(String::new()))
+}
+
+fn clippy(features: &str) -> Result<End> {
+    let mut cargo = Cmd::new("cargo clippy --quiet --workspace --all-targets");
+    if !features.is_empty() {
+        cargo = cargo.arg("--features").arg(features);
+    }
+    cargo.arg("--").arg("-Dwarnings").run()?;
+    if features.is_empty() {
+        for manifest in outside() {
+            Cmd::new("cargo clippy --quiet --all-targets --target-dir")
+                .arg(target())
+                .arg("--manifest-path")
+                .arg(manifest)
+                .arg("--")
+                .arg("-Dwarnings")
+                .run()?;
+        }
+    }
+    Ok(End::Passed(String::new()))
+}
+
+/// The C face is a `no_std` library: it has no test harness and must be built
+/// to be looked at. Other members' tests expect it beside their own program.
+fn build() -> Result<End> {
+    Cmd::new("cargo build --quiet --workspace").run()?;
+    Cmd::new("cargo build --quiet --release").run()?;
+    Ok(End::Passed(String::new()))
+}
+
+fn tests() -> Result<End> {
+    let workspace = "cargo test --quiet --workspace --exclude allod-capi";
+    let tests = Cmd::new(workspace).arg("--all-targets").limit(LIMIT_SECONDS).test()?;
+    Ok(End::Passed(format!("{tests} tests")))
+}
+
+fn tests_in_release() -> Result<End> {
+    let line = "cargo test --quiet -p allod --release --all-targets";
+    let tests = Cmd::new(line).limit(LIMIT_SECONDS).test()?;
+    Ok(End::Passed(format!("{tests} tests")))
+}
+
+/// Each feature alone, so that none leans on another.
+fn tests_of_features() -> Result<End> {
+    let manifest = std::fs::read_to_string(root().join("crates/allod/Cargo.toml"))?;
+    let mut notes = Vec::new();
+    for feature in features(&manifest) {
+        let line = format!("cargo test --quiet -p allod --all-targets --features {feature}");
+        let tests = if feature == "nightly" {
+            if !Cmd::new("rustup run nightly rustc --version").succeeds() {
+                bail!("the feature `nightly` needs a nightly toolchain, and there is none");
+            }
+            // A directory of its own, because the two compilers share nothing.
+            Cmd::new(&format!("rustup run nightly {line} --target-dir"))
+                .arg(target().join("nightly"))
+                .limit(LIMIT_SECONDS)
+                .test()
+        } else {
+            Cmd::new(&line).limit(LIMIT_SECONDS).test()
+        };
+        let tests = tests.with_context(|| format!("with the feature `{feature}` alone"))?;
+        notes.push(format!("{feature} {tests}"));
+    }
+    Ok(End::Passed(notes.join(", ")))
+}
+
+/// The names in the table `[features]` of a manifest, `default` apart.
+fn features(manifest: &str) -> Vec<&str> {
+    let table = manifest.lines().skip_while(|line| *line != "[features]").skip(1);
+    let table = table.take_while(|line| !line.starts_with('['));
+    let names = table.filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let (name, _) = line.split_once(" = ")?;
+        Some(name.trim())
+    });
+    names.filter(|name| *name != "default").collect()
+}
+
+fn documentation() -> Result<End> {
+    let adapters = "allod/allocator-api2-02,allod/allocator-api2-04";
+    Cmd::new("cargo doc --quiet --workspace --no-deps --features")
+        .arg(adapters)
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .run()?;
+    let tests = Cmd::new("cargo test --quiet --doc -p allod --features")
+        .arg(adapters)
+        .limit(LIMIT_SECONDS)
+        .test()?;
+    Ok(End::Passed(format!("{tests} doc tests")))
+}
+
+fn models() -> Result<End> {
+    Ok(match loom::run()? {
+        Some(note) => End::Passed(note),
+        None => End::Skipped("nothing to model".to_owned()),
+    })
+}
+
+/// Real programs on `liballod.so`, and Rust programs with Allod inside.
+fn programs() -> Result<End> {
+    let manifest = "bench/Cargo.toml";
+    if !root().join(manifest).exists() {
+        return Ok(End::Skipped(format!("there is no {manifest}")));
+    }
+    Cmd::new("cargo run --quiet --release --manifest-path")
+        .arg(manifest)
+        .arg("--")
+        .arg("programs")
+        .arg("--ci")
+        .run()?;
+    Ok(End::Passed(String::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_are_read() {
+        let manifest = "[package]\nname = \"x\"\n\n[features]\ndefault = []\n# One.\nsystem = []\nnightly = []\n\n[dependencies]\nlibc = \"1\"\n";
+        assert_eq!(features(manifest), ["system", "nightly"]);
+        assert!(features("[package]\n").is_empty());
+    }
+
+    #[test]
+    fn the_real_manifest_has_features() {
+        let path = root().join("crates/allod/Cargo.toml");
+        let manifest = std::fs::read_to_string(path).unwrap();
+        assert!(features(&manifest).contains(&"unchecked"));
+    }
+}
