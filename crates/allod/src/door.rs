@@ -322,11 +322,11 @@ impl Heap {
     /// The caller is the heap's thread; the program gives the object up.
     #[inline(always)]
     pub(crate) unsafe fn free_fast<O: Os>(&self, a: &Allocator<O>, at: NonNull<u8>) -> bool {
-        let class = self.front.class_of_entry(a.arena.map.entry(at.addr().get()));
-        if class >= crate::heap::C_CLASSES {
+        let Some(entry) = a.arena.map.entry(at.addr().get()) else { return false };
+        let (c, block) = (self.front.class_of_entry(entry), at.cast::<Block>());
+        if c >= crate::heap::C_CLASSES {
             return false;
         }
-        let (c, block) = (class as usize, at.cast::<Block>());
         // SAFETY: the map says that the block is in a span of ours of this class.
         if unsafe { self.front.is_free(block, c) } {
             return false;

@@ -140,7 +140,8 @@ unsafe impl GlobalAlloc for Allod {
             let front = &local::heap().front;
             // SAFETY: the caller's pointer is an object's: not null.
             let block: NonNull<Block> = unsafe { NonNull::new_unchecked(at.cast()) };
-            if front.owns(ALLOCATOR.arena.map.entry(at.addr()), c)
+            if let Some(entry) = ALLOCATOR.arena.map.entry(at.addr())
+                && front.owns(entry, c)
                 // SAFETY: the map says that the block is in a span of ours of this class.
                 && !unsafe { front.is_free(block, c) }
             {
@@ -250,4 +251,4 @@ unsafe impl GlobalAlloc for &Allod {
     }
 }
 
-const _: () = assert!(EIGHT >= crate::heap::C_CLASSES as usize, "`raw::free` never meets 8-byte blocks");
+const _: () = assert!(EIGHT >= crate::heap::C_CLASSES, "`raw::free` never meets 8-byte blocks");

@@ -72,7 +72,7 @@ use core::ptr::{self, NonNull};
 
 /// Classes above this one have 8-byte blocks among them or are odd sizes that
 /// only Rust layouts ask for; the C face never meets them on its fast path.
-pub(crate) const C_CLASSES: u32 = 57;
+pub(crate) const C_CLASSES: usize = 57;
 /// A key that no heap has.
 const NO_KEY: u32 = 0xFF_FFFF;
 /// Batches of the ring: together they hold back at most 16 spans and 64 KiB.
@@ -137,8 +137,8 @@ impl Front {
     /// The class of a block by its entry in the map; `C_CLASSES` or more when
     /// the block is not this heap's, or not for the C face's fast path.
     #[inline(always)]
-    pub(crate) fn class_of_entry(&self, entry: u32) -> u32 {
-        entry ^ self.key.get()
+    pub(crate) fn class_of_entry(&self, entry: u32) -> usize {
+        (entry ^ self.key.get()) as usize
     }
 
     /// True when `entry` says that the block is this heap's and of class `c`.

@@ -37,7 +37,9 @@ use crate::sync::{AtomicPtr, AtomicU32, Ordering};
 use crate::units::{ADDRESS_BITS, CHUNK_SHIFT, SLICE_SHIFT, WINDOW_SHIFT};
 use core::ptr::{self, NonNull};
 
-const WINDOWS: usize = 1 << (ADDRESS_BITS - WINDOW_SHIFT);
+/// One more than there are: a bound that is no power of two is compared with the
+/// window itself, which is needed anyway, instead of by a second shift.
+const WINDOWS: usize = (1 << (ADDRESS_BITS - WINDOW_SHIFT)) + 1;
 const ENTRIES: usize = 1 << (WINDOW_SHIFT - SLICE_SHIFT);
 const CHUNKS: usize = 1 << (WINDOW_SHIFT - CHUNK_SHIFT);
 const LEAF_BYTES: usize = ENTRIES * size_of::<u32>() + CHUNKS * size_of::<usize>();
@@ -135,12 +137,12 @@ impl Map {
         committed
     }
 
-    /// The entry for `address`; 0 for what is not ours.
+    /// The entry for `address`; `None` past the last window, 0 for what is not ours.
     #[inline(always)]
-    pub(crate) fn entry(&self, address: usize) -> u32 {
+    pub(crate) fn entry(&self, address: usize) -> Option<u32> {
         let window = address.checked_shr(WINDOW_SHIFT).unwrap_or(0);
         if crate::block::CHECKED && window >= WINDOWS {
-            return 0;
+            return None;
         }
         // SAFETY: `window` is below WINDOWS: checked, or (in the unchecked twin) a
         // promise of `free`'s caller, whose pointer came from us.
@@ -153,7 +155,7 @@ impl Map {
         // SAFETY: by M1 `place` is the address's entry in a mapped leaf.
         let entry = unsafe { &*place };
         // ORDERING: Relaxed, an entry is a hint (M3); the records decide.
-        entry.load(Ordering::Relaxed)
+        Some(entry.load(Ordering::Relaxed))
     }
 
     /// Sets the entries of `count` slices from `base` on.

@@ -14,35 +14,41 @@ use core::ptr::{self, NonNull};
 
 const CONFIG: Config = Config::new();
 
+/// A block from the front, where the fast path ends well; null sends the caller
+/// to [`alloc`]. For faces that have more to do when memory runs out, and want
+/// it out of the fast path.
+#[inline(always)]
+#[must_use]
+pub fn alloc_fast(size: usize) -> *mut u8 {
+    if size > TABLE_MAX {
+        return ptr::null_mut();
+    }
+    let front = &local::heap().front;
+    let c = front.class_by_16(size);
+    // SAFETY: the C face's classes have no blocks of 8 bytes.
+    unsafe { core::hint::assert_unchecked(c < crate::heap::C_CLASSES) };
+    front.pop(c).cast()
+}
+
 /// An object of `size` bytes, aligned to 16. Size 0 gives a unique address in
 /// inaccessible memory. Null when there is no memory or `size` is past
 /// `isize::MAX`.
-#[inline(always)]
+#[inline]
 #[must_use]
 pub fn alloc(size: usize) -> *mut u8 {
-    let heap = local::heap();
-    if size > TABLE_MAX {
-        return alloc_above(size);
-    }
-    let block = heap.front.pop(heap.front.class_by_16(size));
-    if block.is_null() { alloc_slow(size) } else { block.cast() }
+    let at = alloc_fast(size);
+    if at.is_null() { alloc_slow(size) } else { at }
 }
 
 #[inline(never)]
-fn alloc_above(size: usize) -> *mut u8 {
-    if size <= SMALL_MAX {
+fn alloc_slow(size: usize) -> *mut u8 {
+    if size > TABLE_MAX && size <= SMALL_MAX {
         let class = crate::size::SizeClass::of_medium(size);
         let block = local::heap().front.pop(class.index());
         if !block.is_null() {
             return block.cast();
         }
     }
-    alloc_slow(size)
-}
-
-#[cold]
-#[inline(never)]
-fn alloc_slow(size: usize) -> *mut u8 {
     door::allocate(&CONFIG, size, MIN_ALIGN, false)
 }
 
@@ -82,14 +88,17 @@ pub fn alloc_aligned(size: usize, align: usize) -> *mut u8 {
 #[inline(always)]
 pub unsafe fn free(at: *mut u8) {
     let heap = local::heap();
-    let class = heap.front.class_of_entry(ALLOCATOR.arena.map.entry(at.addr()));
-    if class >= crate::heap::C_CLASSES {
+    let Some(entry) = ALLOCATOR.arena.map.entry(at.addr()) else {
+        // SAFETY: the caller's promise.
+        return unsafe { free_slow(at) };
+    };
+    let c = heap.front.class_of_entry(entry);
+    if c >= crate::heap::C_CLASSES {
         // SAFETY: the caller's promise.
         return unsafe { free_slow(at) };
     }
     // SAFETY: an address with an entry is not in the first 32 KiB.
     let block: NonNull<Block> = unsafe { NonNull::new_unchecked(at.cast()) };
-    let c = class as usize;
     // SAFETY: the map says that the block is in a span of ours of this class.
     if unsafe { heap.front.is_free(block, c) } {
         // SAFETY: the caller's promise.
@@ -97,7 +106,7 @@ pub unsafe fn free(at: *mut u8) {
     }
     // SAFETY: as above, and the program has given it up.
     if unsafe { heap.front.push(block, c) } {
-        flush(class);
+        flush(c);
     }
 }
 
@@ -111,9 +120,9 @@ unsafe fn free_slow(at: *mut u8) {
 
 #[cold]
 #[inline(never)]
-fn flush(class: u32) {
+fn flush(c: usize) {
     // SAFETY: the heap is this thread's.
-    unsafe { local::heap().flush(&ALLOCATOR, crate::size::SizeClass::from_index(class as usize)) };
+    unsafe { local::heap().flush(&ALLOCATOR, crate::size::SizeClass::from_index(c)) };
 }
 
 /// Frees an object whose size the program knows: C23's `free_sized`, C++'s
@@ -130,7 +139,7 @@ pub unsafe fn free_sized(at: *mut u8, size: usize, align: usize) {
     }
     let class = crate::size::SizeClass::of_layout(size, align.max(MIN_ALIGN));
     let entry = ALLOCATOR.arena.map.entry(at.addr());
-    let fits = class.is_some_and(|class| local::heap().front.owns(entry, class.index()));
+    let fits = matches!((class, entry), (Some(class), Some(entry)) if local::heap().front.owns(entry, class.index()));
     if !fits && crate::block::CHECKED {
         let size = if align > MIN_ALIGN { size.max(1) } else { size };
         ALLOCATOR.check_size(at.addr(), size, align.max(MIN_ALIGN));
