@@ -288,7 +288,8 @@ impl<O: Os> Allocator<O> {
         if wants == had {
             return true;
         }
-        if size > LARGE_MAX {
+        // What grows to this size will grow on, and moves to where it can.
+        if size >= LARGE_MAX {
             return false;
         }
         let Some(chunk) = self.arena.chunk_at(span.base().addr()) else { return false };

@@ -496,3 +496,6 @@ impl Heap {
     }
 }
 
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,8 @@
 use crate::sync::{AtomicBool, AtomicUsize, Ordering};
 use core::ptr::NonNull;
 
+#[cfg(test)]
+pub(crate) mod fake;
 pub(crate) mod linux;
 
 /// What the system may be told about a range.

@@ -1,6 +1,7 @@
 //! The table in its order, and texts as people write them.
 
 use super::*;
+use std::vec;
 
 #[test]
 fn the_table_stands_in_the_order_of_its_keys() {

@@ -333,21 +333,12 @@ impl<O: Os> Allocator<O> {
         }
         self.drain_orphans(self.arena.kernel.clock(), 0);
         for heap in self.heaps() {
-            // ORDERING: Relaxed, the lock orders.
-            if heap.in_use.load(Ordering::Relaxed) == Use::Thread as u32
-                && let Some(_guard) = heap.lock.try_lock()
-            {
+            if let Some(_guard) = heap.lock.try_lock() {
                 // SAFETY: the lock is held.
                 unsafe { heap.release_empty(self) };
             }
         }
-        while self.depot.buried() != 0 {
-            let before = self.depot.buried();
-            self.dig();
-            if self.depot.buried() >= before {
-                break;
-            }
-        }
+        self.dig();
         self.huge.release_cached(&self.arena, usize::MAX) + self.arena.trim(keep)
     }
 }

@@ -332,7 +332,7 @@ impl<O: Os> Allocator<O> {
         if self.unrepaired.load(Ordering::Relaxed) != 0 {
             self.repair();
         }
-        if self.depot.buried() != 0 {
+        if self.depot.buried() != 0 && self.arena.spare.get() < count * SLICE {
             self.dig();
         }
         match self.arena.take(home, count, align, fills) {
@@ -391,14 +391,16 @@ impl<O: Os> Allocator<O> {
     }
 
     /// Takes the buried spans out of the depot and gives their slices back.
+    ///
+    /// Costs a visit to each span in the depot; the memory it saves from being
+    /// touched costs more.
     #[cold]
     pub(crate) fn dig(&self) {
         for c in 1..CLASSES {
             let class = SizeClass::from_index(c);
-            let mut kept: [Option<NonNull<Span>>; 32] = [None; 32];
-            // A bounded dig: what lies deeper waits for the next one.
-            for place in &mut kept {
-                let Some(found) = self.depot.take(&self.arena, class) else { break };
+            // The spans that stay, chained by `next`, which the depot leaves to us.
+            let mut kept: *mut Span = core::ptr::null_mut();
+            while let Some(found) = self.depot.take(&self.arena, class) {
                 // SAFETY: records of spans are never unmapped (M4).
                 let span: &Span = unsafe { found.as_ref() };
                 if span.word.load().state() == State::Buried {
@@ -409,12 +411,13 @@ impl<O: Os> Allocator<O> {
                         unsafe { self.retire(span) };
                     }
                 } else {
-                    *place = Some(found);
+                    span.set_next(kept);
+                    kept = found.as_ptr();
                 }
             }
-            for found in kept.iter().rev().flatten() {
-                // SAFETY: records of spans are never unmapped (M4).
-                let span: &Span = unsafe { found.as_ref() };
+            // SAFETY: null, or a span of the chain just made.
+            while let Some(span) = unsafe { kept.as_ref() } {
+                kept = span.next();
                 self.depot.put(&self.arena, class, span);
             }
         }

@@ -1,0 +1,450 @@
+//! The whole allocator over a system of our own: a model that knows every
+//! object, random operations, and every call to the system failing in turn.
+#![allow(unsafe_code)]
+
+use super::*;
+use crate::os::fake::Fake;
+use crate::units::{LARGE_MAX, SMALL_MAX};
+use std::boxed::Box;
+use std::collections::BTreeMap;
+use std::vec::Vec;
+
+const SPACE: usize = 1 << 30;
+
+fn policies() -> (crate::arena::Policy, crate::huge::Policy) {
+    (
+        crate::arena::Policy { dense_from: 8 << 20, purge_delay: 500 },
+        crate::huge::Policy { cache_limit: 64 << 20, keep: 500, dense_from: 8 << 20, guards: true },
+    )
+}
+
+fn allocator(os: Fake) -> Box<Allocator<Fake>> {
+    Box::new(Allocator::new(os, Map::new()))
+}
+
+fn open(os: Fake) -> Box<Allocator<Fake>> {
+    let a = allocator(os);
+    let (arena, huge) = policies();
+    assert!(a.open(arena, huge));
+    a
+}
+
+/// A generator that is the same everywhere (splitmix64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) % below as u64) as usize
+    }
+
+    /// Small sizes mostly, every kind sometimes.
+    fn size(&mut self) -> usize {
+        match self.roll(100) {
+            0..70 => 1 + self.roll(1024),
+            70..90 => 1 + self.roll(SMALL_MAX),
+            90..98 => SMALL_MAX + self.roll(LARGE_MAX - SMALL_MAX),
+            _ => LARGE_MAX + self.roll(4 << 20),
+        }
+    }
+}
+
+/// Every live object: where it is, what it holds.
+#[derive(Default)]
+struct Model {
+    live: BTreeMap<usize, (usize, usize, u8)>,
+    next: u8,
+}
+
+impl Model {
+    /// Enters an object, fills it, and makes sure that it overlaps no other.
+    fn enter(&mut self, at: NonNull<u8>, size: usize, align: usize) {
+        let start = at.addr().get();
+        assert_eq!(start % align, 0, "alignment {align}");
+        if let Some((&before, &(len, _, _))) = self.live.range(..=start).next_back() {
+            assert!(before + len <= start, "overlap");
+        }
+        if let Some((&after, _)) = self.live.range(start..).next() {
+            assert!(start + size <= after, "overlap");
+        }
+        self.next = self.next.wrapping_add(1);
+        // SAFETY: the object holds `size` bytes.
+        unsafe { at.write_bytes(self.next, size) };
+        self.live.insert(start, (size, align, self.next));
+    }
+
+    /// Makes sure that an object holds what was written, and forgets it.
+    fn leave(&mut self, start: usize) -> (NonNull<u8>, usize, usize) {
+        let (size, align, fill) = self.live.remove(&start).expect("a live object");
+        let at = NonNull::new(std::ptr::with_exposed_provenance_mut::<u8>(start)).unwrap();
+        self.holds(at, size, fill);
+        (at, size, align)
+    }
+
+    fn holds(&self, at: NonNull<u8>, size: usize, fill: u8) {
+        // SAFETY: the object holds `size` bytes.
+        let bytes = unsafe { std::slice::from_raw_parts(at.as_ptr(), size) };
+        assert!(bytes.iter().all(|&byte| byte == fill), "an object changed under its owner");
+    }
+
+    fn pick(&self, dice: &mut Dice) -> Option<usize> {
+        let key = self.live.keys().next()?;
+        let span = self.live.keys().next_back()? - key + 1;
+        let from = key + dice.roll(span);
+        self.live.range(from..).next().or(self.live.iter().next()).map(|(&start, _)| start)
+    }
+}
+
+fn alloc(a: &Allocator<Fake>, heap: &Heap, size: usize, align: usize) -> Option<NonNull<u8>> {
+    // SAFETY: tests use a heap from one thread at a time.
+    let fresh = unsafe { a.allocate(Some(heap), size, align) }?;
+    if fresh.zeroed {
+        // SAFETY: the object holds `size` bytes.
+        let bytes = unsafe { std::slice::from_raw_parts(fresh.at.as_ptr(), size) };
+        assert!(bytes.iter().all(|&byte| byte == 0), "said to be zeros");
+    }
+    fresh.at.as_ptr().expose_provenance();
+    Some(fresh.at)
+}
+
+fn free(a: &Allocator<Fake>, heap: &Heap, at: NonNull<u8>) {
+    // SAFETY: the model gave the object up.
+    unsafe { a.release(Some(heap), at) };
+}
+
+/// One step of some thread: `heaps[0..n]` take turns, and free what others allocated.
+fn step(a: &Allocator<Fake>, heap: &Heap, model: &mut Model, dice: &mut Dice, most: usize) {
+    let choice = if model.live.len() >= most { 60 } else { dice.roll(100) };
+    match choice {
+        0..55 => {
+            let align = 1 << if dice.roll(10) == 0 { dice.roll(17) } else { dice.roll(5) };
+            let size = dice.size();
+            if let Some(at) = alloc(a, heap, size, align) {
+                model.enter(at, size, align);
+            }
+        }
+        55..90 => {
+            if let Some(start) = model.pick(dice) {
+                let (at, size, align) = model.leave(start);
+                a.check_size(start, size, align);
+                free(a, heap, at);
+            }
+        }
+        90..98 => {
+            if let Some(start) = model.pick(dice) {
+                let (at, old, align) = model.leave(start);
+                let size = dice.size();
+                let fill = model.next;
+                // SAFETY: the object is live.
+                unsafe { at.write_bytes(fill, old) };
+                // SAFETY: as for `alloc`.
+                match unsafe { a.reallocate(Some(heap), at, size, align) } {
+                    Some(moved) => {
+                        moved.as_ptr().expose_provenance();
+                        model.holds(moved, old.min(size), fill);
+                        model.enter(moved, size, align);
+                    }
+                    None => model.enter(at, old, align),
+                }
+            }
+        }
+        _ => {
+            a.arena.kernel.os().pass(dice.roll(600) as u64);
+            a.upkeep();
+        }
+    }
+}
+
+fn end(a: &Allocator<Fake>, heap: &Heap, model: &mut Model) {
+    let starts: Vec<_> = model.live.keys().copied().collect();
+    for start in starts {
+        let (at, _, _) = model.leave(start);
+        free(a, heap, at);
+    }
+}
+
+/// Sends everything home and makes sure that nothing is left out.
+fn nothing_is_lost(a: &Allocator<Fake>) {
+    for heap in a.heaps().filter(|heap| !heap.is_private()) {
+        // SAFETY: the tests' heaps are used by one thread at a time.
+        unsafe { a.trim(Some(heap), 0) };
+    }
+    a.check();
+    assert_eq!(a.live.get(), 0, "bytes that nobody has are counted as live");
+    assert_eq!(a.arena.active.get(), 0, "slices that nobody needs are in use");
+    assert_eq!(a.huge.held.get(), 0);
+    assert_eq!(a.depot.buried(), 0);
+}
+
+#[test]
+fn one_heap_against_the_model() {
+    for seed in 0..4 {
+        let a = open(Fake::new(SPACE, 4096));
+        let heap = a.adopt().unwrap();
+        let (mut model, mut dice) = (Model::default(), Dice(seed));
+        for round in 0..6000 {
+            step(&a, heap, &mut model, &mut dice, 400);
+            if round % 500 == 0 {
+                a.check();
+            }
+        }
+        end(&a, heap, &mut model);
+        nothing_is_lost(&a);
+    }
+}
+
+#[test]
+fn heaps_that_free_for_each_other_against_the_model() {
+    for seed in 10..14 {
+        let a = open(Fake::new(SPACE, 4096));
+        let heaps: Vec<_> = (0..4).map(|_| a.adopt().unwrap()).collect();
+        let (mut model, mut dice) = (Model::default(), Dice(seed));
+        for round in 0..12_000 {
+            let heap = heaps[dice.roll(heaps.len())];
+            step(&a, heap, &mut model, &mut dice, 600);
+            if round % 1000 == 0 {
+                a.check();
+            }
+        }
+        end(&a, heaps[3], &mut model);
+        nothing_is_lost(&a);
+    }
+}
+
+#[test]
+fn heaps_that_come_and_go_lose_nothing() {
+    let a = open(Fake::new(SPACE, 4096));
+    let (mut model, mut dice) = (Model::default(), Dice(99));
+    let mut heaps: Vec<_> = (0..3).map(|_| a.adopt().unwrap()).collect();
+    for round in 0..8000 {
+        let at = dice.roll(heaps.len());
+        step(&a, heaps[at], &mut model, &mut dice, 500);
+        if round % 97 == 0 {
+            // SAFETY: the heap's thread, this one, does not use it again.
+            unsafe { a.abandon(heaps[at]) };
+            a.arena.kernel.os().pass(60);
+            a.upkeep();
+            heaps[at] = a.adopt().unwrap();
+        }
+        if round % 1000 == 0 {
+            a.check();
+        }
+    }
+    end(&a, heaps[0], &mut model);
+    nothing_is_lost(&a);
+}
+
+#[test]
+fn other_page_sizes_work_the_same() {
+    for page in [16 << 10, 64 << 10] {
+        let a = open(Fake::new(SPACE, page));
+        let heap = a.adopt().unwrap();
+        let (mut model, mut dice) = (Model::default(), Dice(page as u64));
+        for _ in 0..4000 {
+            step(&a, heap, &mut model, &mut dice, 300);
+        }
+        a.check();
+        end(&a, heap, &mut model);
+        nothing_is_lost(&a);
+        assert!(a.arena.kernel.os().purged() > 0);
+    }
+}
+
+#[test]
+fn every_call_to_the_system_may_fail() {
+    // Find out how many there are, then fail each in turn: once alone, and once
+    // with all that follow for a while.
+    let run = |after: u64, count: u64| -> u64 {
+        let a = allocator(Fake::new(SPACE, 4096));
+        a.arena.kernel.os().fail(after, count);
+        let (arena, huge) = policies();
+        let mut tries = 0;
+        while !a.open(arena, huge) {
+            tries += 1;
+            assert!(tries < 200, "the system is back, and we are not");
+        }
+        let heap = loop {
+            if let Some(heap) = a.adopt() {
+                break heap;
+            }
+        };
+        let (mut model, mut dice) = (Model::default(), Dice(5));
+        for _ in 0..600 {
+            step(&a, heap, &mut model, &mut dice, 120);
+        }
+        a.check();
+        end(&a, heap, &mut model);
+        // What the system would not take back then, it takes now.
+        a.arena.kernel.os().fail(0, 0);
+        nothing_is_lost(&a);
+        let at = alloc(&a, heap, 100_000, 16).expect("memory is usable again");
+        free(&a, heap, at);
+        a.arena.kernel.os().calls()
+    };
+    let calls = run(u64::MAX / 2, 0);
+    assert!(calls > 100);
+    for k in 0..calls {
+        run(k, 1);
+        if k % 7 == 0 {
+            run(k, 40);
+        }
+    }
+}
+
+#[test]
+fn a_small_address_space_is_enough_and_its_end_is_survived() {
+    let a = open(Fake::new(SPACE, 4096).limited(40 << 20));
+    let heap = a.adopt().unwrap();
+    let mut blocks = Vec::new();
+    while let Some(at) = alloc(&a, heap, 1000, 16) {
+        blocks.push(at);
+    }
+    assert!(blocks.len() > 8000, "{} KB of 40 MiB", blocks.len());
+    assert!(alloc(&a, heap, 3 << 20, 16).is_none());
+    for at in blocks.drain(..) {
+        free(&a, heap, at);
+    }
+    let at = alloc(&a, heap, 300_000, 16).expect("the freed memory serves another kind");
+    free(&a, heap, at);
+    nothing_is_lost(&a);
+}
+
+#[test]
+fn what_one_class_gives_back_serves_another() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let mut touched = 0;
+    for class in [48, 640, 2048, 160, 8192, 24] {
+        let blocks: Vec<_> =
+            (0..(16 << 20) / class).map(|_| alloc(&a, heap, class, 8).unwrap()).collect();
+        for at in blocks {
+            free(&a, heap, at);
+        }
+        touched = a.arena.touched.peak().max(touched);
+    }
+    assert!(touched < 20 << 20, "{touched} bytes touched for 16 MiB");
+}
+
+#[test]
+fn free_memory_goes_back_in_time() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let blocks: Vec<_> = (0..4000).map(|_| alloc(&a, heap, 1024, 8).unwrap()).collect();
+    for at in blocks {
+        free(&a, heap, at);
+    }
+    assert_eq!(a.arena.kernel.os().purged(), 0, "not at once");
+    for _ in 0..6 {
+        a.arena.kernel.os().pass(260);
+        a.upkeep();
+    }
+    assert!(a.arena.kernel.os().purged() >= 3 << 20, "{}", a.arena.kernel.os().purged());
+}
+
+#[test]
+fn spans_of_a_heap_that_sleeps_are_emptied_by_strangers() {
+    let a = open(Fake::new(SPACE, 4096));
+    let (sleeper, other) = (a.adopt().unwrap(), a.adopt().unwrap());
+    let blocks: Vec<_> = (0..20_000).map(|_| alloc(&a, sleeper, 128, 8).unwrap()).collect();
+    let active = a.arena.active.get();
+    for at in blocks {
+        free(&a, other, at);
+    }
+    // SAFETY: one thread.
+    unsafe { other.flush_ring(&a) };
+    a.dig();
+    let left = a.arena.active.get();
+    assert!(left <= active / 8, "{left} of {active} bytes wait for a sleeper");
+    assert!(adopt::states(&a, crate::span::word::State::Full) <= 2);
+}
+
+#[test]
+fn a_ring_holds_back_little() {
+    let a = open(Fake::new(SPACE, 4096));
+    let (owner, other) = (a.adopt().unwrap(), a.adopt().unwrap());
+    for size in [16, 100, 500, 1024, 3000, 20_000] {
+        let blocks: Vec<_> = (0..200).map(|_| alloc(&a, owner, size, 8).unwrap()).collect();
+        for at in blocks {
+            free(&a, other, at);
+        }
+        let held: usize = other
+            .ring
+            .iter()
+            // SAFETY: null, or a span whose blocks are in the batch.
+            .filter_map(|b| unsafe { b.span.get().as_ref() }.map(|s| b.list.get().count * s.block_size()))
+            .sum();
+        assert!(held <= 64 << 10, "{held} bytes of {size}-byte blocks");
+    }
+}
+
+#[test]
+fn a_destroyed_heap_takes_everything_with_it() {
+    let a = open(Fake::new(SPACE, 4096));
+    let mut dice = Dice(3);
+    for _ in 0..3 {
+        let private = a.make_private().unwrap();
+        let mut model = Model::default();
+        let outsider = a.adopt().unwrap();
+        for _ in 0..3000 {
+            step(&a, private, &mut model, &mut dice, 500);
+            if dice.roll(3) == 0
+                && let Some(start) = model.pick(&mut dice)
+            {
+                let (at, _, _) = model.leave(start);
+                free(&a, outsider, at);
+            }
+        }
+        a.check();
+        // SAFETY: the model is dropped: nobody uses the heap's objects any more.
+        unsafe { a.destroy(private) };
+        nothing_is_lost(&a);
+        // SAFETY: not used again.
+        unsafe { a.abandon(outsider) };
+    }
+}
+
+#[test]
+fn growth_to_a_gibibyte_copies_less_than_a_mebibyte() {
+    let a = open(Fake::new(4 << 30, 4096));
+    let heap = a.adopt().unwrap();
+    let mut at = alloc(&a, heap, 8, 1).unwrap();
+    let mut size = 8;
+    while size < 512 << 20 {
+        size *= 2;
+        // SAFETY: one thread; the object is live.
+        at = unsafe { a.reallocate(Some(heap), at, size, 1) }.unwrap();
+    }
+    let copied = a.copied.load(Ordering::Relaxed);
+    assert!(copied < 1 << 20, "{copied} bytes copied");
+    free(&a, heap, at);
+    nothing_is_lost(&a);
+}
+
+#[test]
+fn the_child_of_a_fork_finds_every_span_again() {
+    let a = open(Fake::new(SPACE, 4096));
+    let (mine, other) = (a.adopt().unwrap(), a.adopt().unwrap());
+    let blocks: Vec<_> = (0..9000).map(|_| alloc(&a, other, 200, 8).unwrap()).collect();
+    for at in blocks.iter().step_by(3) {
+        free(&a, mine, *at);
+    }
+    // A thread of the parent had just taken a span out of the depot.
+    let class = SizeClass::of_layout(200, 8).unwrap();
+    // SAFETY: one thread.
+    unsafe { mine.flush_ring(&a) };
+    assert!(a.depot.take(&a.arena, class).is_some());
+    a.fork_prepare();
+    a.fork_child(Some(mine));
+    assert_eq!(a.threads.get(), 1);
+    for (i, at) in blocks.iter().enumerate() {
+        if i % 3 != 0 {
+            free(&a, mine, *at);
+        }
+    }
+    let at = alloc(&a, mine, 200_000, 8).unwrap();
+    free(&a, mine, at);
+    nothing_is_lost(&a);
+}
