@@ -1,0 +1,187 @@
+//! `allod run`: a program on Allod, and a summary when it has ended.
+//!
+//! The steps: find the program and the library, look whether the one can run on
+//! the other, make the page, start, wait, read the page, print. Whatever can
+//! fail for a reason of ours fails before the program is started. After that
+//! the program's own end is all that counts, even if the summary cannot be
+//! written.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+
+use allod::page;
+use anstream::{AutoStream, ColorChoice};
+use clap::Args;
+
+use crate::failure::Failure;
+use crate::launch::Launch;
+use crate::library::Library;
+use crate::page::Page;
+use crate::program;
+use crate::report::Report;
+use crate::verb::Ending;
+use crate::{json, summary};
+
+/// The loader's list of libraries to load first.
+const PRELOAD: &str = "LD_PRELOAD";
+/// The allocator's options.
+const CONF: &str = "ALLOD_CONF";
+
+/// Start a program on Allod and print a summary when it has ended
+///
+/// The program gets everything as it would without `allod run`: its arguments,
+/// its standard streams, the terminal, signals. Its children run on Allod too.
+/// The command ends as the program ends, with its exit code or by its signal.
+#[derive(Args)]
+#[command(
+    override_usage = "allod run [OPTIONS] -- PROGRAM [ARGS]...",
+    after_long_help = AFTER,
+    verbatim_doc_comment
+)]
+pub(crate) struct Options {
+    /// Options of the allocator for the program, in place of ALLOD_CONF
+    #[arg(long, value_name = "KEY:VALUE,...")]
+    conf: Option<OsString>,
+
+    /// Another liballod.so than the one that `allod where` names
+    #[arg(long, value_name = "PATH")]
+    library: Option<PathBuf>,
+
+    /// Write the report as one JSON object in place of the summary
+    #[arg(long)]
+    json: bool,
+
+    /// Write the summary or the JSON to FILE and not to standard error
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Write nothing at the end
+    #[arg(long, conflicts_with_all = ["json", "output"])]
+    quiet: bool,
+
+    /// The program, looked for in PATH, and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_names = ["PROGRAM", "ARGS"])]
+    command: Vec<OsString>,
+}
+
+const AFTER: &str = "\
+Exit codes, besides the program's own:
+  125  the command itself failed: a wrong option, no library
+  126  the program cannot be executed on Allod: no permission, another machine,
+       statically linked, linked against musl, set-user-ID, ...
+  127  the program, its interpreter or its loader is not there
+
+What cannot be told: a process that changes its user, or sees another /proc,
+runs on Allod and cannot report. A static program in the middle of a run keeps
+its own allocator.
+
+The fields of --json are described in the README of the package allod-cli.";
+
+impl Options {
+    pub(super) fn run(self) -> Result<Ending, Failure> {
+        let library = Library::find(self.library.as_deref())?;
+        let name = self.command.first().map_or(OsStr::new(""), OsString::as_os_str);
+        let path = program::find(name)?;
+        program::inspect(&path, library.machine)?;
+
+        let mut sink = self.sink()?;
+        let page = match &sink {
+            None => None,
+            Some(_) => Some(Page::new().map_err(|error| {
+                Failure::ours(format!("no place for the page that programs report on: {error}"))
+            })?),
+        };
+        let environment = self.environment(&library.path, page.as_ref());
+        let launch = Launch { path: &path, command: &self.command, environment };
+        let outcome = launch.run().map_err(|error| not_started(&path, &error))?;
+        let ending = match (outcome.status.code(), outcome.status.signal()) {
+            (Some(code), _) => Ending::Code(u8::try_from(code).unwrap_or(u8::MAX)),
+            (None, signal) => Ending::Signal(signal.unwrap_or(0)),
+        };
+
+        if let (Some(sink), Some(page)) = (&mut sink, &page) {
+            let report = Report::new(self.command, outcome, page);
+            let text = match self.json {
+                true => json::print(&report, &library),
+                false => summary::print(&report, &library),
+            };
+            // Nobody may be there to read it. That is not the program's fault.
+            _ = sink.write_all(text.as_bytes()).and_then(|()| sink.flush());
+        }
+        Ok(ending)
+    }
+
+    /// Where the report goes. Nowhere, if none is wanted.
+    fn sink(&self) -> Result<Option<Box<dyn Write>>, Failure> {
+        if self.quiet {
+            return Ok(None);
+        }
+        let Some(path) = &self.output else {
+            let stderr = io::stderr();
+            let choice = match self.json {
+                true => ColorChoice::Never,
+                false => AutoStream::choice(&stderr),
+            };
+            return Ok(Some(Box::new(AutoStream::new(stderr, choice))));
+        };
+        let file = File::create(path)
+            .map_err(|error| Failure::ours(format!("{}: {error}", path.display())))?;
+        Ok(Some(Box::new(AutoStream::never(file))))
+    }
+
+    fn environment(&self, library: &Path, page: Option<&Page>) -> Vec<(&'static str, OsString)> {
+        let mut variables = vec![(PRELOAD, preload(library, env::var_os(PRELOAD)))];
+        if let Some(page) = page {
+            variables.push((page::ENV, page.name().into()));
+        }
+        if let Some(conf) = &self.conf {
+            variables.push((CONF, conf.clone()));
+        }
+        variables
+    }
+}
+
+/// Our library first, so that its `malloc` is the one that counts, and then
+/// what the caller wants loaded.
+fn preload(library: &Path, before: Option<OsString>) -> OsString {
+    let library = library.as_os_str().as_bytes();
+    let before = before.unwrap_or_default();
+    let separator = |byte: &u8| matches!(byte, b' ' | b':');
+    let others = before.as_bytes().split(separator);
+    let others = others.filter(|other| !other.is_empty() && *other != library);
+    let list: Vec<&[u8]> = [library].into_iter().chain(others).collect();
+    OsString::from_vec(list.join(&b':'))
+}
+
+/// What only the kernel could tell us.
+fn not_started(path: &Path, error: &io::Error) -> Failure {
+    let text = format!("{}: {error}", path.display());
+    match error.kind() {
+        io::ErrorKind::NotFound => Failure::not_found(text),
+        _ => Failure::cannot_execute(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_library_comes_first_and_once() {
+        let table = [
+            (None, "/l.so"),
+            (Some(""), "/l.so"),
+            (Some("/a.so:/b.so"), "/l.so:/a.so:/b.so"),
+            (Some("/a.so /b.so"), "/l.so:/a.so:/b.so"),
+            (Some("/a.so:/l.so"), "/l.so:/a.so"),
+        ];
+        for (before, after) in table {
+            assert_eq!(preload(Path::new("/l.so"), before.map(OsString::from)), after);
+        }
+    }
+}

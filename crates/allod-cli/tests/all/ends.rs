@@ -1,0 +1,58 @@
+//! The command ends as the program ends, and with codes of its own when there
+//! was none.
+
+use std::os::unix::process::ExitStatusExt;
+
+use crate::support::{actor, allod, errors, run};
+
+#[test]
+fn the_exit_code_is_the_programs() {
+    for code in [0, 1, 3, 125, 126, 127, 255] {
+        let status = run(&["--quiet"]).arg(actor()).arg(format!("exit={code}")).status();
+        assert_eq!(status.expect("it starts").code(), Some(code));
+    }
+}
+
+#[test]
+fn the_signal_is_the_programs() {
+    // SIGHUP, SIGQUIT, SIGILL, SIGABRT, SIGKILL, SIGALRM, SIGTERM, a real-time one.
+    for signal in [1, 3, 4, 6, 9, 14, 15, 40] {
+        let output = run(&[]).arg(actor()).arg(format!("raise={signal}")).output();
+        let output = output.expect("it starts");
+        assert_eq!(output.status.signal(), Some(signal), "{}", errors(&output));
+        assert!(!output.status.core_dumped(), "the memory image is the program's");
+        assert!(errors(&output).contains("killed by "), "{}", errors(&output));
+    }
+}
+
+#[test]
+fn a_mistake_of_the_caller_is_125() {
+    let cases: [&[&str]; 6] = [
+        &[],
+        &["nonsense"],
+        &["run"],
+        &["run", "--nonsense", "true"],
+        &["run", "--quiet", "--json", "true"],
+        &["run", "--output", "/nonexistent/directory/file", "true"],
+    ];
+    for arguments in cases {
+        let output = allod().args(arguments).output().expect("it starts");
+        assert_eq!(output.status.code(), Some(125), "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?} is explained");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_is_not_a_mistake() {
+    for arguments in [["--help"].as_slice(), &["run", "--help"], &["where", "--help"]] {
+        let output = allod().args(arguments).output().expect("it starts");
+        assert_eq!(output.status.code(), Some(0));
+        let help = String::from_utf8(output.stdout).expect("text");
+        assert!(help.contains("Usage: allod"), "{help}");
+        assert!(help.ends_with('\n') && !help.ends_with("\n\n"), "{help:?}");
+        for line in help.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+}

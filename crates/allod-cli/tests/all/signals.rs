@@ -1,0 +1,243 @@
+//! Signals, job control, and what the program inherits.
+//!
+//! The terminal is a pair of pseudo-terminals, with the test at the far end.
+
+#![expect(unsafe_code, reason = "a child becomes the leader of a session with a terminal")]
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::support::{Running, actor, answer, clean, errors, run, send};
+
+#[test]
+fn what_is_sent_to_the_command_reaches_the_program_once() {
+    let forwarded = [
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGWINCH,
+    ];
+    for signal in forwarded {
+        let number = signal as i32;
+        let words =
+            [&format!("catch={number}"), "print=ready", "wait=1", "sleep=50", "count", "exit=7"];
+        let mut running = Running::start(run(&[]).arg(actor()).args(words));
+        assert_eq!(running.line(), "ready");
+        running.signal(signal);
+        assert_eq!(running.line(), "1", "{signal}");
+        let output = running.finish();
+        assert_eq!(output.status.code(), Some(7), "{signal}");
+        assert!(errors(&output).contains("exit code 7"), "{}", errors(&output));
+    }
+}
+
+#[test]
+fn a_program_that_does_not_catch_it_dies_of_it() {
+    let mut running = Running::start(run(&[]).arg(actor()).args(["print=ready", "read"]));
+    assert_eq!(running.line(), "ready");
+    running.signal(Signal::SIGTERM);
+    let output = running.finish();
+    assert_eq!(output.status.signal(), Some(15));
+    assert!(errors(&output).contains("killed by SIGTERM"), "{}", errors(&output));
+}
+
+#[test]
+fn what_the_program_does_to_its_group_is_not_sent_back() {
+    // The program signals its whole group, which is itself and the command.
+    let script = "trap 'echo caught' USR1; kill -USR1 0; sleep 0.1; exit 4";
+    let mut command = run(&[]);
+    command.args(["sh", "-c", script]).process_group(0);
+    let output = command.output().expect("it starts");
+    assert_eq!(answer(&output), "caught\n");
+    assert_eq!(output.status.code(), Some(4));
+}
+
+#[test]
+fn the_program_inherits_dispositions_and_the_mask() {
+    // What the shell ignores, its programs ignore.
+    let actor = actor().display();
+    let words = "ignored=1 ignored=13 ignored=17 ignored=15 blocked=15 blocked=17 blocked=20";
+    let seen = |front: &str, setup: &str| {
+        let script = format!("{setup} {front} {actor} {words}");
+        let output = clean(Command::new("sh")).args(["-c", &script]).output().expect("a shell");
+        assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+        answer(&output)
+    };
+    let front = line(&run(&["--quiet"]));
+    // A Rust program sees SIGPIPE ignored by its own runtime, so the second
+    // answer says nothing; `a_caller_who_ignores_pipes` looks at that one.
+    for setup in ["", "trap '' HUP;", "trap '' HUP CHLD;"] {
+        assert_eq!(seen(&front, setup), seen("", setup), "{setup}");
+    }
+    assert!(seen(&front, "trap '' HUP;").starts_with("true\n"));
+}
+
+#[test]
+fn a_caller_who_ignores_pipes() {
+    // A shell cannot tell its signals, but the kernel tells of its children's.
+    let script = "grep SigIgn: /proc/self/status";
+    for (setup, ignored) in [("trap '' PIPE;", true), ("", false)] {
+        let script = format!("{setup} {} {script}", line(&run(&["--quiet"])));
+        let mut shell = clean(Command::new("sh"));
+        // Rust's runtime ignores SIGPIPE in the test, and spawns without that.
+        let output = shell.args(["-c", &script]).output().expect("a shell");
+        let line = answer(&output);
+        let bits = line.split_whitespace().nth(1).expect("the set of ignored signals");
+        let bits = u64::from_str_radix(bits, 16).expect("hexadecimal");
+        assert_eq!(bits >> (13 - 1) & 1 == 1, ignored, "{setup} {line}");
+    }
+}
+
+#[test]
+fn descriptors_are_the_callers() {
+    let front = line(&run(&["--quiet"]));
+    let seen = |front: &str, redirections: &str| {
+        let script = format!("{front} ls /proc/self/fd {redirections}");
+        let output = clean(Command::new("sh")).args(["-c", &script]).output().expect("a shell");
+        answer(&output)
+    };
+    // What is closed stays closed, what is open stays open, and nothing is added.
+    for redirections in ["", "<&-", "2>&-", "<&- 2>&-", "7>/dev/null"] {
+        assert_eq!(seen(&front, redirections), seen("", redirections), "{redirections}");
+    }
+    assert_ne!(seen("", "<&- 2>&-"), seen("", "7>/dev/null"), "the test sees a difference");
+}
+
+/// A command as one types it. None of its words needs quotes.
+fn line(command: &Command) -> String {
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    words.map(|word| word.display().to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// A terminal, and a command that is the leader of a session on it.
+struct Terminal {
+    running: std::process::Child,
+    far_end: File,
+    seen: String,
+}
+
+impl Terminal {
+    fn start(mut command: Command) -> Self {
+        let pair = nix::pty::openpty(None, None).expect("a pseudo-terminal");
+        let near = |fd: &OwnedFd| Stdio::from(fd.try_clone().expect("a descriptor"));
+        command.stdin(near(&pair.slave)).stdout(near(&pair.slave)).stderr(near(&pair.slave));
+        let lead = || {
+            nix::unistd::setsid()?;
+            // SAFETY: descriptor 0 is the terminal, and the request takes a number.
+            unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) };
+            Ok(())
+        };
+        // SAFETY: the closure makes only system calls.
+        unsafe { command.pre_exec(lead) };
+        let running = command.spawn().expect("it starts");
+        Self { running, far_end: File::from(pair.master), seen: String::new() }
+    }
+
+    /// Reads until `text` is there.
+    fn expect(&mut self, text: &str) {
+        let start = Instant::now();
+        while !self.seen.contains(text) {
+            let mut bytes = [0; 4096];
+            // The terminal answers with an error when nobody is left at the near end.
+            let read = self.far_end.read(&mut bytes).unwrap_or(0);
+            self.seen.push_str(&String::from_utf8_lossy(&bytes[..read]));
+            assert!(
+                (read > 0 || self.seen.contains(text)) && start.elapsed() < Duration::from_secs(20),
+                "no {text:?} in {:?}",
+                self.seen
+            );
+        }
+    }
+
+    fn press(&mut self, keys: &[u8]) {
+        self.far_end.write_all(keys).expect("the terminal takes keys");
+    }
+}
+
+#[test]
+fn ctrl_c_reaches_the_program_once() {
+    let mut command = run(&[]);
+    command.arg(actor()).args(["catch=2", "print=ready", "wait=1", "sleep=200", "count"]);
+    command.args(["print=over", "exit=0"]);
+    let mut terminal = Terminal::start(command);
+    terminal.expect("ready");
+    terminal.press(b"\x03");
+    terminal.expect("over");
+    assert!(terminal.seen.contains("^C1\r\nover"), "{:?}", terminal.seen);
+    // And the command is still there to say how it ended, in colour.
+    terminal.expect("exit code 0");
+    terminal.expect("\x1b[1m");
+    assert_eq!(terminal.running.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn ctrl_c_ends_a_program_and_the_summary_is_printed() {
+    let mut command = run(&[]);
+    command.arg(actor()).args(["print=ready", "read"]);
+    let mut terminal = Terminal::start(command);
+    terminal.expect("ready");
+    terminal.press(b"\x03");
+    terminal.expect("killed by SIGINT");
+    terminal.expect("kernel");
+    assert_eq!(terminal.running.wait().expect("it ends").signal(), Some(2));
+}
+
+#[test]
+fn ctrl_z_stops_both_and_the_shell_continues_both() {
+    let (front, actor) = (line(&run(&[])), actor().display());
+    let script = format!(
+        "set -m; {front} {actor} print=ready sleep=300 print=over exit=5; \
+         echo \"stopped $?.\"; fg >/dev/null; echo \"ended $?.\""
+    );
+    let mut shell = clean(Command::new("sh"));
+    shell.args(["-c", &script]);
+    let mut terminal = Terminal::start(shell);
+    terminal.expect("ready");
+    terminal.press(b"\x1a");
+    terminal.expect("stopped 148.");
+    terminal.expect("ended 5.");
+    assert!(terminal.seen.contains("over"), "{:?}", terminal.seen);
+    terminal.running.wait().expect("it ends");
+}
+
+#[test]
+fn a_stop_and_a_continuation_that_are_sent_to_us_alone() {
+    let words = ["pid", "catch=18", "print=ready", "wait=1", "sleep=50", "count", "exit=6"];
+    let mut running = Running::start(run(&["--quiet"]).arg(actor()).args(words));
+    let pid: u32 = running.line().parse().expect("a number");
+    assert_eq!(running.line(), "ready");
+
+    // A debugger stops and continues the program alone. We stay out of it.
+    send(pid, Signal::SIGSTOP);
+    wait_for_state(pid, 'T');
+    std::thread::sleep(Duration::from_millis(50));
+    assert_ne!(state(running.child.id()), 'T', "the command stopped and nobody will continue it");
+
+    // SIGCONT to us is for the program.
+    running.signal(Signal::SIGCONT);
+    assert_eq!(running.line(), "1");
+    assert_eq!(running.finish().status.code(), Some(6));
+}
+
+/// The letter that the kernel has for what a process is doing.
+fn state(pid: u32) -> char {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is there");
+    stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next()).expect("a state")
+}
+
+fn wait_for_state(pid: u32, wanted: char) {
+    let start = Instant::now();
+    while state(pid) != wanted {
+        assert!(start.elapsed() < Duration::from_secs(10), "{pid} is {}", state(pid));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
