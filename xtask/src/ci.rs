@@ -34,7 +34,7 @@ const fn slow(name: &'static str, run: fn() -> Result<End>) -> Step {
 }
 
 /// The cheap and telling ones first.
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     quick("format", format),
     quick("clippy", || clippy("")),
     slow("clippy: unchecked", || clippy("allod/unchecked,allod-capi/unchecked")),
@@ -43,6 +43,7 @@ const STEPS: [Step; 14] = [
     quick("build", build),
     quick("tests", tests),
     quick("documentation", documentation),
+    slow("dependencies", dependencies),
     slow("tests: release", tests_in_release),
     slow("tests: features", tests_of_features),
     slow("golden", || golden::run(false, false).map(|()| End::Passed(String::new()))),
@@ -54,7 +55,10 @@ const STEPS: [Step; 14] = [
 /// Seconds for one `cargo test`, building included.
 const LIMIT_SECONDS: u32 = 1200;
 
-/// Manifests that stand outside the workspace and are ours as well.
+/// The version of `cargo deny` that `deny.toml` is written for.
+const CARGO_DENY: &str = "0.20.2";
+
+/// Crates that stand outside the workspace and are ours as well.
 const OUTSIDE: [&str; 3] = ["bench", "fuzz", "xtask/golden-probe"];
 
 /// Runs the gate.
@@ -202,6 +206,23 @@ fn documentation() -> Result<End> {
         .limit(LIMIT_SECONDS)
         .test()?;
     Ok(End::Passed(format!("{tests} doc tests")))
+}
+
+/// Licences and origins of what we depend on, held against `deny.toml`.
+fn dependencies() -> Result<End> {
+    let tools = target().join("tools");
+    let deny = tools.join("bin/cargo-deny");
+    if !deny.exists() {
+        let install = format!("cargo install --quiet --locked --debug cargo-deny@{CARGO_DENY}");
+        Cmd::new(&install)
+            .arg("--no-default-features")
+            .arg("--root")
+            .arg(&tools)
+            .env("CARGO_TARGET_DIR", tools.join("build"))
+            .run()?;
+    }
+    Cmd::at(&deny).arg("check").arg("bans").arg("licenses").arg("sources").run()?;
+    Ok(End::Passed(String::new()))
 }
 
 fn models() -> Result<End> {

@@ -22,7 +22,7 @@ mod walk;
 use crate::sh::{Cmd, root, target};
 use anyhow::{Context, Result, bail};
 use elf::Program;
-use iced_x86::FastFormatter;
+use iced_x86::{FastFormatter, Instruction};
 use std::path::Path;
 use table::{Kept, Section};
 use walk::HitPath;
@@ -119,15 +119,23 @@ fn count(name: &str, program: &Program, functions: &[&str], show: bool) -> Resul
     let with_ret = functions == C_FUNCTIONS;
     let mut rows = Vec::new();
     for function in functions {
-        let (address, code) = program.function(function)?;
-        let path = walk::hit_path(address, &code, &|call| program.is_marker(call))
-            .with_context(|| format!("[{name}] `{function}`"))?;
+        let path = hit_path(program, function).with_context(|| format!("[{name}] `{function}`"))?;
         if show {
             print_path(name, function, &path);
         }
         rows.push(((*function).to_owned(), path.counts(with_ret)));
     }
     Ok(Section { name: name.to_owned(), rows, tls: None })
+}
+
+fn hit_path(program: &Program, function: &str) -> Result<HitPath> {
+    let is_marker = |call: &Instruction| program.is_marker(call);
+    let (address, code) = program.function(function)?;
+    let Some(jump) = walk::sole_jump(address, &code) else {
+        return walk::hit_path(address, &code, &is_marker);
+    };
+    let (address, code) = program.function_at(jump.near_branch_target())?;
+    Ok(walk::hit_path(address, &code, &is_marker)?.entered_by(jump))
 }
 
 fn print_path(section: &str, function: &str, path: &HitPath) {

@@ -40,6 +40,18 @@ impl Program {
         }
     }
 
+    /// Address and code of the function that begins at an address.
+    pub(super) fn function_at(&self, address: u64) -> Result<(u64, Vec<u8>)> {
+        let file = self.parsed()?;
+        let symbol = file
+            .symbols()
+            .chain(file.dynamic_symbols())
+            .find(|symbol| symbol.address() == address && symbol.size() > 0)
+            .with_context(|| format!("{} has no function at {address:#x}", self.path.display()))?;
+        let code = code_at(&file, address, symbol.size()).context("a function without code")?;
+        Ok((address, code.to_vec()))
+    }
+
     /// Bytes of the thread-local segment; zero when there is none.
     pub(super) fn tls_size(&self) -> Result<u64> {
         let file = self.parsed()?;

@@ -25,7 +25,7 @@ use std::fmt::Write;
 
 /// The columns, in order, with the way to get each.
 type Column = (&'static str, fn(&Counts) -> u64);
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 9] = [
     ("instructions", |counts| counts.instructions),
     ("loads", |counts| counts.loads),
     ("stores", |counts| counts.stores),
@@ -34,6 +34,7 @@ const COLUMNS: [Column; 8] = [
     ("calls", |counts| counts.calls),
     ("locked", |counts| counts.locked),
     ("paths", |counts| counts.paths),
+    ("least", |counts| counts.least),
 ];
 
 /// What was counted in one build.

@@ -13,13 +13,16 @@
 //!
 //! Every call that stays on the fast path takes some clean path, so the hit
 //! path is an upper bound for all of them: an early return (`free(NULL)`) is
-//! shorter and hides behind it. A rare branch that is written inline, without
+//! shorter and hides behind it (the column `least` tells how much). A rare branch that is written inline, without
 //! a call, counts as if it were hit. That is deliberate: it costs the fast path
 //! its code bytes and registers, and the column `paths` shows that it came.
 //!
 //! One call is allowed and counted: to a function that holds a lone `ret`. The
 //! compiler plants such a marker before each call of the global allocator, and
 //! it stays there when there is no link-time optimization.
+//!
+//! A function that is nothing but a jump to another one is that other one: the
+//! linker or the optimizer found two with the same code. The jump counts.
 //!
 //! A loop inside the clean part has no honest count, and is an error.
 
@@ -52,19 +55,31 @@ pub(super) struct Counts {
     pub(super) locked: u64,
     /// How many clean paths the function has.
     pub(super) paths: u64,
+    /// Instructions on the shortest of them.
+    pub(super) least: u64,
 }
 
 /// The instructions of a function's hit path, in the order of execution.
 pub(super) struct HitPath {
     pub(super) instructions: Vec<Instruction>,
     paths: u64,
+    /// Length of the shortest clean path, its `ret` included.
+    shortest: usize,
 }
 
 impl HitPath {
+    /// The same path, entered through a jump.
+    pub(super) fn entered_by(mut self, jump: Instruction) -> Self {
+        self.instructions.insert(0, jump);
+        self.shortest += 1;
+        self
+    }
+
     /// Counts. Without `with_ret` the final `ret` is left out, as for a
     /// function that stands for code the compiler inlines.
     pub(super) fn counts(&self, with_ret: bool) -> Counts {
-        let mut counts = Counts { paths: self.paths, ..Counts::default() };
+        let least = self.shortest as u64 - u64::from(!with_ret);
+        let mut counts = Counts { paths: self.paths, least, ..Counts::default() };
         let mut details = InstructionInfoFactory::new();
         for instruction in &self.instructions {
             let flow = instruction.flow_control();
@@ -103,6 +118,14 @@ impl HitPath {
     }
 }
 
+/// The target of a function that is a single jump.
+pub(super) fn sole_jump(address: u64, bytes: &[u8]) -> Option<Instruction> {
+    let mut code = Decoder::with_ip(64, bytes, address, DecoderOptions::NONE);
+    let first = code.decode();
+    let is_jump = first.flow_control() == FlowControl::UnconditionalBranch;
+    (is_jump && !code.can_decode()).then_some(first)
+}
+
 /// `xchg` with memory locks without being told to.
 fn is_locked(instruction: &Instruction) -> bool {
     let touches_memory =
@@ -131,11 +154,12 @@ pub(super) fn hit_path(
         clean: &clean,
         path: Vec::new(),
         longest: Vec::new(),
+        shortest: usize::MAX,
         paths: 0,
     };
     walk.step(0)?;
     let instructions = walk.longest.iter().map(|i| code[*i]).collect();
-    Ok(HitPath { instructions, paths: walk.paths as u64 })
+    Ok(HitPath { instructions, paths: walk.paths as u64, shortest: walk.shortest })
 }
 
 /// Where each instruction may go on inside the function; fall-through first.
@@ -186,6 +210,7 @@ struct Walk<'a> {
     on_path: Vec<bool>,
     path: Vec<usize>,
     longest: Vec<usize>,
+    shortest: usize,
     paths: usize,
 }
 
@@ -201,6 +226,7 @@ impl Walk<'_> {
             if self.paths > MOST_PATHS {
                 bail!("more than {MOST_PATHS} paths");
             }
+            self.shortest = self.shortest.min(self.path.len());
             if self.path.len() > self.longest.len() {
                 self.longest.clone_from(&self.path);
             }

@@ -21,7 +21,8 @@ fn counts(code: &[&[u8]]) -> Counts {
 #[test]
 fn a_straight_line_is_its_own_path() {
     let seen = counts(&[&LOAD, &STORE, &[RET]]);
-    let expected = Counts { instructions: 3, loads: 1, stores: 1, paths: 1, ..Counts::default() };
+    let expected =
+        Counts { instructions: 3, loads: 1, stores: 1, paths: 1, least: 3, ..Counts::default() };
     assert_eq!(seen, expected);
 }
 
@@ -30,7 +31,7 @@ fn the_ret_can_be_left_out() {
     let path = walk(&[&LOAD, &[RET]]).unwrap();
     assert_eq!(path.counts(true).instructions, 2);
     assert_eq!(path.counts(false).instructions, 1);
-    assert_eq!(path.counts(false).loads, 1);
+    assert_eq!((path.counts(false).loads, path.counts(false).least), (1, 1));
 }
 
 #[test]
@@ -52,7 +53,7 @@ fn the_taken_side_is_hit_when_the_other_one_calls() {
 fn an_early_return_hides_behind_the_longer_path() {
     // test; jne +1; ret; load; ret
     let seen = counts(&[&TEST, &[0x75, 1], &[RET], &LOAD, &[RET]]);
-    assert_eq!((seen.instructions, seen.paths), (4, 2));
+    assert_eq!((seen.instructions, seen.paths, seen.least), (4, 2, 3));
 }
 
 #[test]
@@ -104,4 +105,14 @@ fn memory_is_counted_as_the_machine_uses_it() {
     // push rax; pop rax
     let stack = counts(&[&[0x50, 0x58], &[RET]]);
     assert_eq!((stack.loads, stack.stores), (1, 1));
+}
+
+#[test]
+fn a_sole_jump_is_another_function() {
+    let jump = sole_jump(0x1000, &[0xe9, 0, 1, 0, 0]).unwrap();
+    assert_eq!(jump.near_branch_target(), 0x1105);
+    assert!(sole_jump(0x1000, &[0xe9, 0, 1, 0, 0, RET]).is_none(), "more than a jump");
+    assert!(sole_jump(0x1000, &[RET]).is_none());
+    let path = walk(&[&LOAD, &[RET]]).unwrap().entered_by(jump);
+    assert_eq!((path.counts(true).instructions, path.counts(true).least), (3, 3));
 }
