@@ -345,4 +345,4 @@ static UNLOAD: extern "C" fn() = unload;
 
 /// What `allod run` looks for in a program that no library can be loaded into.
 #[used]
-static MARKER: [u8; 13] = *b"allod-inside\0";
+static MARKER: &str = concat!("allod-inside\0", env!("CARGO_PKG_VERSION"), "\0");

@@ -203,7 +203,7 @@ impl Heap {
     }
 
     /// Takes back the full spans that were freed into. The lock is held.
-    fn take_returned<O: Os>(&self, a: &Allocator<O>) {
+    pub(super) fn take_returned<O: Os>(&self, a: &Allocator<O>) {
         while !self.returned.is_empty() {
             let Some(number) = self.returned.pop(&Below(&a.arena)) else { return };
             let Some(span) = a.arena.span(number) else { return };

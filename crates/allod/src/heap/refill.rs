@@ -189,6 +189,9 @@ impl Heap {
     ///
     /// The lock is held.
     pub(super) unsafe fn release_empty<O: Os>(&self, a: &Allocator<O>) {
+        if self.is_private() {
+            self.take_returned(a);
+        }
         for c in 1..CLASSES {
             let bin = self.bin(SizeClass::from_index(c));
             // SAFETY: null, or a span of ours: records are never unmapped.
