@@ -219,7 +219,12 @@ mod tests {
 
     #[test]
     fn a_file_knows_its_models() {
-        let models = ["span::loom_a", "span::tests::loom_b", "span::remote::tests::loom_c"];
+        let models = [
+            "span::loom_a",
+            "span::tests::loom_b",
+            "span::remote::tests::loom_c",
+            "span::word::loom_d",
+        ];
         let models = models.map(str::to_owned);
         assert_eq!(models_of("span.rs", &models), ["span::loom_a", "span::tests::loom_b"]);
         assert_eq!(models_of("span/remote.rs", &models), ["span::remote::tests::loom_c"]);
