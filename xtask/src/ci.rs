@@ -61,8 +61,8 @@ const CARGO_DENY: &str = "0.20.2";
 /// Crates that stand outside the workspace and are ours as well.
 const OUTSIDE: [&str; 3] = ["bench", "fuzz", "xtask/golden-probe"];
 
-/// Runs the gate.
-pub(crate) fn run(leave_out_slow: bool) -> Result<()> {
+/// Runs the gate and tells whether it is open. Its last line is the count.
+pub(crate) fn run(leave_out_slow: bool) -> bool {
     let mut report: Vec<(&str, Duration, String)> = Vec::new();
     let (mut passed, mut skipped) = (0, 0);
     let mut failure = None;
@@ -100,10 +100,7 @@ pub(crate) fn run(leave_out_slow: bool) -> Result<()> {
         println!("\nci: the quick steps passed; the gate is `cargo xtask ci` without --quick");
     }
     println!("{passed} passed, {failed} failed, {skipped} skipped");
-    match failure {
-        Some((name, _)) => bail!("step `{name}` failed"),
-        None => Ok(()),
-    }
+    failure.is_none()
 }
 
 /// Where the manifests of the crates outside the workspace are.

@@ -32,7 +32,9 @@ to the files with that word in their path.";
 
 fn main() -> ExitCode {
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        // The verb has said why.
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("xtask: {error:#}");
             ExitCode::FAILURE
@@ -40,8 +42,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Reads the command line and starts the verb it names.
-fn run() -> Result<()> {
+/// Reads the command line and starts the verb it names. False is a failure
+/// that is explained already.
+fn run() -> Result<bool> {
     let mut verb = None;
     let mut words = Vec::new();
     let mut flags = Vec::new();
@@ -54,7 +57,7 @@ fn run() -> Result<()> {
             Arg::Value(value) => words.push(value.to_string_lossy().into_owned()),
             Arg::Long("help") | Arg::Short('h') => {
                 println!("{USAGE}");
-                return Ok(());
+                return Ok(true);
             }
             Arg::Long(flag) => flags.push(flag.to_owned()),
             Arg::Short(_) => return Err(argument.unexpected().into()),
@@ -76,10 +79,11 @@ fn run() -> Result<()> {
     }
     let has = |flag: &str| flags.iter().any(|given| given == flag);
     match verb.as_str() {
-        "ci" => ci::run(has("quick")),
-        "golden" => golden::run(has("bless"), has("show")),
-        "loom" => loom::run().map(drop),
-        "mutate" => mutate::run(words.first().map_or("", String::as_str)),
-        _ => targets::run().map(drop),
+        "ci" => return Ok(ci::run(has("quick"))),
+        "golden" => golden::run(has("bless"), has("show"))?,
+        "loom" => drop(loom::run()?),
+        "mutate" => mutate::run(words.first().map_or("", String::as_str))?,
+        _ => drop(targets::run()?),
     }
+    Ok(true)
 }
