@@ -1,0 +1,115 @@
+//! The twenty C++ operators: eight `new`, twelve `delete`.
+//!
+//! A C++ library's own operators call `malloc`, so a program works without
+//! these. They save that call, and they know the sizes and alignments that
+//! `delete` passes along, so that a wrong one is found.
+//!
+//! `delete` is a plain function. `new` is harder, because it must throw: when
+//! there is no memory it calls the program's *new handler* and tries again,
+//! and when there is no handler it throws `std::bad_alloc`. No exception may
+//! pass through a Rust frame, so the frame that calls the handler and the
+//! thrower is written in assembly, in `cxx/x86_64.rs`. On other processors
+//! `cxx/fallback.rs` ends the process instead of throwing.
+//!
+//! The two that C++ programs live on, `new` and `new[]` without an alignment,
+//! are Rust up to the point where no block is at hand. There they *jump* to the
+//! assembly, as `malloc` does to its slow path: nothing of theirs is on the
+//! stack any more when something is thrown. `docs/decisions/011` has the
+//! reasons and the numbers, and a check reads the compiled code.
+//!
+//! The C++ library is found without being linked, in `cxx/runtime.rs`: a C
+//! program has none, and must load us all the same.
+//!
+//! `new` leaves `errno` alone.
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+mod runtime;
+#[cfg_attr(target_arch = "x86_64", path = "cxx/x86_64.rs")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "cxx/fallback.rs")]
+mod slow;
+
+use crate::malloc::{MAX_ALIGN, power_of_two};
+use allod_core::raw;
+use core::ffi::c_void;
+
+// `operator new` without an alignment serves every type up to this one.
+const _: () = assert!(MAX_ALIGN == 16, "__STDCPP_DEFAULT_NEW_ALIGNMENT__ is 16");
+
+/// Defines operators `delete` that pass nothing but the pointer.
+macro_rules! delete {
+    ($($name:ident($($ignored:ty),*);)*) => {$(
+        /// # Safety
+        ///
+        /// `block` is NULL or came from a matching `new`, and is given up.
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name(block: *mut c_void $(, _: $ignored)*) {
+            // SAFETY: the caller's promise.
+            unsafe { raw::free(block.cast()) }
+        }
+    )*};
+}
+
+/// Defines operators `delete` that pass a size, and maybe an alignment.
+macro_rules! delete_sized {
+    ($($name:ident($size:ident $(, $align:ident)?);)*) => {$(
+        /// # Safety
+        ///
+        /// `block` is NULL or came from a matching `new` with this size and
+        /// alignment, and is given up.
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name(block: *mut c_void, $size: usize $(, $align: usize)?) {
+            let align = MAX_ALIGN;
+            $(let align = align.max(power_of_two($align));)?
+            // SAFETY: the caller's promise; the alignment is a power of two.
+            unsafe { raw::free_sized(block.cast(), $size, align) }
+        }
+    )*};
+}
+
+/// What a `std::nothrow_t const&` is to us: nothing.
+type Nothrow = *const c_void;
+
+delete! {
+    _ZdlPv();
+    _ZdaPv();
+    _ZdlPvRKSt9nothrow_t(Nothrow);
+    _ZdaPvRKSt9nothrow_t(Nothrow);
+    _ZdlPvSt11align_val_t(usize);
+    _ZdaPvSt11align_val_t(usize);
+    _ZdlPvSt11align_val_tRKSt9nothrow_t(usize, Nothrow);
+    _ZdaPvSt11align_val_tRKSt9nothrow_t(usize, Nothrow);
+}
+
+delete_sized! {
+    _ZdlPvm(size);
+    _ZdaPvm(size);
+    _ZdlPvmSt11align_val_t(size, align);
+    _ZdaPvmSt11align_val_t(size, align);
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn _Znwm(size: usize) -> *mut c_void {
+    let block = raw::alloc_fast(size);
+    if block.is_null() { slow::new(size) } else { block.cast() }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn _Znam(size: usize) -> *mut c_void {
+    let block = raw::alloc_fast(size);
+    if block.is_null() { slow::new(size) } else { block.cast() }
+}
+
+/// One attempt of `operator new(size)`.
+extern "C" fn plain(size: usize) -> *mut u8 {
+    raw::alloc(size)
+}
+
+/// One attempt of `operator new(size, align)`. The language knows no alignment
+/// that is not a power of two; there is no memory for one.
+extern "C" fn aligned(size: usize, align: usize) -> *mut u8 {
+    if !align.is_power_of_two() {
+        return core::ptr::null_mut();
+    }
+    raw::alloc_aligned(size, align)
+}

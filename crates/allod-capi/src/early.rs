@@ -1,0 +1,94 @@
+//! When the library is loaded, and when the process ends.
+//!
+//! Nothing waits for this file. The first `malloc` may come before it, from an
+//! IFUNC resolver or from the loader, and the allocator starts by itself then.
+//! What happens here: fork handlers are registered, options are read even if
+//! nobody allocates, and the end of the process is asked for.
+//!
+//! ```text
+//!   loader: maps everything, applies relocations   (IFUNC resolvers may allocate)
+//!   start, here, as `-z initfirst` asks            (before the C library's own constructor)
+//!   constructors of the C library, then of the others
+//!   main ... exit
+//!   handlers of `atexit`, destructors of all libraries
+//!   finish, here                                   (asked for first, so called last)
+//! ```
+//!
+//! A destructor of ours (`.fini_array`) would run in the middle of the others,
+//! and what they free afterwards would go unseen. A handler that is registered
+//! before the loader registers its own runs after all of them.
+#![allow(unsafe_code)]
+
+use crate::fork;
+use allod_core::raw;
+use core::ffi::{c_char, c_int, c_void};
+use core::ptr;
+
+/// What `liballod` calls itself on the shared page (`allod::page::Slot::face`).
+const FACE: u32 = 1;
+
+/// The form of a constructor. glibc passes what `main` gets; musl passes nothing.
+type Constructor = extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char);
+
+// 101 is the first priority that is not reserved. It counts in a program that
+// is linked with the archive; a shared library's place is its own.
+#[used]
+#[unsafe(link_section = ".init_array.00101")]
+static START: Constructor = start;
+
+unsafe extern "C" {
+    static mut environ: *mut *mut c_char;
+    #[cfg(target_env = "gnu")]
+    static mut program_invocation_short_name: *const c_char;
+
+    fn __cxa_atexit(
+        handler: extern "C" fn(*mut c_void),
+        argument: *mut c_void,
+        library: *mut c_void,
+    ) -> c_int;
+}
+
+extern "C" fn start(_count: c_int, arguments: *mut *mut c_char, variables: *mut *mut c_char) {
+    fork::register();
+    #[cfg(target_env = "gnu")]
+    lend(arguments, variables);
+    #[cfg(not(target_env = "gnu"))]
+    let _ = (arguments, variables);
+    raw::start(FACE);
+    // The third argument names no library, so that unloading one does not call
+    // the handler. Failing means no last checks, and nothing else.
+    // SAFETY: the handler stays: the library is never unloaded.
+    let _ = unsafe { __cxa_atexit(finish, ptr::null_mut(), ptr::null_mut()) };
+}
+
+/// Gives the C library its `environ` and the program's name when we run before
+/// it has set them, as `-z initfirst` makes us.
+///
+/// It sets both to the same a moment later. Until then `getenv` would find
+/// nothing, and our options with it.
+#[cfg(target_env = "gnu")]
+fn lend(arguments: *mut *mut c_char, variables: *mut *mut c_char) {
+    let place = &raw mut environ;
+    // SAFETY: one thread runs while constructors do, or `environ` is set by now
+    // and reading it is what every `getenv` does.
+    if !unsafe { place.read() }.is_null() {
+        return;
+    }
+    // SAFETY: only before the C library's own constructor, as above.
+    unsafe { place.write(variables) };
+    // SAFETY: the loader passes what `main` gets: a list that ends in null.
+    let path = unsafe { arguments.read() };
+    if path.is_null() {
+        return;
+    }
+    // SAFETY: an argument ends in a zero.
+    let slash = unsafe { libc::strrchr(path, c_int::from(b'/')) };
+    let name = if slash.is_null() { path } else { slash.wrapping_add(1) };
+    // SAFETY: as for `environ`.
+    unsafe { (&raw mut program_invocation_short_name).write(name) };
+}
+
+/// After all destructors and handlers of the program.
+extern "C" fn finish(_: *mut c_void) {
+    raw::finish();
+}
