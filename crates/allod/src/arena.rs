@@ -134,11 +134,6 @@ pub(crate) struct Arena<O> {
 }
 
 impl Chunk {
-    /// Start of the chunk's memory.
-    pub(crate) fn base(&self) -> NonNull<u8> {
-        self.base
-    }
-
     /// The record of slice `index`, which is below 64.
     pub(crate) fn span(&self, index: usize) -> &Span {
         let [first, ..] = &self.spans;
@@ -537,12 +532,6 @@ impl<O: Os> Arena<O> {
         self.reserved.fetch_add(len, Ordering::Relaxed);
         // SAFETY: just written, never unmapped (A2).
         Some(unsafe { place.as_ref() })
-    }
-
-    /// Bytes reserved for regions.
-    pub(crate) fn reserved(&self) -> usize {
-        // ORDERING: Relaxed, a figure.
-        self.reserved.load(Ordering::Relaxed)
     }
 
     /// Bytes of open chunks that have memory behind them, as the kernel says.

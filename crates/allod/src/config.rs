@@ -86,9 +86,21 @@ pub enum Refused {
     UnknownKey,
     /// The value is no number in the option's range.
     BadValue,
-    /// The option can't change any more: the allocator has started.
-    TooLate,
+    /// The allocator could not start: the system has no memory for it.
+    NoMemory,
 }
+
+impl core::fmt::Display for Refused {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::UnknownKey => "no option has this name",
+            Self::BadValue => "the value is no number in the option's range",
+            Self::NoMemory => "no memory to start with",
+        })
+    }
+}
+
+impl core::error::Error for Refused {}
 
 /// A value for each option.
 #[derive(Clone, Copy, Debug)]

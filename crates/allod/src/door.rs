@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::heap::{Allocator, Heap};
 use crate::huge::Huge;
 use crate::local::{self, ALLOCATOR};
+use crate::report;
 use crate::os::Os;
 use crate::size::SizeClass;
 use crate::span::word::{Remote, State, Word};
@@ -345,10 +346,10 @@ impl Heap {
 #[cold]
 #[inline(never)]
 pub(crate) fn allocate(config: &Config, size: usize, align: usize, zeroed: bool) -> *mut u8 {
-    let heap = local::enter(config);
-    if heap.is_none() && !local::is_open() {
+    if !report::start(config) {
         return ptr::null_mut();
     }
+    let heap = local::enter();
     // SAFETY: the heap is this thread's.
     let Some(fresh) = (unsafe { ALLOCATOR.allocate(heap, size, align) }) else {
         return ptr::null_mut();

@@ -6,11 +6,13 @@
 #![allow(unsafe_code)]
 
 use crate::block::Block;
-use crate::config::{Config, Key};
+use crate::config::{Config, Key, Refused, TABLE};
 use crate::door;
 use crate::heap::EIGHT;
 use crate::local::{self, ALLOCATOR};
+use crate::report;
 use crate::size::SizeClass;
+use crate::stats::Stats;
 use crate::units::{MIN_ALIGN, SMALL_MAX};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
@@ -109,6 +111,54 @@ impl Builder {
     }
 }
 
+/// The figures of the process's allocator, as they are now.
+///
+/// Walks the records of all spans: microseconds for each megabyte in use. No
+/// lock is held meanwhile, so figures that belong together may be from
+/// different moments when other threads run. Never fails.
+#[must_use]
+pub fn stats() -> Stats {
+    if local::is_open() { ALLOCATOR.stats(local::present()) } else { Stats::default() }
+}
+
+/// Changes an option while the program runs. Memory that is there already stays
+/// as it is.
+///
+/// ```
+/// use allod::config::Key;
+/// allod::set(Key::PurgeDelay, 50)?;
+/// assert!(allod::set(Key::GuardPages, 7).is_err());
+/// # Ok::<(), allod::config::Refused>(())
+/// ```
+///
+/// # Errors
+///
+/// The value is out of the option's range, or there is no memory to start with.
+pub fn set(key: Key, value: u64) -> Result<(), Refused> {
+    const CONFIG: Config = Config::new();
+    let row = TABLE[key as usize];
+    if value < row.min || value > row.max {
+        return Err(Refused::BadValue);
+    }
+    if !report::start(&CONFIG) {
+        return Err(Refused::NoMemory);
+    }
+    local::change(key, value);
+    Ok(())
+}
+
+/// Gives free memory back to the system, down to about `keep` bytes of it: what
+/// this thread holds on its lists, what exited threads left, what is kept for
+/// the next allocation. Returns the bytes given back. Takes time in proportion
+/// to what is free.
+pub fn trim(keep: usize) -> usize {
+    if !local::is_open() {
+        return 0;
+    }
+    // SAFETY: the heap is this thread's.
+    unsafe { ALLOCATOR.trim(local::present(), keep) }
+}
+
 /// The class of a layout, as far as the fast paths go: a constant where the
 /// layout is one.
 #[inline(always)]
@@ -194,7 +244,7 @@ impl Allod {
         if crate::block::CHECKED {
             check(at.addr().get(), layout);
         }
-        let heap = local::enter(&self.config);
+        let heap = local::enter();
         // SAFETY: the heap is this thread's; the caller's promise.
         let moved = unsafe { ALLOCATOR.reallocate(heap, at, size, layout.align()) };
         moved.map_or(ptr::null_mut(), NonNull::as_ptr)

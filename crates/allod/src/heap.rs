@@ -350,6 +350,8 @@ pub(crate) struct Allocator<O> {
     pub(crate) others: Gauge,
     /// Bytes that `realloc` copied.
     pub(crate) copied: AtomicUsize,
+    /// Called at every upkeep, if anybody wants to know.
+    herald: AtomicPtr<()>,
     /// The child of a fork has not yet looked for spans that its parent's other
     /// threads had in hand.
     pub(crate) unrepaired: AtomicU32,
@@ -380,7 +382,24 @@ impl<O: Os> Allocator<O> {
             threads: Tally::new(),
             others: Gauge::new(),
             copied: AtomicUsize::new(0),
+            herald: AtomicPtr::new(ptr::null_mut()),
             unrepaired: AtomicU32::new(0),
+        }
+    }
+
+    /// Has `tell` called at every upkeep.
+    pub(crate) fn set_herald(&self, tell: fn()) {
+        // ORDERING: Release pairs with the Acquire in `herald`.
+        self.herald.store(tell as *mut (), Ordering::Release);
+    }
+
+    fn herald(&self) {
+        // ORDERING: Acquire pairs with the Release in `set_herald`.
+        let tell = self.herald.load(Ordering::Acquire);
+        if !tell.is_null() {
+            // SAFETY: `set_herald` stored a function of this shape and nothing else.
+            let tell = unsafe { core::mem::transmute::<*mut (), fn()>(tell) };
+            tell();
         }
     }
 

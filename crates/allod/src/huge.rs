@@ -563,11 +563,4 @@ impl HugeObjects {
         arena.map.set_record(new.addr().get(), ptr::from_ref(huge).cast_mut().cast());
         Some(new)
     }
-
-    /// Visits the cached objects, for statistics. `None` when the lock is taken.
-    pub(crate) fn resident<O: Os>(&self, arena: &Arena<O>, huge: &Huge) -> usize {
-        let Some(base) = NonNull::new(huge.base()) else { return 0 };
-        // SAFETY: the range is the object's.
-        unsafe { arena.kernel.resident(base, huge.len()) }
-    }
 }

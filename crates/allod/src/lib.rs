@@ -1,47 +1,113 @@
-//! Allod.
+//! Allod is a memory allocator: fast, small, and hard to misuse unseen.
+//!
+//! ```
+//! #[global_allocator]
+//! static GLOBAL: allod::Allod = allod::Allod::new();
+//! # assert_eq!(vec![1, 2, 3].len(), 3);
+//! ```
+//!
+//! That is all a program needs. [`Allod::builder`] has the options, [`stats`]
+//! the figures, [`Heap`] heaps of one's own, [`Allocator`] the trait that
+//! collections take. On a target without a backend of ours, under Miri, and
+//! with the feature `system`, the same two lines delegate to the platform's
+//! allocator.
+//!
+//! # For readers of the source
+//!
+//! The modules are declared below in the order in which to read them: from the
+//! street to the cellar. A room names only rooms below it and the furniture,
+//! and furniture names no room (`tests/house.rs` holds that).
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | `global` | `#[global_allocator]`: a layout becomes a size class |
+//! | `raw` | the same for a C face |
+//! | `adapters`, `handle`, `allocate` | heaps of one's own, and the allocator traits |
+//! | `door` | the slow door: all that no front list can serve at once |
+//! | `report` | what the process and `allod run` hear of us |
+//! | `local` | the process's one allocator; how a thread finds its heap |
+//! | `heap` | a thread's lists and spans: refill, flush, adopt |
+//! | `nothing`, `huge` | objects of no bytes, and of more than a mebibyte |
+//! | `arena` | reservations, chunks, runs of slices, giving memory back |
+//! | `depot` | spans without an owner |
+//! | `span` | runs of slices cut into blocks; the word that says whose they are |
+//! | `map` | from an address to all of the above |
+//! | `meta` | memory for our own records |
+//! | `os` | the system, real or made up |
+//!
+//! Furniture: `block` (a free block's two words), `page` (the shared page),
+//! `stats`, `config`, `size` (the class table), `units`, `sync`, `fatal`.
+//!
+//! # Promises
+//!
+//! Nothing here allocates, prints through `std`, takes a lock of `std`, panics
+//! or unwinds. Errors of the program (a double free, a pointer that is no
+//! object's, a wrong size) end the process with one line on file descriptor 2.
 #![no_std]
-#![warn(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
 
-#[cfg(any(test, target_arch = "x86"))]
+#[cfg(any(test, loom, not(native), target_arch = "x86"))]
 extern crate std;
 
-mod global;
-pub mod raw;
-mod door;
-mod report;
-mod local;
-mod heap;
-mod nothing;
-mod huge;
-mod arena;
-mod depot;
-mod span;
-mod map;
-mod meta;
-mod os;
-mod block;
-pub mod page;
-mod stats;
-pub mod config;
-mod size;
-mod units;
-mod sync;
-mod fatal;
-
-pub use global::{Allod, Builder};
-pub use stats::{Backend, ClassStats, Stats};
-
-/// The figures of the process's allocator.
-#[must_use]
-pub fn stats() -> Stats {
-    if !local::is_open() {
-        return Stats::default();
+cfg_select! {
+    loom => {
+        #[path = "arena/bits.rs"]
+        mod bits;
+        #[path = "depot/stack.rs"]
+        mod stack;
+        #[path = "span/word.rs"]
+        mod word;
+        #[allow(dead_code, reason = "the models need a part of it")]
+        mod sync;
     }
-    local::ALLOCATOR.stats(local::present())
+    native => {
+        mod global;
+        pub mod raw;
+        mod adapters;
+        mod handle;
+        mod allocate;
+        mod door;
+        mod report;
+        mod local;
+        mod heap;
+        mod nothing;
+        mod huge;
+        mod arena;
+        mod depot;
+        mod span;
+        mod map;
+        mod meta;
+        mod os;
+        mod block;
+        pub mod page;
+        mod stats;
+        pub mod config;
+        mod size;
+        mod units;
+        mod sync;
+        mod fatal;
+
+        pub use allocate::{AllocError, Allocator, Global};
+        pub use global::{Allod, Builder, set, stats, trim};
+        pub use handle::Heap;
+        pub use stats::{Backend, ClassStats, Stats};
+    }
+    _ => {
+        mod delegate;
+        mod adapters;
+        mod allocate;
+        pub mod page;
+        mod stats;
+        #[allow(dead_code, reason = "nobody reads the environment here")]
+        pub mod config;
+        #[allow(dead_code, reason = "only the number of classes is asked for here")]
+        mod size;
+        #[allow(dead_code, reason = "as for `size`")]
+        mod units;
+
+        pub use allocate::{AllocError, Allocator, Global};
+        pub use delegate::{Allod, Builder, Heap, set, stats, trim};
+        pub use stats::{Backend, ClassStats, Stats};
+    }
 }
-/// Changes an option while the program runs.
-///
-/// # Errors
-///
-/// See [`config::Refused`].
-pub fn set(_key: config::Key, _value: u64) -> Result<(), config::Refused> { Ok(()) }

@@ -27,10 +27,11 @@
 //! [`start`] opens the allocator, at the first allocation at the latest, under
 //! the options that are known then. A key of the thread library tells us when a
 //! thread ends; when the code itself is unloaded ([`unload`]) the key goes first.
+//! What the process should hear of us besides is `report.rs`'s business.
 #![allow(unsafe_code)]
 
 use crate::arena;
-use crate::config::{Config, Key};
+use crate::config::{Config, Key, OPTIONS, TABLE};
 use crate::fatal::Line;
 use crate::heap::{Allocator, Heap};
 use crate::huge;
@@ -47,8 +48,10 @@ static NEW: Heap = Heap::empty();
 /// The heap of a thread that is past its end.
 static DEAD: Heap = Heap::empty();
 
-/// 0: not started. 1: starting. 2: open. 3: the system refused.
+/// 1 once the allocator serves.
 static STATE: AtomicU32 = AtomicU32::new(0);
+/// The options in force.
+static VALUES: [AtomicU64; OPTIONS] = [const { AtomicU64::new(0) }; OPTIONS];
 static STARTING: Lock = Lock::new();
 static KEY: AtomicU64 = AtomicU64::new(u64::MAX);
 
@@ -190,9 +193,9 @@ pub(crate) fn present() -> Option<&'static Heap> {
 /// thread's end, and when the system has no memory.
 #[cold]
 #[inline(never)]
-pub(crate) fn enter(config: &Config) -> Option<&'static Heap> {
+pub(crate) fn enter() -> Option<&'static Heap> {
     let heap = heap();
-    if ptr::eq(heap, &raw const DEAD) || !start(config) {
+    if ptr::eq(heap, &raw const DEAD) || !is_open() {
         return None;
     }
     if !ptr::eq(heap, &raw const NEW) {
@@ -226,33 +229,53 @@ extern "C" fn leave(heap: *mut libc::c_void) {
 #[inline]
 pub(crate) fn is_open() -> bool {
     // ORDERING: Acquire pairs with the Release in `open`: the allocator is set up.
-    STATE.load(Ordering::Acquire) == 2
+    STATE.load(Ordering::Acquire) == 1
 }
 
-/// Opens the allocator if nobody has. False when the system refuses.
-pub(crate) fn start(config: &Config) -> bool {
-    is_open() || open(config)
+/// What [`start`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// The allocator serves, and did before.
+    Open,
+    /// The allocator serves from now on: the caller introduces it to the rest of the process.
+    Opened,
+    /// The system refuses what it needs. The next call asks again.
+    Refused,
+}
+
+/// Opens the allocator if nobody has.
+#[inline]
+pub(crate) fn start(config: &Config) -> Start {
+    if is_open() { Start::Open } else { open(config) }
+}
+
+/// True when the process has more rights than its user: then the environment
+/// decides nothing, and nothing is written anywhere.
+pub(crate) fn is_secure() -> bool {
+    // SAFETY: a query without preconditions.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
 #[cold]
-fn open(config: &Config) -> bool {
+fn open(config: &Config) -> Start {
     // A handler above the opening itself gets nothing.
-    let Some(_guard) = STARTING.lock() else { return false };
+    let Some(_guard) = STARTING.lock() else { return Start::Refused };
     if is_open() {
-        return true;
+        return Start::Open;
     }
     let mut config = *config;
-    // SAFETY: a query without preconditions.
-    let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
-    if config.environment && !secure {
+    if config.environment && !is_secure() {
         environment(c"ALLOD_CONF", |text| {
             config.apply(text, |part, _| complain(part));
         });
     }
     let (arena, huge) = policies(&config);
     if !ALLOCATOR.open(arena, huge) {
-        // Not for good: the next allocation asks again.
-        return false;
+        return Start::Refused;
+    }
+    for (value, row) in VALUES.iter().zip(&TABLE) {
+        // ORDERING: Relaxed, published by the store below.
+        value.store(config.get(row.key), Ordering::Relaxed);
     }
     let mut key: libc::pthread_key_t = 0;
     // SAFETY: `key` is writable, and `leave` has the right shape.
@@ -261,11 +284,8 @@ fn open(config: &Config) -> bool {
         KEY.store(u64::from(key), Ordering::Relaxed);
     }
     // ORDERING: Release pairs with the Acquire in `is_open`.
-    STATE.store(2, Ordering::Release);
-    if !secure {
-        crate::report::attach();
-    }
-    true
+    STATE.store(1, Ordering::Release);
+    Start::Opened
 }
 
 fn policies(config: &Config) -> (arena::Policy, huge::Policy) {
@@ -282,9 +302,18 @@ fn policies(config: &Config) -> (arena::Policy, huge::Policy) {
     )
 }
 
-/// Applies a change of options to an allocator that is open.
-pub(crate) fn reconfigure(config: &Config) {
-    let (arena, huge) = policies(config);
+/// Changes an option of an allocator that is open.
+pub(crate) fn change(key: Key, value: u64) {
+    if let Some(place) = VALUES.get(key as usize) {
+        // ORDERING: Relaxed, an option is one number.
+        place.store(value, Ordering::Relaxed);
+    }
+    let mut config = Config::new();
+    for (place, row) in VALUES.iter().zip(&TABLE) {
+        // ORDERING: Relaxed, as above.
+        config = config.with(row.key, place.load(Ordering::Relaxed));
+    }
+    let (arena, huge) = policies(&config);
     ALLOCATOR.arena.set_policy(arena);
     ALLOCATOR.huge.open(huge);
 }
@@ -328,21 +357,12 @@ fn complain(part: &[u8]) {
 }
 
 /// Before the code that we are part of is unloaded: no thread may call into it
-/// when it ends. What the plugin's threads have is orphaned with it.
-extern "C" fn unload() {
+/// when it ends.
+pub(crate) fn unload() {
     // ORDERING: Relaxed, the loader runs this alone.
     let key = KEY.swap(u64::MAX, Ordering::Relaxed);
     if key != u64::MAX {
         // SAFETY: the key is ours, and nobody uses it any more.
         unsafe { libc::pthread_key_delete(key as libc::pthread_key_t) };
     }
-    crate::report::ended();
 }
-
-#[used]
-#[unsafe(link_section = ".fini_array")]
-static UNLOAD: extern "C" fn() = unload;
-
-/// What `allod run` looks for in a program that no library can be loaded into.
-#[used]
-static MARKER: &str = concat!("allod-inside\0", env!("CARGO_PKG_VERSION"), "\0");

@@ -8,6 +8,7 @@ use crate::block::Block;
 use crate::config::Config;
 use crate::door;
 use crate::local::{self, ALLOCATOR};
+use crate::report;
 use crate::size::TABLE_MAX;
 use crate::units::{MIN_ALIGN, SMALL_MAX};
 use core::ptr::{self, NonNull};
@@ -156,7 +157,7 @@ pub unsafe fn free_sized(at: *mut u8, size: usize, align: usize) {
 #[must_use]
 pub unsafe fn realloc(at: *mut u8, size: usize) -> *mut u8 {
     let Some(at) = NonNull::new(at) else { return ptr::null_mut() };
-    let heap = local::enter(&CONFIG);
+    let heap = local::enter();
     // SAFETY: the heap is this thread's; the caller's promise.
     let moved = unsafe { ALLOCATOR.reallocate(heap, at, size, MIN_ALIGN) };
     moved.map_or(ptr::null_mut(), NonNull::as_ptr)
@@ -184,8 +185,8 @@ pub fn trim(keep: usize) -> bool {
 
 /// Opens the allocator for a face (1: `liballod.so`). It also happens by itself.
 pub fn start(face: u32) {
-    crate::report::set_face(face);
-    local::start(&CONFIG);
+    report::set_face(face);
+    report::start(&CONFIG);
 }
 
 /// At the end of the process: the last checks of what this thread has freed,
@@ -195,7 +196,7 @@ pub fn finish() {
         // SAFETY: the heap is this thread's.
         unsafe { heap.check_front(&ALLOCATOR) };
     }
-    crate::report::ended();
+    report::ended();
 }
 
 /// Before `fork`.
@@ -205,7 +206,7 @@ pub fn finish() {
 /// One of the other two follows on the same thread, and nothing is allocated
 /// in between.
 pub unsafe fn fork_prepare() {
-    ALLOCATOR.fork_prepare();
+    report::prepare();
 }
 
 /// After `fork`, in the parent.
@@ -214,7 +215,7 @@ pub unsafe fn fork_prepare() {
 ///
 /// [`fork_prepare`] came before, on the same thread.
 pub unsafe fn fork_parent() {
-    ALLOCATOR.fork_parent();
+    report::parent();
 }
 
 /// After `fork`, in the child.
@@ -223,6 +224,5 @@ pub unsafe fn fork_parent() {
 ///
 /// As for [`fork_parent`].
 pub unsafe fn fork_child() {
-    ALLOCATOR.fork_child(local::present());
-    crate::report::take_slot();
+    report::child();
 }

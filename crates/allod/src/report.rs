@@ -1,4 +1,7 @@
-//! Keeping the shared page current (`page.rs` says what it is).
+//! What the process and `allod run` hear of us.
+//!
+//! [`begin`] is called once, when the allocator has opened: it registers with
+//! `fork`, and attaches the shared page (`page.rs` says what that is).
 //!
 //! The page is attached when the allocator opens, if `allod run` named one. From
 //! then on the numbers are stored at every upkeep, every 64 slow paths of some
@@ -6,7 +9,8 @@
 //! old when the process is killed.
 #![allow(unsafe_code)]
 
-use crate::local::{self, ALLOCATOR};
+use crate::config::Config;
+use crate::local::{self, ALLOCATOR, Start};
 use crate::page::{ENV, HEADER_SIZE, Header, MAGIC, SLOT_SIZE, Slot};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use core::ptr;
@@ -48,9 +52,49 @@ fn slot() -> Option<&'static Slot> {
     unsafe { slot.as_ref() }
 }
 
-/// Maps the page that the environment names and takes a slot.
+/// Opens the allocator if nobody has, and introduces it. False when the system refuses.
+#[inline]
+pub(crate) fn start(config: &Config) -> bool {
+    match local::start(config) {
+        Start::Open => true,
+        Start::Opened => {
+            begin();
+            true
+        }
+        Start::Refused => false,
+    }
+}
+
 #[cold]
-pub(crate) fn attach() {
+fn begin() {
+    if !is_preload() {
+        // The C face registers by itself, before any other library can.
+        // SAFETY: the three have the right shape. What this allocates we serve.
+        unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
+    }
+    if !local::is_secure() {
+        attach();
+    }
+}
+
+/// Before `fork`.
+pub(crate) extern "C" fn prepare() {
+    ALLOCATOR.fork_prepare();
+}
+
+/// After `fork`, in the parent.
+pub(crate) extern "C" fn parent() {
+    ALLOCATOR.fork_parent();
+}
+
+/// After `fork`, in the child.
+pub(crate) extern "C" fn child() {
+    ALLOCATOR.fork_child(local::present());
+    take_slot();
+}
+
+/// Maps the page that the environment names and takes a slot.
+fn attach() {
     local::environment(core::ffi::CStr::from_bytes_with_nul(b"ALLOD_PAGE\0").unwrap_or(c""), |path| {
         let mut name = [0u8; 256];
         let Some(place) = name.get_mut(..path.len()) else { return };
@@ -87,6 +131,7 @@ fn map(name: &[u8; 256]) {
         // ORDERING: Release pairs with the Acquire in `take_slot`.
         PAGE.store(at.cast(), Ordering::Release);
         ALLOCATOR.arena.kernel.time_calls();
+        ALLOCATOR.set_herald(publish);
         take_slot();
     } else {
         // SAFETY: the mapping was just made and nobody knows of it.
@@ -201,5 +246,20 @@ pub(crate) fn ended() {
     put(&slot.allocations, stats.allocations);
     put32(&slot.ended, 1);
 }
+
+/// When the code that we are part of goes: at the end of the process, or when a
+/// plugin is unloaded.
+extern "C" fn end() {
+    local::unload();
+    ended();
+}
+
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static END: extern "C" fn() = end;
+
+/// What `allod run` looks for in a program that no library can be loaded into.
+#[used]
+static MARKER: &str = concat!("allod-inside\0", env!("CARGO_PKG_VERSION"), "\0");
 
 const _: () = assert!(ENV.len() == "ALLOD_PAGE".len(), "`attach` spells the name again, with its zero");

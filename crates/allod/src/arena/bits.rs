@@ -10,7 +10,7 @@
 //!   nobody else, until that one sets it again.
 //! * B2. A slice whose `dirty` bit is clear reads as zeros. Only the holder of a
 //!   slice changes its dirty bit.
-#![forbid(unsafe_code)]
+#![cfg_attr(not(test), forbid(unsafe_code))]
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -66,13 +66,8 @@ pub(crate) enum Taste {
 }
 
 impl SliceBits {
-    /// No slice is free.
-    #[cfg(not(loom))]
-    pub(crate) const fn none() -> Self {
-        Self { free: AtomicU64::new(0), dirty: AtomicU64::new(0) }
-    }
-
-    #[cfg(loom)]
+    /// No slice is free, as in a record of zeros.
+    #[cfg(test)]
     pub(crate) fn none() -> Self {
         Self { free: AtomicU64::new(0), dirty: AtomicU64::new(0) }
     }
@@ -87,12 +82,6 @@ impl SliceBits {
     pub(crate) fn free_dirty(&self) -> u64 {
         // ORDERING: Relaxed, a hint; taking a slice is what orders.
         self.free() & self.dirty.load(Ordering::Relaxed)
-    }
-
-    /// The dirty slices, as of some recent moment.
-    pub(crate) fn dirty(&self) -> u64 {
-        // ORDERING: Relaxed, a hint.
-        self.dirty.load(Ordering::Relaxed)
     }
 
     /// Takes a run of `count` slices at a multiple of `align`.
@@ -172,4 +161,5 @@ impl SliceBits {
 }
 
 #[cfg(test)]
+#[path = "bits/tests.rs"]
 mod tests;

@@ -470,5 +470,6 @@ impl<O: Os> Allocator<O> {
     /// and much memory hangs on each.
     fn upkeep_soon(&self) {
         self.arena.decay();
+        self.herald();
     }
 }

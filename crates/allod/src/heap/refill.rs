@@ -432,5 +432,6 @@ impl<O: Os> Allocator<O> {
         self.arena.decay();
         self.huge.decay(&self.arena, self.arena.kernel.clock());
         self.visit_idle();
+        self.herald();
     }
 }

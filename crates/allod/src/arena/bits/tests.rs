@@ -1,4 +1,5 @@
 //! Runs against a search slice by slice; and two threads over one chunk.
+#![allow(unsafe_code)]
 
 use super::*;
 
@@ -60,7 +61,6 @@ fn loom_a_slice_has_one_holder_and_its_writes_reach_the_next() {
                 // Loom fails here when two hold the slice, or when the last
                 // holder's write is not ordered before ours.
                 cell.with_mut(|value| {
-                    #[allow(unsafe_code)]
                     // SAFETY: B1, which is what this model tests.
                     unsafe {
                         *value += 1

@@ -1,4 +1,5 @@
 //! Order on one thread; under loom, that no node is lost or taken twice.
+#![allow(unsafe_code)]
 
 use super::*;
 
@@ -74,7 +75,6 @@ fn loom_what_the_pusher_did_is_seen_by_the_popper() {
             let shared = shared.clone();
             loom::thread::spawn(move || {
                 shared.2.with_mut(|value| {
-                    #[allow(unsafe_code)]
                     // SAFETY: nobody else touches the cell before the push.
                     unsafe {
                         *value = 7
@@ -91,7 +91,6 @@ fn loom_what_the_pusher_did_is_seen_by_the_popper() {
         };
         assert_eq!(node, 1);
         shared.2.with(|value| {
-            #[allow(unsafe_code)]
             // SAFETY: K2, which is what this model tests.
             let value = unsafe { *value };
             assert_eq!(value, 7);

@@ -1,6 +1,9 @@
 //! The word's transitions one by one; under loom, the races between them.
+#![allow(unsafe_code)]
 
 use super::*;
+#[cfg(loom)]
+use std::{vec, vec::Vec};
 
 const TERMS: Terms = Terms { share_at: 2, all: Some(4) };
 
@@ -83,7 +86,6 @@ impl Span {
         let link = |old: Remote| {
             let below = (old.count != 0).then_some(old.head);
             self.links[block as usize].with_mut(|cell| {
-                #[allow(unsafe_code)]
                 // SAFETY: W2, the block is the pusher's until the exchange.
                 unsafe {
                     *cell = below
@@ -99,7 +101,6 @@ impl Span {
         while let Some(block) = next {
             blocks.push(block);
             next = self.links[block as usize].with(|cell| {
-                #[allow(unsafe_code)]
                 // SAFETY: W2, the list is the taker's.
                 unsafe {
                     *cell
