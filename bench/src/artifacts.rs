@@ -1,0 +1,182 @@
+//! What must be built before anything can run: our library, the probe, the
+//! stress binary, the Rust programs.
+//!
+//! Cargo builds them and says in its JSON where they lie, so nothing here
+//! guesses at target directories.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+/// The directory of this package.
+const HERE: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The root of the repository.
+pub(crate) fn root() -> PathBuf {
+    Path::new(HERE).parent().expect("bench/ lies in the repository").into()
+}
+
+/// The helpers that every command uses.
+#[derive(Debug)]
+pub(crate) struct Helpers {
+    /// This program, to be started again for each run.
+    pub(crate) bench: PathBuf,
+    /// The library that writes down who serves.
+    pub(crate) probe: PathBuf,
+    /// The directory with the binary `stress`.
+    pub(crate) binaries: PathBuf,
+}
+
+/// Builds the helpers.
+pub(crate) fn helpers() -> Result<Helpers> {
+    let manifest = Path::new(HERE).join("Cargo.toml");
+    let built = cargo(&manifest, &["-p", "allod-bench", "-p", "allod-bench-probe"])?;
+    let stress = find(&built, "stress")?;
+    Ok(Helpers {
+        bench: std::env::current_exe()?,
+        probe: find(&built, "liballod_bench_probe.so")?,
+        binaries: stress.parent().context("stress has no directory")?.into(),
+    })
+}
+
+/// Builds `liballod.so` as users get it.
+pub(crate) fn build_allod() -> Result<PathBuf> {
+    let built = cargo(&root().join("Cargo.toml"), &["-p", "allod-capi"])?;
+    find(&built, "liballod.so")
+}
+
+/// Builds the Rust programs with the allocator that `feature` names, and gives
+/// them a directory of their own, so that the next build does not replace them.
+pub(crate) fn build_programs(feature: &str) -> Result<PathBuf> {
+    let manifest = root().join("programs").join("Cargo.toml");
+    let built = cargo(&manifest, &["--no-default-features", "--features", feature])?;
+    let own = target(&manifest)?.join("rust-programs").join(feature);
+    fs::create_dir_all(&own)?;
+    let programs: Vec<&PathBuf> =
+        built.iter().filter(|file| file.extension().is_none_or(|suffix| suffix != "so")).collect();
+    ensure!(!programs.is_empty(), "cargo built no program");
+    for program in programs {
+        let name = program.file_name().context("a program has a name")?;
+        fs::copy(program, own.join(name))?;
+    }
+    Ok(own)
+}
+
+/// The version of Allod in words: the crate's, and the commit.
+pub(crate) fn our_version() -> Result<String> {
+    let metadata = metadata(&root().join("Cargo.toml"), &["--no-deps"])?;
+    let packages = metadata["packages"].as_array().context("cargo names no packages")?;
+    let allod = packages.iter().find(|package| package["name"] == "allod");
+    let version = allod.and_then(|package| package["version"].as_str()).unwrap_or("?");
+    Ok(format!("{version} ({})", commit()))
+}
+
+/// The commit that is checked out, with a `+` when the product has other changes.
+pub(crate) fn commit() -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(root()).args(arguments).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_string();
+        output.status.success().then_some(text)
+    };
+    let changed =
+        git(&["status", "--porcelain", "--", "crates"]).is_some_and(|text| !text.is_empty());
+    let hash = git(&["rev-parse", "--short=10", "HEAD"]).unwrap_or_else(|| "no commit".into());
+    format!("{hash}{}", if changed { "+" } else { "" })
+}
+
+/// The packages that `bench/Cargo.lock` pins, on disk.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    /// Cargo's target directory for this workspace.
+    pub(crate) target: PathBuf,
+    metadata: Value,
+}
+
+/// Asks cargo for them. Those that are not on disk are fetched.
+pub(crate) fn sources() -> Result<Sources> {
+    let metadata = metadata(&Path::new(HERE).join("Cargo.toml"), &["--locked"])?;
+    let target = metadata["target_directory"].as_str().context("no target directory")?.into();
+    Ok(Sources { target, metadata })
+}
+
+impl Sources {
+    /// The directory and the version of a package.
+    pub(crate) fn package(&self, name: &str) -> Result<(PathBuf, String)> {
+        let packages = self.metadata["packages"].as_array().context("cargo names no packages")?;
+        let package = packages
+            .iter()
+            .find(|package| package["name"] == name)
+            .with_context(|| format!("{name} is not in bench/Cargo.lock"))?;
+        let manifest = package["manifest_path"].as_str().context("no manifest path")?;
+        let version = package["version"].as_str().context("no version")?;
+        let directory = Path::new(manifest).parent().context("a manifest has a directory")?;
+        Ok((directory.into(), version.into()))
+    }
+}
+
+/// The target directory of a workspace.
+fn target(manifest: &Path) -> Result<PathBuf> {
+    let metadata = metadata(manifest, &["--no-deps"])?;
+    Ok(metadata["target_directory"].as_str().context("no target directory")?.into())
+}
+
+fn metadata(manifest: &Path, arguments: &[&str]) -> Result<Value> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--manifest-path"])
+        .arg(manifest)
+        .args(arguments)
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(output.status.success(), "cargo metadata failed on {}", manifest.display());
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// Builds in release mode. Returns the files that came out: programs and libraries.
+fn cargo(manifest: &Path, arguments: &[&str]) -> Result<Vec<PathBuf>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--message-format", "json-render-diagnostics"])
+        .arg("--manifest-path")
+        .arg(manifest)
+        .args(arguments)
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(output.status.success(), "cargo could not build {}", manifest.display());
+    let mut files = Vec::new();
+    for line in output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let message: Value = serde_json::from_slice(line)?;
+        if message["reason"] != "compiler-artifact" {
+            continue;
+        }
+        if let Some(program) = message["executable"].as_str() {
+            files.push(program.into());
+        }
+        let libraries = message["filenames"].as_array().into_iter().flatten();
+        let libraries = libraries.filter_map(Value::as_str).filter(|name| name.ends_with(".so"));
+        files.extend(libraries.map(PathBuf::from));
+    }
+    Ok(files)
+}
+
+/// The one file of that name among what was built.
+fn find(built: &[PathBuf], name: &str) -> Result<PathBuf> {
+    let file = built.iter().find(|file| file.file_name().is_some_and(|last| last == name));
+    file.cloned().with_context(|| format!("cargo built no {name}"))
+}
+
+/// The version of the allocator package behind a feature of the Rust programs.
+pub(crate) fn programs_version(feature: &str) -> Result<String> {
+    let manifest = root().join("programs").join("Cargo.toml");
+    let metadata = metadata(&manifest, &["--no-default-features", "--features", feature])?;
+    let package = match feature {
+        "jemalloc" => "tikv-jemallocator",
+        "snmalloc" => "snmalloc-rs",
+        other => other,
+    };
+    let packages = metadata["packages"].as_array().context("cargo names no packages")?;
+    let found = packages.iter().find(|candidate| candidate["name"] == package);
+    let version = found.and_then(|found| found["version"].as_str()).context("no such package")?;
+    Ok(format!("{version} ({package})"))
+}

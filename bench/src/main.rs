@@ -1,0 +1,158 @@
+//! `allod-bench`: real programs under an allocator.
+//!
+//! Three questions, three commands:
+//!
+//! ```text
+//!   programs   does an unmodified program do under Allod what it does without?
+//!   rust       do Rust programs compute the same with each allocator inside?
+//!   measure    what does each program cost under each allocator?
+//! ```
+//!
+//! Read in this order: `job.rs` and the tables under `jobs.rs` (what runs),
+//! `run.rs` and `child.rs` (how it runs), `served.rs` and `transcript.rs` (how
+//! it is judged), `peers.rs` (under which allocators), then `programs.rs`,
+//! `rust.rs` and `measure.rs`.
+//!
+//! Deliberately absent: benchmarks of single functions. Those say how fast a
+//! fast path is, and nothing about a program.
+
+mod artifacts;
+mod child;
+mod inputs;
+mod install;
+mod job;
+mod jobs;
+mod machine;
+mod measure;
+mod peers;
+mod plan;
+mod programs;
+mod report;
+mod run;
+mod rust;
+mod served;
+mod stats;
+mod sys;
+mod transcript;
+mod warm;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::job::Suite;
+
+/// Runs real programs under an allocator, compares what they do, and measures them.
+#[derive(Debug, Parser)]
+#[command(name = "allod-bench")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Compare what programs do under Allod with what they do without.
+    Programs(ProgramsArguments),
+    /// Build the Rust programs with each allocator inside and compare what they compute.
+    Rust(RustArguments),
+    /// Measure CPU time and memory of every program under every allocator.
+    Measure(MeasureArguments),
+    /// Carry out one run. The other commands start this.
+    #[command(hide = true)]
+    Child { order: PathBuf, report: PathBuf },
+    /// Touch memory and give it back. `measure` starts this.
+    #[command(hide = true)]
+    Warm { mib: u32 },
+}
+
+/// Of `programs`.
+#[derive(Debug, Args)]
+struct ProgramsArguments {
+    /// How often each program runs under the allocator.
+    #[arg(long, default_value_t = 1)]
+    rounds: u32,
+    /// Only these jobs, by name, with commas between.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// The short form of each job: all of it fits in six minutes.
+    #[arg(long)]
+    ci: bool,
+    /// Test this library instead of building Allod's.
+    #[arg(long, conflicts_with = "peer")]
+    library: Option<PathBuf>,
+    /// Test this allocator of the table instead of Allod.
+    #[arg(long)]
+    peer: Option<String>,
+}
+
+/// Of `rust`.
+#[derive(Debug, Args)]
+struct RustArguments {
+    /// The allocators, by name, with commas between.
+    #[arg(long, value_delimiter = ',', default_values_t = defaults())]
+    peers: Vec<String>,
+    /// Only these programs, by name, with commas between.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// The short form of each.
+    #[arg(long)]
+    ci: bool,
+}
+
+/// Of `measure`.
+#[derive(Debug, Args)]
+struct MeasureArguments {
+    /// Measured runs of each program under each allocator.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Only these jobs, by name, with commas between.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// The allocators, by name, with commas between, or `all`.
+    #[arg(long, value_delimiter = ',', default_values_t = defaults())]
+    peers: Vec<String>,
+    /// Which tables.
+    #[arg(long, value_delimiter = ',', default_values = Suite::ALL.map(Suite::name))]
+    suite: Vec<Suite>,
+    /// The short form of each job, to see that everything works. Not for figures.
+    #[arg(long)]
+    ci: bool,
+    /// MiB of memory that a helper touches before each run.
+    #[arg(long, default_value_t = 2048)]
+    warm: u32,
+    /// Write every single run to this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Write the tables into this Markdown file, between its marks.
+    #[arg(long)]
+    write: Option<PathBuf>,
+}
+
+/// The allocators that are compared unless somebody says otherwise.
+fn defaults() -> Vec<String> {
+    peers::DEFAULT.iter().map(ToString::to_string).collect()
+}
+
+fn main() -> ExitCode {
+    let done: Result<bool> = match Arguments::parse().command {
+        Verb::Programs(arguments) => programs::main(&arguments),
+        Verb::Rust(arguments) => rust::main(&arguments),
+        Verb::Measure(arguments) => measure::main(&arguments),
+        Verb::Child { order, report } => child::main(&order, &report).map(|()| true),
+        Verb::Warm { mib } => {
+            warm::touch(mib);
+            Ok(true)
+        }
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("allod-bench: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! One run of one job under one allocator.
+//!
+//! Makes fresh directories, starts the child (`child.rs`) with the order, and
+//! turns what came back into a [`Run`]. A *checked* run has the probe and, for
+//! Allod, the shared page, and proves who served. A measured run has neither.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use tempfile::TempDir;
+
+use crate::artifacts::Helpers;
+use crate::job::{Form, Job, Place, Suite};
+use crate::peers::Library;
+use crate::plan::{Order, Report, Role};
+use crate::served::{self, Expected, PROBE_ENV, Page};
+use crate::transcript::{self, Scrubber};
+
+/// glibc as a library to preload, for programs that bring an allocator.
+const GLIBC: &str = "libc.so.6";
+/// Seconds until a run in the short form is killed.
+const SHORT_LIMIT: u64 = 120;
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// Everything the program answered.
+    pub(crate) transcript: String,
+    /// What it cost.
+    pub(crate) report: Report,
+    /// Processes that the probe saw; zero in a run without it.
+    pub(crate) processes: usize,
+    /// Why it is not proven that the right allocator served.
+    pub(crate) doubt: Option<String>,
+}
+
+/// The place where runs happen: a directory that goes away at the end, unless
+/// something failed.
+#[derive(Debug)]
+pub(crate) struct Yard {
+    helpers: Helpers,
+    root: TempDir,
+    runs: u32,
+}
+
+impl Yard {
+    /// Makes the directory.
+    pub(crate) fn new(helpers: Helpers) -> Result<Yard> {
+        let root = tempfile::Builder::new().prefix("allod-bench-").tempdir()?;
+        Ok(Yard { helpers, root, runs: 0 })
+    }
+
+    /// The job's place, with its inputs made.
+    pub(crate) fn prepare(&self, job: &Job, form: Form) -> Result<Place> {
+        let place = job.place(form, &self.root.path().join("inputs"), &self.helpers.binaries);
+        if !place.inputs.exists() {
+            fs::create_dir_all(&place.inputs)?;
+            (job.prepare)(&place).with_context(|| format!("making the inputs of {}", job.name))?;
+        }
+        Ok(place)
+    }
+
+    /// Touches `mib` MiB in a process of its own, so that the memory which the
+    /// next run gets is memory that the machine has had before.
+    pub(crate) fn warm(&self, mib: u32) -> Result<()> {
+        let status = Command::new(&self.helpers.bench).args(["warm", &mib.to_string()]).status()?;
+        ensure!(status.success(), "warming {mib} MiB failed");
+        Ok(())
+    }
+
+    /// Runs `job` once.
+    pub(crate) fn run(
+        &mut self,
+        job: &Job,
+        place: &Place,
+        library: &Library,
+        checked: bool,
+    ) -> Result<Run> {
+        self.runs += 1;
+        let base = self.root.path().join(format!("run-{}", self.runs));
+        let done = self.run_in(&base, job, place, library, checked);
+        let done = done.with_context(|| format!("{} under {}", job.name, library.name));
+        if done.is_ok() {
+            fs::remove_dir_all(&base)?;
+        } else {
+            self.root.disable_cleanup(true);
+            eprintln!("the run's files are kept in {}", base.display());
+        }
+        done
+    }
+
+    fn run_in(
+        &self,
+        base: &Path,
+        job: &Job,
+        place: &Place,
+        library: &Library,
+        checked: bool,
+    ) -> Result<Run> {
+        let directory = |name: &str| -> Result<PathBuf> {
+            let path = base.join(name);
+            fs::create_dir_all(&path)?;
+            Ok(path)
+        };
+        let (work, logs, temporary) = (directory("work")?, directory("logs")?, directory("tmp")?);
+        let probe_file = base.join("probe");
+        let page = (checked && library.reports).then(|| Page::create(base.join("page")));
+        let page = page.transpose()?;
+
+        let preloads = job.suite != Suite::Rust;
+        let mut preload = Vec::new();
+        let mut allocator_env = Vec::new();
+        if checked && preloads {
+            preload.push(self.helpers.probe.display().to_string());
+            allocator_env.push((PROBE_ENV.to_string(), probe_file.display().to_string()));
+        }
+        match &library.file {
+            Some(file) if preloads => preload.push(file.display().to_string()),
+            None if preloads && job.own_allocator => preload.push(GLIBC.into()),
+            _ => {}
+        }
+        if !preload.is_empty() {
+            allocator_env.push(("LD_PRELOAD".into(), preload.join(":")));
+        }
+        if let Some(page) = &page {
+            let path = page.path.display().to_string();
+            allocator_env.push((allod::page::ENV.to_string(), path));
+        }
+        let pairs = [
+            ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("HOME", &work.display().to_string()),
+            ("TMPDIR", &temporary.display().to_string()),
+            ("LC_ALL", "C.UTF-8"),
+            ("TZ", "UTC"),
+        ];
+        let order = Order {
+            plan: (job.plan)(place),
+            work,
+            logs,
+            env: pairs.map(|(name, value)| (name.into(), value.into())).into(),
+            allocator_env,
+            limit: if place.form == Form::Short { SHORT_LIMIT } else { job.limit },
+        };
+        let report = self.carry_out(base, &order)?;
+        let transcript = transcript::of(&order, &report, &Scrubber::new(job.scrub)?)?;
+        let mut run = Run { transcript, report, processes: 0, doubt: None };
+        if checked {
+            let pids = subjects(&order, &run.report);
+            let seen = if preloads {
+                let expected = library.file.as_deref().map_or(Expected::Glibc, Expected::Library);
+                served::check_probe(&probe_file, &pids, expected)
+            } else {
+                Ok(Vec::new())
+            };
+            let face = if preloads { FACE_PRELOAD } else { FACE_RUST };
+            let proof = seen.and_then(|seen| {
+                page.map_or(Ok(()), |page| page.check(&pids, &seen, face))?;
+                Ok(seen.len())
+            });
+            match proof {
+                Ok(processes) => run.processes = processes,
+                Err(error) => run.doubt = Some(format!("{error:#}")),
+            }
+        }
+        Ok(run)
+    }
+
+    /// Starts the child and reads its report.
+    fn carry_out(&self, base: &Path, order: &Order) -> Result<Report> {
+        let (order_file, report_file) = (base.join("order.json"), base.join("report.json"));
+        fs::write(&order_file, serde_json::to_vec(order)?)?;
+        let status = Command::new(&self.helpers.bench)
+            .arg("child")
+            .args([&order_file, &report_file])
+            .stdin(Stdio::null())
+            .status()?;
+        ensure!(status.success(), "the run could not be carried out");
+        Ok(serde_json::from_slice(&fs::read(&report_file)?)?)
+    }
+}
+
+/// `Slot::face` of a process with `liballod.so` preloaded.
+const FACE_PRELOAD: u32 = 1;
+/// `Slot::face` of a Rust program.
+const FACE_RUST: u32 = 2;
+
+/// The processes of a run that the allocator must have served.
+fn subjects(order: &Order, report: &Report) -> Vec<i32> {
+    let steps = order.plan.steps.iter().zip(&report.ends);
+    steps.filter(|(step, _)| step.role != Role::Client).map(|(_, end)| end.pid).collect()
+}

@@ -1,0 +1,71 @@
+//! The allocator of these programs, and the few things that they share.
+//!
+//! A cargo feature chooses the allocator. Each program takes an amount as its
+//! argument and prints one checksum, which is the same under every allocator.
+//! `cargo run --release --manifest-path bench/Cargo.toml -- rust` builds them
+//! for several allocators and compares.
+
+use std::hash::{DefaultHasher, Hasher as _};
+
+use fastrand::Rng;
+
+#[cfg(feature = "allod")]
+#[global_allocator]
+static GLOBAL: allod::Allod = allod::Allod::new();
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static GLOBAL: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+#[cfg(feature = "snmalloc")]
+#[global_allocator]
+static GLOBAL: snmalloc_rs::SnMalloc = snmalloc_rs::SnMalloc;
+
+#[cfg(feature = "system")]
+#[global_allocator]
+static GLOBAL: std::alloc::System = std::alloc::System;
+
+// Two chosen allocators are two definitions of `GLOBAL` and do not compile.
+// None would silently be the system's.
+#[cfg(not(any(
+    feature = "allod",
+    feature = "mimalloc",
+    feature = "jemalloc",
+    feature = "snmalloc",
+    feature = "system"
+)))]
+compile_error!("choose an allocator: one of allod, mimalloc, jemalloc, snmalloc, system");
+
+/// The first argument as an amount.
+///
+/// # Panics
+///
+/// When there is none, or it is no number.
+#[must_use]
+pub fn amount() -> usize {
+    let argument = std::env::args().nth(1).expect("an amount is given");
+    argument.parse().expect("the amount is a number")
+}
+
+/// Prints the one line that is compared.
+pub fn finish(checksum: u64) {
+    println!("checksum {checksum:016x}");
+}
+
+/// A checksum of bytes. The hasher has fixed keys.
+#[must_use]
+pub fn checksum(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+/// A word of one to twelve letters. Short ones come up often.
+pub fn word(random: &mut Rng) -> String {
+    let length = 1 + random.usize(..12).min(random.usize(..12));
+    (0..length).map(|_| random.lowercase()).collect()
+}
