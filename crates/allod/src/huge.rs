@@ -51,13 +51,13 @@ pub(crate) struct Huge {
     base: Cell<*mut u8>,
     len: Cell<usize>,
     reserved: Cell<usize>,
-    /// Advised to be backed by huge pages.
-    dense: Cell<bool>,
     /// The private heap it belongs to, and that heap's list. Under that heap's lock.
     pub(crate) heap: Cell<*mut ()>,
     pub(crate) next: Cell<*mut Huge>,
     pub(crate) prev: Cell<*mut Huge>,
     freed_at: Cell<u64>,
+    /// The record made before this one; set once.
+    older: Cell<*const Huge>,
 }
 
 impl Huge {
@@ -96,6 +96,8 @@ pub(crate) struct HugeObjects {
     turn: Cell<usize>,
     /// Freed by a signal handler above a holder of the lock; the next holder takes them.
     late: AtomicPtr<Huge>,
+    /// All records ever made, newest first.
+    newest: AtomicPtr<Huge>,
     hint: AtomicUsize,
     cache_limit: AtomicUsize,
     keep: AtomicU64,
@@ -132,6 +134,7 @@ impl HugeObjects {
             remembered: [const { Cell::new(0) }; REMEMBERED],
             turn: Cell::new(0),
             late: AtomicPtr::new(ptr::null_mut()),
+            newest: AtomicPtr::new(ptr::null_mut()),
             hint: AtomicUsize::new(0),
             cache_limit: AtomicUsize::new(0),
             keep: AtomicU64::new(0),
@@ -261,7 +264,6 @@ impl HugeObjects {
         huge.base.set(base.as_ptr());
         huge.len.set(len);
         huge.reserved.set(reserved);
-        huge.dense.set(dense);
         huge.heap.set(ptr::null_mut());
         // ORDERING: Release pairs with `retire`: the fields are set.
         huge.state.store(LIVE, Ordering::Release);
@@ -285,16 +287,28 @@ impl HugeObjects {
             base: Cell::new(ptr::null_mut()),
             len: Cell::new(0),
             reserved: Cell::new(0),
-            dense: Cell::new(false),
             heap: Cell::new(ptr::null_mut()),
             next: Cell::new(ptr::null_mut()),
             prev: Cell::new(ptr::null_mut()),
             freed_at: Cell::new(0),
+            older: Cell::new(ptr::null()),
         };
         let place = place.cast::<Huge>();
         // SAFETY: fresh memory of the right size and alignment.
         unsafe { place.write(huge) };
-        Some(place)
+        // ORDERING: Relaxed, only linked to; the exchange publishes.
+        let mut newest = self.newest.load(Ordering::Relaxed);
+        loop {
+            // SAFETY: just written, and never unmapped.
+            unsafe { place.as_ref() }.older.set(newest);
+            let new = place.as_ptr();
+            // ORDERING: Release pairs with the Acquire in `resident`.
+            match self.newest.compare_exchange_weak(newest, new, Ordering::Release, Ordering::Relaxed)
+            {
+                Ok(_) => return Some(place),
+                Err(seen) => newest = seen,
+            }
+        }
     }
 
     /// Takes a freed object that holds `len` bytes and wastes at most a quarter.
@@ -535,12 +549,24 @@ impl HugeObjects {
             None => (self.place(arena, len.checked_add(page)?, CHUNK)?, len + page),
         };
         let covered = arena.map.cover(&arena.kernel, new.addr().get(), 1);
+        // All of the new place is moved to, and its end is made inaccessible after:
+        // so the kernel keeps one mapping, which the next move needs. (One that is
+        // moved to and then grown by its neighbour is two for ever: the kernel
+        // numbers their pages by where they came from.)
         // SAFETY: both ranges are ours; the old one is one mapping with one advice,
         // committed for `old_len` bytes; the new one is reserved.
-        if !covered || !unsafe { arena.kernel.remap(old, old_len, new, len) } {
+        let moved = covered && unsafe { arena.kernel.remap(old, old_len, new, reserved - page) };
+        if !moved {
             // SAFETY: nobody knows of the new reservation.
             unsafe { arena.kernel.release(new, reserved) };
             return None;
+        }
+        // SAFETY: `len` is within the new reservation.
+        let rest = unsafe { new.add(len) };
+        if reserved - page > len {
+            // SAFETY: the rest is ours and has never been touched. If it stays
+            // accessible, an overflow into it goes unseen.
+            unsafe { arena.kernel.decommit(rest, reserved - page - len) };
         }
         if old_reserved > old_len {
             // SAFETY: `old_len` is within the old reservation.
@@ -548,19 +574,31 @@ impl HugeObjects {
             // SAFETY: what `remap` left of the old reservation is ours and empty.
             unsafe { arena.kernel.release(rest, old_reserved - old_len) };
         }
-        if reserved > len {
-            // SAFETY: `len` is within the new reservation.
-            let rest = unsafe { new.add(len) };
-            let advice = if huge.dense.get() { Advice::HugePages } else { Advice::SmallPages };
-            // SAFETY: the rest of the new reservation is ours; the same advice as the
-            // part in use has, so that growing joins the two.
-            unsafe { arena.kernel.advise(rest, reserved - len, advice) };
-        }
         arena.map.set_record(old.addr().get(), ptr::null_mut());
         huge.base.set(new.as_ptr());
         huge.reserved.set(reserved);
         self.set_len(huge, len);
         arena.map.set_record(new.addr().get(), ptr::from_ref(huge).cast_mut().cast());
         Some(new)
+    }
+
+    /// Bytes of live and cached objects that have memory behind them.
+    pub(crate) fn resident<O: Os>(&self, arena: &Arena<O>) -> usize {
+        let Some(_guard) = self.lock.lock() else { return self.held.get() };
+        let mut sum = 0;
+        // ORDERING: Acquire pairs with the Release in `record`.
+        let mut at: *const Huge = self.newest.load(Ordering::Acquire);
+        // SAFETY: null, or a record: records are never unmapped.
+        while let Some(huge) = unsafe { at.as_ref() } {
+            at = huge.older.get();
+            // ORDERING: Acquire: a live object's range is set.
+            let state = huge.state.load(Ordering::Acquire);
+            if let (LIVE | CACHED, Some(base)) = (state, NonNull::new(huge.base())) {
+                // SAFETY: the range is the object's; one that is unmapped meanwhile
+                // is only asked about.
+                sum += unsafe { arena.kernel.resident(base, huge.len()) };
+            }
+        }
+        sum
     }
 }

@@ -1,9 +1,10 @@
-//! The operating system, as the house sees it: ten verbs.
+//! The operating system, as the house sees it: a handful of verbs.
 //!
 //! | verb | after it, the range is | Linux |
 //! |---|---|---|
 //! | reserve | ours, inaccessible | `mmap(PROT_NONE)` |
 //! | commit | readable and writable | `mprotect` |
+//! | decommit | inaccessible again, still ours | `mprotect(PROT_NONE)` |
 //! | purge | accessible, contents gone, memory given back | `madvise(MADV_DONTNEED)` |
 //! | release | gone | `munmap` |
 //! | remap | somewhere else, contents kept, perhaps longer | `mremap` |
@@ -64,6 +65,13 @@ pub(crate) unsafe trait Os: Sync {
     ///
     /// The range is reserved and ours.
     unsafe fn commit(&self, base: NonNull<u8>, len: usize) -> bool;
+
+    /// Makes a committed range inaccessible. What it holds may be lost, or not.
+    ///
+    /// # Safety
+    ///
+    /// The range is committed and ours, and nobody needs what it holds.
+    unsafe fn decommit(&self, base: NonNull<u8>, len: usize) -> bool;
 
     /// Gives the memory of a committed range back; it reads as zeros afterwards.
     ///
@@ -252,6 +260,16 @@ impl<O: Os> Kernel<O> {
     pub(crate) unsafe fn commit(&self, base: NonNull<u8>, len: usize) -> bool {
         // SAFETY: the caller's promise is the same.
         self.count(|os| unsafe { os.commit(base, len) })
+    }
+
+    /// See [`Os::decommit`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`Os::decommit`].
+    pub(crate) unsafe fn decommit(&self, base: NonNull<u8>, len: usize) -> bool {
+        // SAFETY: the caller's promise is the same.
+        self.count(|os| unsafe { os.decommit(base, len) })
     }
 
     /// See [`Os::purge`].

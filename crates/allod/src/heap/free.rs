@@ -459,7 +459,8 @@ impl<O: Os> Allocator<O> {
             (None, Some(span)) => {
                 span.class().is_none() && span.slices() == crate::units::slices_for(size.max(1))
             }
-            (None, None) => size <= usable && size > usable / 8,
+            // Whole pages, and a quarter more when it came out of the cache.
+            (None, None) => size <= usable && usable / 2 < size.max(64 << 10),
         };
         if !right {
             fatal::misuse(Misuse::WrongSize, address, usable);

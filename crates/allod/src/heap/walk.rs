@@ -111,7 +111,7 @@ impl<O: Os> Allocator<O> {
         stats.active = self.arena.active.get() + stats.huge;
         let cached_huge = self.huge.held.get().saturating_sub(stats.huge);
         stats.retained = self.arena.spare.get() + cached_huge;
-        stats.resident = self.arena.resident() + self.huge.held.get();
+        stats.resident = self.arena.resident() + self.huge.resident(&self.arena);
         stats.mapped = self.arena.kernel.mapped();
         stats.metadata = self.metadata();
         self.totals(&mut stats);

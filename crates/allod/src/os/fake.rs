@@ -79,11 +79,6 @@ impl Fake {
         self.clock.fetch_add(milliseconds, Ordering::Relaxed);
     }
 
-    /// Bytes that are reserved, committed or sealed.
-    pub(crate) fn mapped(&self) -> usize {
-        self.books.lock().unwrap().pages.values().map(|(len, _)| len).sum()
-    }
-
     /// Bytes that were purged.
     pub(crate) fn purged(&self) -> usize {
         self.books.lock().unwrap().purged
@@ -184,6 +179,18 @@ unsafe impl Os for Fake {
         take(&mut books, at, len, &[State::Reserved, State::Committed]);
         books.pages.insert(at, (len, State::Committed));
         self.protect(at, len, libc::PROT_READ | libc::PROT_WRITE);
+        true
+    }
+
+    unsafe fn decommit(&self, base: NonNull<u8>, len: usize) -> bool {
+        let at = self.check(base, len);
+        let mut books = self.books.lock().unwrap();
+        if Self::refuse(&mut books) {
+            return false;
+        }
+        take(&mut books, at, len, &[State::Committed]);
+        books.pages.insert(at, (len, State::Reserved));
+        self.protect(at, len, libc::PROT_NONE);
         true
     }
 

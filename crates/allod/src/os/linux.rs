@@ -1,4 +1,4 @@
-//! Linux: the ten verbs in terms of `mmap` and its family.
+//! Linux: the verbs in terms of `mmap` and its family.
 //!
 //! Reservations are `PROT_NONE` and `MAP_NORESERVE`: they count against
 //! `RLIMIT_AS` and against nothing else, whatever the overcommit mode, and
@@ -61,6 +61,11 @@ unsafe impl Os for Linux {
         let access = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: the caller owns the range.
         quietly(|| unsafe { libc::mprotect(base.as_ptr().cast(), len, access) == 0 })
+    }
+
+    unsafe fn decommit(&self, base: NonNull<u8>, len: usize) -> bool {
+        // SAFETY: the caller owns the range and nobody needs it.
+        quietly(|| unsafe { libc::mprotect(base.as_ptr().cast(), len, libc::PROT_NONE) == 0 })
     }
 
     unsafe fn purge(&self, base: NonNull<u8>, len: usize) -> bool {
