@@ -62,19 +62,26 @@ const FIRST_REGION: usize = (64 << 20) / CHUNK;
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub(crate) struct Chunk {
+    head: Head,
+    bits: SliceBits,
+    /// Slices that were free and dirty at the last tick (`purge.rs`).
+    aged: AtomicU64,
+    /// A dense chunk's memory is there, all of it.
+    backed: AtomicBool,
+    spans: [Span; SLICES_PER_CHUNK],
+}
+
+/// What a chunk's record says from the start; the rest of a fresh one is zeros.
+#[repr(C)]
+#[derive(Debug)]
+struct Head {
     record: Record,
     /// The chunk's number in its region.
     number: u32,
     base: NonNull<u8>,
     region: NonNull<Region>,
-    bits: SliceBits,
-    /// Slices that were free and dirty at the last tick (`purge.rs`).
-    aged: AtomicU64,
     /// Backed by a huge page when touched.
     dense: bool,
-    /// A dense chunk's memory is there, all of it.
-    backed: AtomicBool,
-    spans: [Span; SLICES_PER_CHUNK],
 }
 
 /// A reservation.
@@ -153,20 +160,20 @@ impl Chunk {
     /// Start of the memory of slice `index`, which is below 64.
     pub(crate) fn slice(&self, index: u32) -> NonNull<u8> {
         // SAFETY: slices 0 to 63 lie within the chunk's 2 MiB.
-        unsafe { self.base.add((index as usize % SLICES_PER_CHUNK) << SLICE_SHIFT) }
+        unsafe { self.head.base.add((index as usize % SLICES_PER_CHUNK) << SLICE_SHIFT) }
     }
 
     fn region(&self) -> &Region {
         // SAFETY: regions are never unmapped (A2).
-        unsafe { self.region.as_ref() }
+        unsafe { self.head.region.as_ref() }
     }
 
     /// What a caller may take here: clean slices only where it does not spread
     /// thin users over huge pages that are not there yet, or the reverse.
     fn taste(&self, dense: bool) -> Taste {
         // ORDERING: Relaxed, a preference.
-        let free_of_charge = self.dense && self.backed.load(Ordering::Relaxed);
-        if self.dense == dense || free_of_charge { Taste::Any } else { Taste::Dirty }
+        let free_of_charge = self.head.dense && self.backed.load(Ordering::Relaxed);
+        if self.head.dense == dense || free_of_charge { Taste::Any } else { Taste::Dirty }
     }
 }
 
@@ -181,7 +188,9 @@ impl Region {
             return None;
         }
         // SAFETY: `records` has one for each chunk of the region, and A1 says it is set up.
-        Some(unsafe { self.records.add(number).as_ref() })
+        let record = unsafe { self.records.add(number) };
+        // SAFETY: as above; records are never unmapped (A2).
+        Some(unsafe { record.as_ref() })
     }
 
     fn hint(&self, dirty: bool, number: usize) -> Option<&AtomicU64> {
@@ -339,7 +348,7 @@ impl<O: Os> Arena<O> {
         if dirty != 0 {
             self.spare.sub(dirty * SLICE);
         }
-        if !chunk.dense {
+        if !chunk.head.dense {
             self.touched.add(clean * SLICE);
         // ORDERING: Relaxed on both, a flag for figures and preferences.
         } else if !chunk.backed.load(Ordering::Relaxed)
@@ -400,16 +409,16 @@ impl<O: Os> Arena<O> {
         }
         let dirty = chunk.bits.dirty_of(run);
         self.active.sub(run.count() as usize * SLICE);
-        if !chunk.dense {
+        if !chunk.head.dense {
             // `taken` counted the clean ones as touched; some were not after all.
             self.touched.sub((run.count() - dirty) as usize * SLICE);
         }
         self.spare.add(dirty as usize * SLICE);
         chunk.bits.give(run);
         let region = chunk.region();
-        region.set_hint(false, chunk.number as usize);
+        region.set_hint(false, chunk.head.number as usize);
         if dirty != 0 {
-            region.set_hint(true, chunk.number as usize);
+            region.set_hint(true, chunk.head.number as usize);
         }
     }
 
@@ -445,9 +454,16 @@ impl<O: Os> Arena<O> {
         // SAFETY: `records` has one for each chunk of the region.
         let chunk = unsafe { region.records.add(number as usize) };
         let run = Run::new(0, count);
-        // SAFETY: the record is not in the map yet, so nobody else looks at it; the
-        // fields that are not set here are right as zeros.
-        unsafe { Self::set_up(chunk, region, number, base, dense) };
+        let head = Head {
+            record: Record { kind: Kind::Chunk },
+            number,
+            base,
+            region: NonNull::from(region),
+            dense,
+        };
+        // SAFETY: the record begins with its head, and is not in the map yet, so
+        // nobody else looks at it; the other fields are right as zeros.
+        unsafe { chunk.cast::<Head>().write(head) };
         // SAFETY: just set up, never unmapped.
         let record: &Chunk = unsafe { chunk.as_ref() };
         record.bits.give(Run::new(0, 64));
@@ -455,30 +471,14 @@ impl<O: Os> Arena<O> {
         if !self.map.set_record(base.addr().get(), chunk.as_ptr().cast()) {
             return None;
         }
+        let (edge, value) =
+            if dense { (&region.low, low + 1) } else { (&region.high, high - 1) };
         // ORDERING: Release pairs with the Acquire in `chunk`: the record is set up (A1).
-        let edge = if dense { (&region.low, low + 1) } else { (&region.high, high - 1) };
-        edge.0.store(edge.1, Ordering::Release);
+        edge.store(value, Ordering::Release);
         region.set_hint(false, number as usize);
         // ORDERING: Relaxed, a figure.
         self.opened.fetch_add(1, Ordering::Relaxed);
         Some((record, run))
-    }
-
-    /// # Safety
-    ///
-    /// `chunk` is zeroed memory for a record that nobody else knows.
-    unsafe fn set_up(chunk: NonNull<Chunk>, region: &Region, number: u32, base: NonNull<u8>, dense: bool) {
-        let chunk = chunk.as_ptr();
-        // SAFETY: the caller's promise, for each of the fields.
-        unsafe { (&raw mut (*chunk).record.kind).write(Kind::Chunk) };
-        // SAFETY: as above.
-        unsafe { (&raw mut (*chunk).number).write(number) };
-        // SAFETY: as above.
-        unsafe { (&raw mut (*chunk).base).write(base) };
-        // SAFETY: as above.
-        unsafe { (&raw mut (*chunk).region).write(NonNull::from(region)) };
-        // SAFETY: as above.
-        unsafe { (&raw mut (*chunk).dense).write(dense) };
     }
 
     /// Reserves a region: as much as there is already, between 64 MiB and 1 GiB,
@@ -537,7 +537,7 @@ impl<O: Os> Arena<O> {
     /// Bytes of open chunks that have memory behind them, as the kernel says.
     pub(crate) fn resident(&self) -> usize {
         // SAFETY: open chunks are committed and ours (A1).
-        self.chunks().map(|chunk| unsafe { self.kernel.resident(chunk.base, CHUNK) }).sum()
+        self.chunks().map(|chunk| unsafe { self.kernel.resident(chunk.head.base, CHUNK) }).sum()
     }
 }
 

@@ -20,12 +20,12 @@
 
 use core::ptr::{self, NonNull};
 
-/// A free block.
+/// A free block, as the functions below see it: a pointer, and with 16 bytes or
+/// more a mark behind it.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Block {
     next: *mut Block,
-    mark: usize,
 }
 
 /// True in the build that checks (the default), false in its twin.
@@ -39,7 +39,7 @@ pub(crate) const CHECKED: bool = cfg!(not(feature = "unchecked"));
 #[inline(always)]
 pub(crate) unsafe fn next(block: NonNull<Block>) -> *mut Block {
     // SAFETY: a free block is at least 8 bytes, aligned to 8, and its first word is ours (F1).
-    unsafe { (&raw const (*block.as_ptr()).next).read() }
+    unsafe { block.cast::<*mut Block>().read() }
 }
 
 /// Puts `block` before `next` on a list.
@@ -50,7 +50,13 @@ pub(crate) unsafe fn next(block: NonNull<Block>) -> *mut Block {
 #[inline(always)]
 pub(crate) unsafe fn set_next(block: NonNull<Block>, next: *mut Block) {
     // SAFETY: as for `next`.
-    unsafe { (&raw mut (*block.as_ptr()).next).write(next) };
+    unsafe { block.cast::<*mut Block>().write(next) };
+}
+
+/// Where the mark goes.
+#[inline(always)]
+fn second_word(block: NonNull<Block>) -> *mut usize {
+    block.as_ptr().cast::<usize>().wrapping_add(size_of::<*mut Block>() / size_of::<usize>())
 }
 
 /// True when `block` carries its mark: it is free already.
@@ -61,7 +67,7 @@ pub(crate) unsafe fn set_next(block: NonNull<Block>, next: *mut Block) {
 #[inline(always)]
 pub(crate) unsafe fn is_marked(block: NonNull<Block>, secret: usize) -> bool {
     // SAFETY: 16 bytes of the block are readable.
-    let mark = unsafe { (&raw const (*block.as_ptr()).mark).read() };
+    let mark = unsafe { second_word(block).read() };
     mark == secret ^ block.as_ptr().addr()
 }
 
@@ -73,7 +79,7 @@ pub(crate) unsafe fn is_marked(block: NonNull<Block>, secret: usize) -> bool {
 #[inline(always)]
 pub(crate) unsafe fn mark(block: NonNull<Block>, secret: usize) {
     // SAFETY: 16 bytes of the block are ours to write.
-    unsafe { (&raw mut (*block.as_ptr()).mark).write(secret ^ block.as_ptr().addr()) };
+    unsafe { second_word(block).write(secret ^ block.as_ptr().addr()) };
 }
 
 /// Takes the mark off, as the block is handed out.
@@ -84,7 +90,7 @@ pub(crate) unsafe fn mark(block: NonNull<Block>, secret: usize) {
 #[inline(always)]
 pub(crate) unsafe fn unmark(block: NonNull<Block>) {
     // SAFETY: 16 bytes of the block are ours to write.
-    unsafe { (&raw mut (*block.as_ptr()).mark).write(0) };
+    unsafe { second_word(block).write(0) };
 }
 
 /// A list of free blocks with both its ends, to be spliced.

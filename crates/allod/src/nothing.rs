@@ -27,9 +27,16 @@ const WORDS: usize = CHUNK / MIN_ALIGN / 64;
 #[repr(C)]
 #[derive(Debug)]
 struct Plot {
+    head: Head,
+    used: [AtomicU64; WORDS],
+}
+
+/// What the record says from the start; the rest of a fresh one is zeros.
+#[repr(C)]
+#[derive(Debug)]
+struct Head {
     record: Record,
     base: NonNull<u8>,
-    used: [AtomicU64; WORDS],
 }
 
 /// All objects of no bytes.
@@ -79,7 +86,7 @@ impl Nothing {
                         self.last.store(word, Ordering::Relaxed);
                         let offset = (word * 64 + bit as usize) * MIN_ALIGN;
                         // SAFETY: the offset is below the reservation's 2 MiB.
-                        return Some(unsafe { plot.base.add(offset) });
+                        return Some(unsafe { plot.head.base.add(offset) });
                     }
                     Err(now) => seen = now,
                 }
@@ -94,7 +101,7 @@ impl Nothing {
         let plot = self.plot.load(Ordering::Acquire);
         // SAFETY: null, or a plot, which is never unmapped.
         let Some(plot) = (unsafe { plot.as_ref() }) else { return Freed::NoObject };
-        let offset = address.wrapping_sub(plot.base.addr().get());
+        let offset = address.wrapping_sub(plot.head.base.addr().get());
         let number = offset / MIN_ALIGN;
         let Some(bits) = plot.used.get(number / 64) else { return Freed::NoObject };
         if offset % MIN_ALIGN != 0 {
@@ -124,10 +131,10 @@ impl Nothing {
             return None;
         };
         let place = place.cast::<Plot>().as_ptr();
-        // SAFETY: fresh zeroed memory of the right size: the bits are right as they are.
-        unsafe { (&raw mut (*place).record).write(Record { kind: Kind::Nothing }) };
-        // SAFETY: as above.
-        unsafe { (&raw mut (*place).base).write(base) };
+        let head = Head { record: Record { kind: Kind::Nothing }, base };
+        // SAFETY: the record begins with its head, in fresh memory; its bits are
+        // right as zeros.
+        unsafe { place.cast::<Head>().write(head) };
         // ORDERING: Release pairs with the Acquire above and in `free`; Acquire on
         // failure: the other thread's plot is set up.
         let swap = self.plot.compare_exchange(

@@ -95,7 +95,7 @@ pub(crate) extern "C" fn child() {
 
 /// Maps the page that the environment names and takes a slot.
 fn attach() {
-    local::environment(core::ffi::CStr::from_bytes_with_nul(b"ALLOD_PAGE\0").unwrap_or(c""), |path| {
+    local::environment(c"ALLOD_PAGE", |path| {
         let mut name = [0u8; 256];
         let Some(place) = name.get_mut(..path.len()) else { return };
         place.copy_from_slice(path);
@@ -171,7 +171,9 @@ pub(crate) fn take_slot() {
     // SAFETY: the header says that the mapping has this slot.
     let slot = unsafe { &*place };
     // SAFETY: a query without preconditions.
-    let (pid, parent) = unsafe { (libc::getpid(), libc::getppid()) };
+    let pid = unsafe { libc::getpid() };
+    // SAFETY: a query without preconditions.
+    let parent = unsafe { libc::getppid() };
     put32(&slot.parent, parent as u32);
     // ORDERING: Relaxed, as in `set_face`.
     put32(&slot.face, FACE.load(Ordering::Relaxed));

@@ -125,8 +125,8 @@ impl Lock {
     pub(crate) fn hold(&self) {
         match self.lock() {
             Some(guard) => core::mem::forget(guard),
-            // ORDERING: Relaxed, only the holder's thread reads it.
             None => {
+                // ORDERING: Relaxed, only the holder's thread reads it.
                 self.again.fetch_add(1, Ordering::Relaxed);
             }
         }

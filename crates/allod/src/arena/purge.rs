@@ -64,7 +64,7 @@ impl<O: Os> Arena<O> {
         // ORDERING: Relaxed, only ticks touch it, under the purger's lock.
         let ripe = idle & chunk.aged.load(Ordering::Relaxed);
         let in_use = (!chunk.bits.free()).count_ones() as usize;
-        if ripe != 0 && (!chunk.dense || in_use < SLICES_PER_CHUNK / 4) {
+        if ripe != 0 && (!chunk.head.dense || in_use < SLICES_PER_CHUNK / 4) {
             self.purge(chunk, ripe, usize::MAX);
         }
         // ORDERING: Relaxed, as above.
@@ -81,7 +81,7 @@ impl<O: Os> Arena<O> {
         let mut left = bytes.max(GROWTH_FLOOR);
         for chunk in self.chunks() {
             let whole = chunk.bits.free() == !0;
-            if !chunk.dense || whole {
+            if !chunk.head.dense || whole {
                 left = left.saturating_sub(self.purge(chunk, chunk.bits.free_dirty(), left));
             }
             if left == 0 {
@@ -108,7 +108,7 @@ impl<O: Os> Arena<O> {
     /// Gives back the slices of `mask` that can be had, about `limit` bytes of
     /// them. Returns the bytes. The caller holds the purger's lock.
     fn purge(&self, chunk: &Chunk, mask: u64, limit: usize) -> usize {
-        if chunk.dense && chunk.bits.free() == !0 {
+        if chunk.head.dense && chunk.bits.free() == !0 {
             return self.purge_whole(chunk);
         }
         let mut left = whole_pages(mask, self.kernel.page_size());
@@ -127,7 +127,7 @@ impl<O: Os> Arena<O> {
             if unsafe { self.kernel.purge(chunk.slice(first), bytes) } {
                 chunk.bits.clean(run);
                 self.spare.sub(dirty);
-                if !chunk.dense {
+                if !chunk.head.dense {
                     self.touched.sub(dirty);
                 }
                 given += bytes;
@@ -145,7 +145,7 @@ impl<O: Os> Arena<O> {
         }
         let dirty = chunk.bits.dirty_of(run) as usize * SLICE;
         // SAFETY: all slices are committed, and ours since `take_exactly` (B1).
-        let done = unsafe { self.kernel.purge(chunk.base, CHUNK) };
+        let done = unsafe { self.kernel.purge(chunk.head.base, CHUNK) };
         if done {
             chunk.bits.clean(run);
             self.spare.sub(dirty);

@@ -234,11 +234,9 @@ impl<O: Os> Allocator<O> {
                 (State::Shared, Some(class)) if span.heap().is_null() => {
                     self.depot.put(&self.arena, class, span);
                 }
-                (State::Buried, _) => {
-                    if span.word.claim(0).is_none() {
-                        // SAFETY: the claim left the span FREE, in our hands.
-                        unsafe { self.retire(span) };
-                    }
+                (State::Buried, _) if span.word.claim(0).is_none() => {
+                    // SAFETY: the claim left the span FREE, in our hands.
+                    unsafe { self.retire(span) };
                 }
                 _ => {}
             }

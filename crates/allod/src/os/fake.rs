@@ -76,6 +76,7 @@ impl Fake {
 
     /// Moves the clock.
     pub(crate) fn pass(&self, milliseconds: u64) {
+        // ORDERING: Relaxed, a number for tests.
         self.clock.fetch_add(milliseconds, Ordering::Relaxed);
     }
 
@@ -250,11 +251,12 @@ unsafe impl Os for Fake {
     }
 
     fn clock(&self) -> u64 {
+        // ORDERING: Relaxed, a number for tests.
         self.clock.load(Ordering::Relaxed)
     }
 
     fn nanoseconds(&self) -> u64 {
-        self.clock.load(Ordering::Relaxed) * 1_000_000
+        self.clock() * 1_000_000
     }
 
     fn entropy(&self) -> [u64; 2] {
