@@ -507,7 +507,7 @@ impl<O: Os> Arena<O> {
             return None;
         }
         let size = size_of::<Chunk>() * chunks;
-        let records = self.kernel.map_guarded(size)?.cast::<Chunk>();
+        let records = self.meta.map(&self.kernel, size)?.cast::<Chunk>();
         let place = self.meta.take(&self.kernel, size_of::<Region>(), align_of::<Region>())?;
         let place = place.cast::<Region>();
         // SAFETY: the region is reserved and ours. Hosts that make every page huge
@@ -532,6 +532,18 @@ impl<O: Os> Arena<O> {
         self.reserved.fetch_add(len, Ordering::Relaxed);
         // SAFETY: just written, never unmapped (A2).
         Some(unsafe { place.as_ref() })
+    }
+
+    /// Unmaps every region.
+    ///
+    /// # Safety
+    ///
+    /// Nobody will touch a slice again.
+    pub(crate) unsafe fn close(&self) {
+        for region in self.regions() {
+            // SAFETY: the region is ours, and nobody uses it any more.
+            unsafe { self.kernel.release(region.base, region.chunks << CHUNK_SHIFT) };
+        }
     }
 
     /// Bytes of open chunks that have memory behind them, as the kernel says.

@@ -48,7 +48,7 @@ static NEW: Heap = Heap::empty();
 /// The heap of a thread that is past its end.
 static DEAD: Heap = Heap::empty();
 
-/// 1 once the allocator serves.
+/// 1 once the allocator serves; 2 when it was closed.
 static STATE: AtomicU32 = AtomicU32::new(0);
 /// The options in force.
 static VALUES: [AtomicU64; OPTIONS] = [const { AtomicU64::new(0) }; OPTIONS];
@@ -260,8 +260,11 @@ pub(crate) fn is_secure() -> bool {
 fn open(config: &Config) -> Start {
     // A handler above the opening itself gets nothing.
     let Some(_guard) = STARTING.lock() else { return Start::Refused };
-    if is_open() {
-        return Start::Open;
+    // ORDERING: Acquire, as in `is_open`.
+    match STATE.load(Ordering::Acquire) {
+        0 => {}
+        1 => return Start::Open,
+        _ => return Start::Refused,
     }
     let mut config = *config;
     if config.environment && !is_secure() {
@@ -357,12 +360,25 @@ fn complain(part: &[u8]) {
 }
 
 /// Before the code that we are part of is unloaded: no thread may call into it
-/// when it ends.
+/// when it ends, and if no other thread has used it, all that nobody holds goes
+/// back to the system.
 pub(crate) fn unload() {
     // ORDERING: Relaxed, the loader runs this alone.
     let key = KEY.swap(u64::MAX, Ordering::Relaxed);
     if key != u64::MAX {
         // SAFETY: the key is ours, and nobody uses it any more.
         unsafe { libc::pthread_key_delete(key as libc::pthread_key_t) };
+    }
+    let others = ALLOCATOR.threads.get() > usize::from(present().is_some());
+    if !is_open() || others {
+        // A thread that has used us may be in the middle of it, if this is the end of
+        // the process and not of a plugin: then nothing may be pulled from under it.
+        return;
+    }
+    slot::set(&raw const DEAD);
+    // SAFETY: no thread but this one has a heap, and the code is on its way out.
+    if unsafe { ALLOCATOR.close() } {
+        // ORDERING: Relaxed, the loader runs this alone.
+        STATE.store(2, Ordering::Relaxed);
     }
 }

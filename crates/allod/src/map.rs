@@ -101,6 +101,28 @@ impl Map {
         true
     }
 
+    /// Unmaps every leaf.
+    ///
+    /// # Safety
+    ///
+    /// Nobody will look anything up again.
+    pub(crate) unsafe fn close<O: Os>(&self, kernel: &Kernel<O>) {
+        // ORDERING: Relaxed, nobody else is there any more.
+        let zeros = self.zeros.swap(ptr::null_mut(), Ordering::Relaxed);
+        for (window, slot) in self.root.iter().enumerate() {
+            // ORDERING: Relaxed, as above.
+            let leaf = unbias(slot.swap(ptr::null_mut(), Ordering::Relaxed), window);
+            if let (true, Some(base)) = (leaf != zeros, NonNull::new(leaf.cast())) {
+                // SAFETY: a leaf of our own, which nobody reads any more.
+                unsafe { kernel.release(base, LEAF_BYTES) };
+            }
+        }
+        if let Some(zeros) = NonNull::new(zeros.cast()) {
+            // SAFETY: as above.
+            unsafe { kernel.release(zeros, LEAF_BYTES) };
+        }
+    }
+
     /// Makes sure that the windows of a range have leaves of their own.
     pub(crate) fn cover<O: Os>(&self, kernel: &Kernel<O>, base: usize, len: usize) -> bool {
         let last = (base + (len - 1)).checked_shr(WINDOW_SHIFT).unwrap_or(0);

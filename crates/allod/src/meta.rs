@@ -14,13 +14,21 @@
 #![allow(unsafe_code)]
 
 use crate::os::{Advice, Kernel, Os};
-use crate::sync::{Gauge, Lock};
+use crate::sync::{AtomicPtr, Gauge, Lock, Ordering};
 use crate::units::round_up;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
 /// One mapping's worth of small records.
 const PLOT: usize = 256 << 10;
+
+/// What stands at the start of each mapping: the one made before it.
+#[repr(C, align(64))]
+#[derive(Debug)]
+struct Deed {
+    older: *mut Deed,
+    len: usize,
+}
 
 /// The store of records.
 #[derive(Debug)]
@@ -30,6 +38,7 @@ pub(crate) struct Meta {
     rest: Cell<*mut u8>,
     rest_len: Cell<usize>,
     taken: Gauge,
+    newest: AtomicPtr<Deed>,
 }
 
 // SAFETY: the cells are touched under the lock alone.
@@ -42,6 +51,7 @@ impl Meta {
             rest: Cell::new(ptr::null_mut()),
             rest_len: Cell::new(0),
             taken: Gauge::new(),
+            newest: AtomicPtr::new(ptr::null_mut()),
         }
     }
 
@@ -59,23 +69,66 @@ impl Meta {
     pub(crate) fn take<O: Os>(&self, kernel: &Kernel<O>, size: usize, align: usize) -> Option<NonNull<u8>> {
         let Some(_guard) = self.lock.lock() else {
             // A signal handler above `take` itself: a mapping of its own.
-            return kernel.map_guarded(size);
+            return self.map(kernel, size);
         };
         let pad = self.rest.get().addr().wrapping_neg() & (align - 1);
         let need = size.checked_add(pad)?;
         if self.rest.get().is_null() || self.rest_len.get() < need {
             if size > PLOT / 4 {
                 self.taken.add(size);
-                return kernel.map_guarded(size);
+                return self.map(kernel, size);
             }
-            let plot = kernel.map_guarded(PLOT)?;
-            // SAFETY: the mapping was just made and is ours. Failure leaves a larger core file.
-            unsafe { kernel.advise(plot, PLOT, Advice::NoDump) };
+            let plot = self.map(kernel, PLOT)?;
             self.rest.set(plot.as_ptr());
             self.rest_len.set(PLOT);
-            return self.cut(round_up(size, align)?, 0);
+            let pad = plot.addr().get().wrapping_neg() & (align - 1);
+            return self.cut(size, pad);
         }
         self.cut(size, pad)
+    }
+
+    /// A mapping for `len` bytes of records, at a multiple of 64.
+    pub(crate) fn map<O: Os>(&self, kernel: &Kernel<O>, len: usize) -> Option<NonNull<u8>> {
+        let len = len.checked_add(size_of::<Deed>())?;
+        let base = kernel.map_guarded(len)?;
+        let whole = round_up(len, kernel.page_size())?;
+        // SAFETY: the mapping was just made and is ours. Failure leaves a larger core file.
+        unsafe { kernel.advise(base, whole, Advice::NoDump) };
+        let deed = base.cast::<Deed>();
+        // ORDERING: Relaxed, only linked to; the exchange publishes.
+        let mut older = self.newest.load(Ordering::Relaxed);
+        loop {
+            // SAFETY: the mapping is fresh and has room for its deed.
+            unsafe { deed.write(Deed { older, len }) };
+            let new = deed.as_ptr();
+            // ORDERING: Release pairs with the Acquire in `close`.
+            match self.newest.compare_exchange_weak(older, new, Ordering::Release, Ordering::Relaxed)
+            {
+                Ok(_) => break,
+                Err(seen) => older = seen,
+            }
+        }
+        // SAFETY: the deed is within the mapping.
+        Some(unsafe { base.add(size_of::<Deed>()) })
+    }
+
+    /// Unmaps every record there is.
+    ///
+    /// # Safety
+    ///
+    /// Nobody will look at a record again.
+    pub(crate) unsafe fn close<O: Os>(&self, kernel: &Kernel<O>) {
+        // ORDERING: Acquire pairs with the Release in `map`.
+        let mut at = self.newest.swap(ptr::null_mut(), Ordering::Acquire);
+        self.rest.set(ptr::null_mut());
+        self.rest_len.set(0);
+        while let Some(deed) = NonNull::new(at) {
+            // SAFETY: a deed stands at the start of a mapping of ours.
+            let Deed { older, len } = unsafe { deed.read() };
+            at = older;
+            // SAFETY: the mapping was made by `map_guarded` with this length.
+            unsafe { kernel.unmap_guarded(deed.cast(), len) };
+        }
     }
 
     fn cut(&self, size: usize, pad: usize) -> Option<NonNull<u8>> {

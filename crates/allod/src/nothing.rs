@@ -112,6 +112,25 @@ impl Nothing {
         if bits.fetch_and(!bit, Ordering::Release) & bit == 0 { Freed::Twice } else { Freed::Done }
     }
 
+    /// Unmaps the reservation. False when an address of it is in use.
+    ///
+    /// # Safety
+    ///
+    /// Nobody will ask for an address again.
+    pub(crate) unsafe fn close<O: Os>(&self, arena: &Arena<O>) -> bool {
+        // ORDERING: Acquire pairs with the Release in `plot`.
+        let plot = self.plot.load(Ordering::Acquire);
+        // SAFETY: null, or a plot, which is never unmapped before this.
+        let Some(plot) = (unsafe { plot.as_ref() }) else { return true };
+        // ORDERING: Relaxed, nobody else is there any more.
+        if plot.used.iter().any(|bits| bits.load(Ordering::Relaxed) != 0) {
+            return false;
+        }
+        // SAFETY: the reservation is ours and unused.
+        unsafe { arena.kernel.release(plot.head.base, CHUNK) };
+        true
+    }
+
     fn plot<O: Os>(&self, arena: &Arena<O>) -> Option<&Plot> {
         // ORDERING: Acquire pairs with the Release below.
         let plot = self.plot.load(Ordering::Acquire);

@@ -361,6 +361,20 @@ impl<O: Os> Kernel<O> {
         Some(inner)
     }
 
+    /// Gives back what [`Kernel::map_guarded`] gave for `len` bytes.
+    ///
+    /// # Safety
+    ///
+    /// Nobody will touch the memory again.
+    pub(crate) unsafe fn unmap_guarded(&self, inner: NonNull<u8>, len: usize) {
+        let page = self.page_size();
+        let Some(len) = crate::units::round_up(len, page) else { return };
+        // SAFETY: an inaccessible page of ours stands before.
+        let base = unsafe { inner.sub(page) };
+        // SAFETY: the mapping and its guards are ours.
+        unsafe { self.release(base, len + 2 * page) };
+    }
+
     #[cfg(test)]
     pub(crate) fn os(&self) -> &O {
         &self.os

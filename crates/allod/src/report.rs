@@ -252,8 +252,40 @@ pub(crate) fn ended() {
 /// When the code that we are part of goes: at the end of the process, or when a
 /// plugin is unloaded.
 extern "C" fn end() {
-    local::unload();
     ended();
+    if !is_preload() && is_plugin() {
+        local::unload();
+    }
+}
+
+/// True when our code is not in the program itself: then it may be unloaded
+/// while the process goes on.
+fn is_plugin() -> bool {
+    /// Looks at the first object, which is the program, and says whether `data`
+    /// lies in it: 1 if it does, 2 if not.
+    unsafe extern "C" fn look(
+        info: *mut libc::dl_phdr_info,
+        _size: usize,
+        data: *mut libc::c_void,
+    ) -> libc::c_int {
+        // SAFETY: the loader's record, valid during this call.
+        let info = unsafe { &*info };
+        for i in 0..usize::from(info.dlpi_phnum) {
+            // SAFETY: there are `dlpi_phnum` headers.
+            let header = unsafe { info.dlpi_phdr.add(i) };
+            // SAFETY: as above.
+            let header = unsafe { &*header };
+            let start = (info.dlpi_addr as usize).wrapping_add(header.p_vaddr as usize);
+            let offset = data.addr().wrapping_sub(start);
+            if header.p_type == libc::PT_LOAD && offset < header.p_memsz as usize {
+                return 1;
+            }
+        }
+        2
+    }
+    let here = (&raw const END).cast_mut().cast();
+    // SAFETY: `look` has the right shape.
+    unsafe { libc::dl_iterate_phdr(Some(look), here) == 2 }
 }
 
 #[used]

@@ -341,6 +341,38 @@ impl<O: Os> Allocator<O> {
     }
 }
 
+impl<O: Os> Allocator<O> {
+    /// The end of an allocator whose code is about to be unloaded: sends home what
+    /// every thread holds, and if no object is left gives back everything, the
+    /// records too. Otherwise gives back what is free. True for everything.
+    ///
+    /// # Safety
+    ///
+    /// No thread runs our code any more, or will again.
+    pub(crate) unsafe fn close(&self) -> bool {
+        for heap in self.heaps().filter(|heap| !heap.is_private()) {
+            // SAFETY: no thread uses its heap any more.
+            unsafe { heap.drain(self) };
+        }
+        // SAFETY: as above.
+        unsafe { self.trim(None, 0) };
+        if self.arena.active.get() != 0 || self.huge.held.get() != 0 {
+            return false;
+        }
+        // SAFETY: as above.
+        if !unsafe { self.nothing.close(&self.arena) } {
+            return false;
+        }
+        // SAFETY: no object is left, and nobody runs our code.
+        unsafe { self.arena.close() };
+        // SAFETY: as above.
+        unsafe { self.arena.map.close(&self.arena.kernel) };
+        // SAFETY: as above.
+        unsafe { self.arena.meta.close(&self.arena.kernel) };
+        true
+    }
+}
+
 /// A span, for the tests of this room.
 #[cfg(test)]
 pub(super) fn states<O: Os>(a: &Allocator<O>, state: State) -> usize {

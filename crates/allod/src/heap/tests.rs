@@ -448,3 +448,21 @@ fn the_child_of_a_fork_finds_every_span_again() {
     free(&a, mine, at);
     nothing_is_lost(&a);
 }
+
+#[test]
+fn the_end_of_an_allocator_leaves_nothing_mapped() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heaps: Vec<_> = (0..3).map(|_| a.adopt().unwrap()).collect();
+    let (mut model, mut dice) = (Model::default(), Dice(77));
+    for _ in 0..3000 {
+        step(&a, heaps[dice.roll(3)], &mut model, &mut dice, 300);
+    }
+    let zero = a.nothing.alloc(&a.arena).unwrap();
+    end(&a, heaps[0], &mut model);
+    // SAFETY: nobody uses the allocator any more; one address is still out.
+    assert!(!unsafe { a.close() });
+    a.nothing.free(zero.addr().get());
+    // SAFETY: as above, and now none is.
+    assert!(unsafe { a.close() });
+    assert_eq!(a.arena.kernel.os().mapped(), 0);
+}

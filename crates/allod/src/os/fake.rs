@@ -80,6 +80,11 @@ impl Fake {
         self.clock.fetch_add(milliseconds, Ordering::Relaxed);
     }
 
+    /// Bytes that are reserved, committed or sealed.
+    pub(crate) fn mapped(&self) -> usize {
+        self.books.lock().unwrap().pages.values().map(|(len, _)| len).sum()
+    }
+
     /// Bytes that were purged.
     pub(crate) fn purged(&self) -> usize {
         self.books.lock().unwrap().purged
