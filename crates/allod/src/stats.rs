@@ -13,9 +13,9 @@ pub struct ClassStats {
     pub spans: usize,
     /// Blocks that those spans have room for.
     pub capacity: usize,
-    /// Blocks in the program's hands, and in the front lists of other threads.
+    /// Blocks in the program's hands, and in the front lists of other running threads.
     pub in_use: usize,
-    /// Free blocks in the calling thread's front lists.
+    /// Free blocks in the front lists of the calling thread and of exited ones.
     pub cached: usize,
 }
 
@@ -44,7 +44,7 @@ pub struct Stats {
     pub retained: usize,
     /// Our own records.
     pub metadata: usize,
-    /// Free blocks in the calling thread's front lists.
+    /// Free blocks in the front lists of the calling thread and of exited ones.
     pub cached: usize,
     /// Objects of more than 32 KiB and up to 1 MiB.
     pub large: usize,

@@ -99,8 +99,11 @@ impl<O: Os> Allocator<O> {
             if let Some(heap) = heap {
                 // SAFETY: `heap` is the calling thread's.
                 row.cached = unsafe { heap.cached(c) };
-                row.in_use = row.in_use.saturating_sub(row.cached);
             }
+        }
+        self.count_orphans(&mut stats);
+        for row in &mut stats.classes {
+            row.in_use = row.in_use.saturating_sub(row.cached);
         }
         let sum = |f: fn(&ClassStats) -> usize| -> usize { stats.classes.iter().map(f).sum() };
         let small = sum(|row| row.in_use * row.block_size);
@@ -116,6 +119,21 @@ impl<O: Os> Allocator<O> {
         stats.metadata = self.metadata();
         self.totals(&mut stats);
         stats
+    }
+
+    /// Adds what lies on the front lists that exited threads have left.
+    fn count_orphans(&self, stats: &mut Stats) {
+        // Nobody adopts an orphan while the lock is held, so its lists stand still.
+        let Some(_guard) = self.idle_lock.lock() else { return };
+        let mut at = self.orphans.get();
+        // SAFETY: null, or a heap: heaps are never unmapped.
+        while let Some(heap) = unsafe { at.as_ref() } {
+            at = heap.next_idle.get();
+            for (c, row) in stats.classes.iter_mut().enumerate() {
+                // SAFETY: the heap has no thread, and the lock keeps it so.
+                row.cached += unsafe { heap.cached(c) };
+            }
+        }
     }
 
     /// Bytes of our own records: what was taken of the store, and the part of
