@@ -8,7 +8,7 @@
 //! to do. It never passes because something was missing: what it needs it
 //! installs, or it fails and says what is missing.
 
-use crate::sh::{Cmd, root, target};
+use crate::sh::{Cmd, OPTIMIZED, root, target};
 use crate::{golden, loom, targets};
 use anyhow::{Context, Result, bail};
 use std::time::{Duration, Instant};
@@ -146,8 +146,8 @@ fn build() -> Result<End> {
 }
 
 fn tests() -> Result<End> {
-    let workspace = "cargo test --quiet --workspace --exclude allod-capi";
-    let tests = Cmd::new(workspace).arg("--all-targets").limit(LIMIT_SECONDS).test()?;
+    let line = "cargo test --quiet --workspace --exclude allod-capi --all-targets";
+    let tests = Cmd::new(&format!("{line} {OPTIMIZED}")).limit(LIMIT_SECONDS).test()?;
     Ok(End::Passed(format!("{tests} tests")))
 }
 
@@ -162,7 +162,8 @@ fn tests_of_features() -> Result<End> {
     let manifest = std::fs::read_to_string(root().join("crates/allod/Cargo.toml"))?;
     let mut notes = Vec::new();
     for feature in features(&manifest) {
-        let line = format!("cargo test --quiet -p allod --all-targets --features {feature}");
+        let line = "cargo test --quiet -p allod --all-targets";
+        let line = format!("{line} {OPTIMIZED} --features {feature}");
         let tests = if feature == "nightly" {
             if !Cmd::new("rustup run nightly rustc --version").succeeds() {
                 bail!("the feature `nightly` needs a nightly toolchain, and there is none");
