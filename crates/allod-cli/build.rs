@@ -21,8 +21,8 @@
 //!
 //! The right side lies in `OUT_DIR`. It is a workspace of its own without the
 //! command, so nothing recurs, with a target directory of its own, so no lock
-//! is waited for. It needs no network: the command depends on `allod`, so the
-//! outer cargo has fetched all that the library needs.
+//! is waited for. It needs no network: the command depends on `allod` too, so
+//! the outer cargo has fetched all that the library is made of.
 //!
 //! A manifest cannot be in `library/` under its own name, because cargo packs no
 //! directory that looks like another package.
@@ -76,19 +76,12 @@ fn lay_out(library: &Path, workspace: &Path) {
     for package in PACKAGES {
         let (from, to) = (library.join(package), workspace.join("crates").join(package));
         fs::create_dir_all(&to).unwrap_or_else(|error| fail(&to, &error));
-        let entries = fs::read_dir(&from).unwrap_or_else(|error| fail(&from, &error));
-        for entry in entries {
-            let entry = entry.unwrap_or_else(|error| fail(&from, &error));
-            if entry.file_name() != "manifest.toml" {
-                let link = to.join(entry.file_name());
-                symlink(entry.path(), &link).unwrap_or_else(|error| fail(&link, &error));
-            }
+        for entry in entries(&from) {
+            let link = to.join(entry.file_name().expect("an entry has a name"));
+            symlink(&entry, &link).unwrap_or_else(|error| fail(&link, &error));
         }
         let mut manifest = read(&from.join("manifest.toml"));
         trim(&mut manifest);
-        if let Some(Value::Table(targets)) = manifest.get_mut("target") {
-            targets.iter_mut().filter_map(|(_, target)| target.as_table_mut()).for_each(trim);
-        }
         write(&to.join("Cargo.toml"), &manifest.to_string());
     }
 
@@ -100,15 +93,69 @@ fn lay_out(library: &Path, workspace: &Path) {
     write(&workspace.join("Cargo.toml"), &root.to_string());
 
     // The lock pins the library's dependencies to what the workspace was tested
-    // with. Cargo drops the rest of it.
+    // with. Cargo drops the rest of it. A checkout may have none.
     let (lock, place) = (library.join("lock.toml"), workspace.join("Cargo.lock"));
-    fs::copy(&lock, &place).unwrap_or_else(|error| fail(&lock, &error));
+    if lock.exists() {
+        fs::copy(&lock, &place).unwrap_or_else(|error| fail(&lock, &error));
+    }
 }
 
+/// What a package is built from.
+///
+/// In the repository that is all there is beside the sources, linked or not: a
+/// new `build.rs` must not break the neighbours. A test asks for the link.
+fn entries(package: &Path) -> Vec<PathBuf> {
+    let sources = package.join("src");
+    let sources = fs::canonicalize(&sources).unwrap_or_else(|error| fail(&sources, &error));
+    let home = sources.parent().expect("sources lie in a package");
+    println!("cargo::rerun-if-changed={}", home.display());
+    let entries = fs::read_dir(home).unwrap_or_else(|error| fail(home, &error));
+    let entries = entries.map(|entry| entry.unwrap_or_else(|error| fail(home, &error)).path());
+    let is_wanted = |entry: &PathBuf| {
+        !["Cargo.toml", "manifest.toml"].iter().any(|manifest| entry.ends_with(manifest))
+    };
+    entries.filter(is_wanted).collect()
+}
+
+/// Takes out of a manifest what the library is not made of.
 fn trim(manifest: &mut Table) {
     for part in TRIMMED {
         manifest.remove(part);
     }
+    let mut gone = Vec::new();
+    drop_optional(manifest, &mut gone);
+    if let Some(Value::Table(targets)) = manifest.get_mut("target") {
+        for (_, target) in targets.iter_mut() {
+            let target = target.as_table_mut().expect("a target's table");
+            TRIMMED.iter().for_each(|part| _ = target.remove(*part));
+            drop_optional(target, &mut gone);
+        }
+    }
+    // The features stay, because the sources name them, but call for nothing.
+    let calls_for = |feature: &Value, name: &String| {
+        let feature = feature.as_str().unwrap_or_default();
+        let feature = feature.strip_prefix("dep:").unwrap_or(feature);
+        feature.split(['/', '?']).next() == Some(name)
+    };
+    if let Some(Value::Table(features)) = manifest.get_mut("features") {
+        for (_, feature) in features.iter_mut() {
+            let feature = feature.as_array_mut().expect("a feature's list");
+            feature.retain(|other| !gone.iter().any(|name| calls_for(other, name)));
+        }
+    }
+}
+
+/// Drops the optional dependencies, and adds their names to `gone`.
+///
+/// The library uses none, so the outer cargo has not fetched them; but a cargo
+/// that is offline wants to know all that could be used.
+fn drop_optional(table: &mut Table, gone: &mut Vec<String>) {
+    let Some(Value::Table(dependencies)) = table.get_mut("dependencies") else { return };
+    let is_optional =
+        |dependency: &Value| dependency.get("optional").and_then(Value::as_bool).unwrap_or(false);
+    let optional = dependencies.iter().filter(|(_, dependency)| is_optional(dependency));
+    gone.extend(optional.map(|(name, _)| name.clone()));
+    dependencies.retain(|_, dependency| !is_optional(dependency));
 }
 
 /// Builds the library and says where it is.
@@ -131,8 +178,7 @@ fn build(workspace: &Path, target: &Path) -> PathBuf {
     if !output.status.success() {
         // `cargo install` without `--locked` fetches other versions than the
         // lock names, and only those are at hand. Any of them will do.
-        let lock = workspace.join("Cargo.lock");
-        fs::remove_file(&lock).unwrap_or_else(|error| fail(&lock, &error));
+        _ = fs::remove_file(workspace.join("Cargo.lock"));
         output = run();
     }
     assert!(

@@ -3,7 +3,9 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use crate::support::{actor, allod, errors, run};
+use std::process::Command;
+
+use crate::support::{actor, allod, clean, directory, errors, line, run};
 
 #[test]
 fn the_exit_code_is_the_programs() {
@@ -20,9 +22,19 @@ fn the_signal_is_the_programs() {
         let output = run(&[]).arg(actor()).arg(format!("raise={signal}")).output();
         let output = output.expect("it starts");
         assert_eq!(output.status.signal(), Some(signal), "{}", errors(&output));
-        assert!(!output.status.core_dumped(), "the memory image is the program's");
         assert!(errors(&output).contains("killed by "), "{}", errors(&output));
     }
+}
+
+#[test]
+fn a_memory_image_is_the_programs_and_not_ours() {
+    let front = line(&run(&[]));
+    let script = format!("ulimit -c unlimited; exec {front} {} raise=6", actor().display());
+    let mut shell = clean(Command::new("sh"));
+    let output = shell.args(["-c", &script]).current_dir(directory()).output().expect("a shell");
+    assert_eq!(output.status.signal(), Some(6), "{}", errors(&output));
+    assert!(!output.status.core_dumped());
+    assert!(errors(&output).contains("killed by SIGABRT"), "{}", errors(&output));
 }
 
 #[test]

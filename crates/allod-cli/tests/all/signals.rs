@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Running, actor, answer, clean, errors, run, send};
+use crate::support::{Running, actor, answer, clean, errors, line, run, send};
 
 #[test]
 fn what_is_sent_to_the_command_reaches_the_program_once() {
@@ -110,12 +110,6 @@ fn descriptors_are_the_callers() {
         assert_eq!(seen(&front, redirections), seen("", redirections), "{redirections}");
     }
     assert_ne!(seen("", "<&- 2>&-"), seen("", "7>/dev/null"), "the test sees a difference");
-}
-
-/// A command as one types it. None of its words needs quotes.
-fn line(command: &Command) -> String {
-    let words = [command.get_program()].into_iter().chain(command.get_args());
-    words.map(|word| word.display().to_string()).collect::<Vec<_>>().join(" ")
 }
 
 /// A terminal, and a command that is the leader of a session on it.

@@ -71,6 +71,12 @@ pub(crate) fn run(options: &[&str]) -> Command {
     command
 }
 
+/// A command as one types it. None of its words needs quotes.
+pub(crate) fn line(command: &Command) -> String {
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    words.map(|word| word.display().to_string()).collect::<Vec<_>>().join(" ")
+}
+
 /// Builds `tests/programs/actor.rs`.
 fn build(name: &str, arguments: &[&str]) -> PathBuf {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs/actor.rs");
