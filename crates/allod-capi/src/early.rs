@@ -84,8 +84,9 @@ fn lend(arguments: *mut *mut c_char, variables: *mut *mut c_char) {
     // SAFETY: an argument ends in a zero.
     let slash = unsafe { libc::strrchr(path, c_int::from(b'/')) };
     let name = if slash.is_null() { path } else { slash.wrapping_add(1) };
+    let place = &raw mut program_invocation_short_name;
     // SAFETY: as for `environ`.
-    unsafe { (&raw mut program_invocation_short_name).write(name) };
+    unsafe { place.write(name) };
 }
 
 /// After all destructors and handlers of the program.

@@ -1,0 +1,91 @@
+//! A library that is preloaded beside the allocator, and does in its
+//! constructor what libraries do: it allocates, asks for a symbol that does
+//! not exist, and registers fork handlers that allocate.
+//!
+//! `plugin_report` tells 0 when all was well. A library like this one may be
+//! constructed before the allocator; its handlers must then run while the
+//! allocator can still serve.
+#![allow(unsafe_code)]
+
+use std::ffi::{c_int, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+
+static COMPLAINT: AtomicI32 = AtomicI32::new(1);
+static KEPT: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+const SIZE: usize = 500;
+
+#[used]
+#[unsafe(link_section = ".init_array.00101")]
+static CONSTRUCTOR: extern "C" fn() = construct;
+
+/// 0, or the number of the first thing that went wrong.
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_report() -> c_int {
+    // ORDERING: Relaxed, written before `main`.
+    let complaint = COMPLAINT.load(Ordering::Relaxed);
+    // ORDERING: Relaxed, as above.
+    let kept = KEPT.load(Ordering::Relaxed);
+    if complaint != 0 {
+        return complaint;
+    }
+    for place in 0..SIZE {
+        // SAFETY: the block has `SIZE` bytes.
+        let byte = unsafe { kept.cast::<u8>().add(place) };
+        // SAFETY: inside the block, and written by the constructor.
+        if unsafe { byte.read() } != 0x77 {
+            return 2;
+        }
+    }
+    0
+}
+
+extern "C" fn construct() {
+    let code = if allocate_and_free() { keep() } else { 3 };
+    // ORDERING: Relaxed, read in `main`, by the same thread.
+    COMPLAINT.store(code, Ordering::Relaxed);
+}
+
+fn keep() -> c_int {
+    // SAFETY: the name ends in a zero.
+    unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"no_such_symbol".as_ptr()) };
+    // SAFETY: `dlerror` has no conditions.
+    if unsafe { libc::dlerror() }.is_null() {
+        return 4;
+    }
+    // SAFETY: the handlers are functions of this library, which stays loaded.
+    if unsafe { libc::pthread_atfork(Some(handler), Some(handler), Some(handler)) } != 0 {
+        return 5;
+    }
+    // SAFETY: `malloc` has no conditions.
+    let block = unsafe { libc::malloc(SIZE) };
+    if block.is_null() {
+        return 6;
+    }
+    // SAFETY: the block has this size.
+    unsafe { ptr::write_bytes(block.cast::<u8>(), 0x77, SIZE) };
+    // ORDERING: Relaxed, read in `main`, by the same thread.
+    KEPT.store(block, Ordering::Relaxed);
+    0
+}
+
+fn allocate_and_free() -> bool {
+    [1, 100, 3000, 100_000, 3 << 20].into_iter().all(|size| {
+        // SAFETY: `calloc` has no conditions.
+        let block = unsafe { libc::calloc(1, size) };
+        if block.is_null() {
+            return false;
+        }
+        // SAFETY: the block is live; a null result leaves it so.
+        let grown = unsafe { libc::realloc(block, size * 3) };
+        // SAFETY: one of the two is live.
+        unsafe { libc::free(if grown.is_null() { block } else { grown }) };
+        !grown.is_null()
+    })
+}
+
+extern "C" fn handler() {
+    if !allocate_and_free() {
+        std::process::abort();
+    }
+}

@@ -1,0 +1,14 @@
+//! Everything that is asked of the built `liballod.so`.
+//!
+//! * [`elf`]: what the file is: its symbols, its needs, its flags.
+//! * [`contracts`]: the rows of `probe`, a test for each group of them.
+//! * [`crimes`]: the crimes of `misuse`.
+//! * [`library`]: builds the library, once, with the same cargo.
+//!
+//! `ALLOD_CHECKS_LIBRARY` names another library to test instead, and
+//! `ALLOD_CHECKS_LONG` asks for the longer forms of the rows that have one.
+
+mod library;
+mod elf;
+mod contracts;
+mod crimes;
