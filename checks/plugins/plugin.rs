@@ -2,6 +2,8 @@
 //! constructor what libraries do: it allocates, asks for a symbol that does
 //! not exist, and registers fork handlers that allocate.
 //!
+//! With `PLUGIN_CRIME` set, its destructor frees what is no block.
+//!
 //! `plugin_report` tells 0 when all was well. A library like this one may be
 //! constructed before the allocator; its handlers must then run while the
 //! allocator can still serve.
@@ -18,6 +20,10 @@ const SIZE: usize = 500;
 #[used]
 #[unsafe(link_section = ".init_array.00101")]
 static CONSTRUCTOR: extern "C" fn() = construct;
+
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static DESTRUCTOR: extern "C" fn() = destruct;
 
 /// 0, or the number of the first thing that went wrong.
 #[unsafe(no_mangle)]
@@ -38,6 +44,18 @@ pub extern "C" fn plugin_report() -> c_int {
         }
     }
     0
+}
+
+/// Frees an address inside a block, when it is told to.
+extern "C" fn destruct() {
+    // SAFETY: the name ends in a zero, and no thread changes the environment now.
+    if unsafe { libc::getenv(c"PLUGIN_CRIME".as_ptr()) }.is_null() {
+        return;
+    }
+    // SAFETY: `malloc` has no conditions.
+    let block = unsafe { libc::malloc(SIZE) };
+    // SAFETY: it is not, on purpose.
+    unsafe { libc::free(block.wrapping_byte_add(128)) };
 }
 
 extern "C" fn construct() {

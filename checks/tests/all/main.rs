@@ -3,6 +3,7 @@
 //! * [`elf`]: what the file is: its symbols, its needs, its flags.
 //! * [`contracts`]: the rows of `probe`, a test for each group of them.
 //! * [`crimes`]: the crimes of `misuse`.
+//! * [`life`]: what the library does by itself when a process starts and ends.
 //! * [`library`]: builds the library, once, with the same cargo.
 //!
 //! `ALLOD_CHECKS_LIBRARY` names another library to test instead, and
@@ -12,3 +13,4 @@ mod library;
 mod elf;
 mod contracts;
 mod crimes;
+mod life;
