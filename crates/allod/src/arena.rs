@@ -141,10 +141,10 @@ pub(crate) struct Arena<O> {
 }
 
 impl Chunk {
-    /// The record of slice `index`, which is below 64.
+    /// The record of slice `index`, counted from any chunk's start.
+    #[inline]
     pub(crate) fn span(&self, index: usize) -> &Span {
-        let [first, ..] = &self.spans;
-        self.spans.get(index).unwrap_or(first)
+        &self.spans[index % SLICES_PER_CHUNK]
     }
 
     /// All records of slices.

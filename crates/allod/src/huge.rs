@@ -243,10 +243,7 @@ impl HugeObjects {
         len: usize,
         reserved: usize,
     ) -> Option<&Huge> {
-        // ORDERING: Relaxed, an option.
-        let dense_from = self.dense_from.load(Ordering::Relaxed);
-        let in_use = self.live.get().saturating_add(arena.active.get()).saturating_add(len);
-        let dense = len >= CHUNK && in_use >= dense_from && arena.kernel.huge_page_size() == CHUNK;
+        let dense = self.is_dense(arena, len);
         let advice = if dense { Advice::HugePages } else { Advice::SmallPages };
         // SAFETY: the range is reserved and ours. One advice for all of it, so that it
         // stays one mapping as it grows and can be moved by one call.
@@ -269,6 +266,14 @@ impl HugeObjects {
         huge.state.store(LIVE, Ordering::Release);
         arena.map.set_record(base.addr().get(), ptr::from_ref(huge).cast_mut().cast());
         Some(huge)
+    }
+
+    /// True when an object of `len` bytes should be on huge pages.
+    fn is_dense<O: Os>(&self, arena: &Arena<O>, len: usize) -> bool {
+        // ORDERING: Relaxed, an option.
+        let dense_from = self.dense_from.load(Ordering::Relaxed);
+        let in_use = self.live.get().saturating_add(arena.active.get()).saturating_add(len);
+        len >= CHUNK && in_use >= dense_from && arena.kernel.huge_page_size() == CHUNK
     }
 
     /// A record that is nobody's.
@@ -560,6 +565,12 @@ impl HugeObjects {
             // SAFETY: nobody knows of the new reservation.
             unsafe { arena.kernel.release(new, reserved) };
             return None;
+        }
+        if self.is_dense(arena, len) {
+            // What is there stays on small pages; what is yet to come need not. All of
+            // the mapping at once, so that it stays one.
+            // SAFETY: the range is ours and one mapping.
+            unsafe { arena.kernel.advise(new, reserved - page, Advice::HugePages) };
         }
         // SAFETY: `len` is within the new reservation.
         let rest = unsafe { new.add(len) };

@@ -21,6 +21,7 @@ use crate::size::SizeClass;
 use crate::span::Span;
 use crate::span::word::{Pushed, State, Terms};
 use crate::sync::compiler_barrier;
+use crate::units::SLICE_SHIFT;
 use core::ptr::{self, NonNull};
 
 /// Spans with free blocks that a heap keeps of one class while other threads
@@ -61,36 +62,38 @@ impl Heap {
     ) {
         let guard = self.lock.lock();
         self.visits.add(1);
-        let mut run = List::EMPTY;
+        let reach = class.span_slices() << SLICE_SHIFT;
+        let (mut base, mut carved) = (usize::MAX, 0);
         let mut at: Option<&Span> = None;
+        // Neighbours on the list that are of one span are a run as they stand.
+        let mut run = List::EMPTY;
         let (mut next, mut seen) = (list, 0);
         while let Some(block) = NonNull::new(next) {
+            let address = block.as_ptr().addr();
             if seen == count {
-                fatal::misuse(Misuse::DoubleFree, block.as_ptr().addr(), class.size());
+                fatal::misuse(Misuse::DoubleFree, address, class.size());
             }
             seen += 1;
             // SAFETY: the block is on our list.
             next = unsafe { block::next(block) };
-            let address = block.as_ptr().addr();
-            let inside = at.is_some_and(|span| span.block_at(address).is_some());
-            if !inside {
+            if address & !(reach - 1) != base {
                 if let Some(span) = at {
                     // SAFETY: the run's blocks are the span's, free, and on no other list.
                     unsafe { self.give_back(a, span, run, guard.is_some()) };
                 }
                 run = List::EMPTY;
-                let span = a.arena.span_at(address);
-                match span {
-                    Some(span)
-                        if span.class() == Some(class) && span.block_at(address).is_some() =>
-                    {
-                        at = Some(span);
-                    }
-                    _ => fatal::misuse(Misuse::InvalidFree, address, class.size()),
-                }
+                base = address & !(reach - 1);
+                at = a.arena.span_at(address).filter(|span| span.class() == Some(class));
+                carved = at.map_or(0, |span| u32::from(span.carved()));
             }
-            // SAFETY: the block is ours and was just taken off the list.
-            unsafe { run.push(block) };
+            if class.block_index(address - base) >= carved {
+                fatal::misuse(Misuse::InvalidFree, address, class.size());
+            }
+            if run.count == 0 {
+                run.head = block.as_ptr();
+            }
+            run.tail = block.as_ptr();
+            run.count += 1;
         }
         if let Some(span) = at {
             // SAFETY: as above.

@@ -304,10 +304,12 @@ pub(super) unsafe fn verify<O: Os>(a: &Allocator<O>, class: SizeClass, list: *mu
         }
         if address & !(reach - 1) != base {
             base = address & !(reach - 1);
-            match a.arena.span_at(address) {
-                Some(span) if span.class() == Some(class) => carved = u32::from(span.carved()),
-                _ => fatal::misuse(Misuse::Corrupted, address, class.size()),
-            }
+            // The map said that the block is of this class, and it counts as out, so
+            // its span is there still (P3, P4), and starts where its class says.
+            carved = match a.arena.chunk_at(base) {
+                Some(chunk) => u32::from(chunk.span(base >> SLICE_SHIFT).carved()),
+                None => fatal::misuse(Misuse::Corrupted, address, class.size()),
+            };
         }
         if class.block_index(address - base) >= carved {
             fatal::misuse(Misuse::InvalidFree, address, class.size());
