@@ -109,7 +109,8 @@ fn one(row: &'static Row, library: Option<&Path>, arguments: &Arguments) -> Resu
     if arguments.long {
         command.arg("--long");
     }
-    let limit = Duration::from_secs(u64::from(row.seconds * arguments.patience));
+    let longer = if arguments.long { 10 } else { 1 };
+    let limit = Duration::from_secs(u64::from(row.seconds * longer * arguments.patience));
     let (outcome, remark, time) = match child::run(&mut command, limit) {
         Ok(output) => {
             let (outcome, remark) = read(&output);

@@ -4,6 +4,7 @@
 //! * [`contracts`]: the rows of `probe`, a test for each group of them.
 //! * [`crimes`]: the crimes of `misuse`.
 //! * [`life`]: what the library does by itself when a process starts and ends.
+//! * [`archive`]: programs that are linked with `liballod.a`.
 //! * [`library`]: builds the library, once, with the same cargo.
 //!
 //! `ALLOD_CHECKS_LIBRARY` names another library to test instead, and
@@ -14,3 +15,4 @@ mod elf;
 mod contracts;
 mod crimes;
 mod life;
+mod archive;
