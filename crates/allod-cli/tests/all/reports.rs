@@ -52,7 +52,7 @@ fn peak_and_end_are_told_apart() {
 
 #[test]
 fn killed_programs_have_reported() {
-    let words = ["alloc=20480", "pid", "read"];
+    let words = ["alloc=20480", "pid", "sleep=60000"];
     let file = directory().join("report.json");
     let options = ["--json", "--output", file.to_str().expect("a plain path")];
     let mut running = Running::start(run(&options).arg(actor()).args(words));

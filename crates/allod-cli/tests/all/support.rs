@@ -1,15 +1,20 @@
 //! What the tests share: a command without neighbours, programs to run, and a
 //! place for files.
 
+#![expect(unsafe_code, reason = "children get the signals that a test wants")]
+
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use nix::sys::signal::Signal::{SIGKILL, SIGSTOP};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, kill, signal, sigprocmask};
 use serde_json::Value;
 
 /// A directory of this run of the tests.
@@ -51,8 +56,28 @@ pub(crate) fn allod() -> Command {
     clean(Command::new(command))
 }
 
-/// Takes out of a command's environment what would change the outcome.
-pub(crate) fn clean(mut command: Command) -> Command {
+/// Gives a command its signals: some ignored, some blocked, the others as usual.
+pub(crate) fn inheriting(mut command: Command, ignored: &[Signal], blocked: &[Signal]) -> Command {
+    let (ignored, mask) = (ignored.to_vec(), blocked.iter().copied().collect::<SigSet>());
+    let prepare = move || {
+        for one in Signal::iterator().filter(|&one| !matches!(one, SIGKILL | SIGSTOP)) {
+            let is_ignored = ignored.contains(&one);
+            let disposition = if is_ignored { SigHandler::SigIgn } else { SigHandler::SigDfl };
+            // SAFETY: neither disposition runs code of ours.
+            unsafe { signal(one, disposition) }?;
+        }
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
+        Ok(())
+    };
+    // SAFETY: the closure makes only system calls.
+    unsafe { command.pre_exec(prepare) };
+    command
+}
+
+/// Takes out of a command's surroundings what would change the outcome: whoever
+/// runs the tests may ignore signals, or want colours.
+pub(crate) fn clean(command: Command) -> Command {
+    let mut command = inheriting(command, &[], &[]);
     for variable in ["LD_PRELOAD", "ALLOD_CONF", "ALLOD_PAGE", "NO_COLOR", "CLICOLOR_FORCE"] {
         command.env_remove(variable);
     }
@@ -187,7 +212,7 @@ impl Running {
     }
 
     /// Sends a signal to the command alone.
-    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         send(self.child.id(), signal);
     }
 
@@ -198,7 +223,7 @@ impl Running {
 }
 
 /// Sends a signal to one process.
-pub(crate) fn send(pid: u32, signal: nix::sys::signal::Signal) {
+pub(crate) fn send(pid: u32, signal: Signal) {
     let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
-    nix::sys::signal::kill(pid, signal).expect("the process is there");
+    kill(pid, signal).expect("the process is there");
 }
