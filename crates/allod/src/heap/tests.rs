@@ -1,6 +1,7 @@
 //! The whole allocator over a system of our own: a model that knows every
 //! object, random operations, and every call to the system failing in turn.
 #![allow(unsafe_code)]
+#![expect(clippy::disallowed_methods, reason = "the model keeps objects by their addresses")]
 
 use super::*;
 use crate::os::fake::Fake;

@@ -6,6 +6,7 @@
 //! clock moves when told to. The memory itself comes from the machine, mapped
 //! once, so that touching what is not committed faults here too.
 #![allow(unsafe_code)]
+#![expect(clippy::disallowed_methods, reason = "the books are kept by address")]
 
 use super::{Advice, Os};
 use std::collections::BTreeMap;

@@ -17,7 +17,7 @@ fn every_size_gets_the_smallest_class_that_holds_it() {
 fn layouts_of_low_alignment_use_the_odd_classes() {
     for size in 1..=TABLE_MAX {
         let class = SizeClass::of_layout(size, 8).unwrap();
-        assert!(class.size() >= size && class.size() % 8 == 0);
+        assert!(class.size() >= size && class.size().is_multiple_of(8));
         let better = (1..CLASSES).any(|i| SIZES[i] as usize >= size && (SIZES[i] as usize) < class.size());
         assert!(!better, "{size} could have less than {}", class.size());
     }
