@@ -49,14 +49,16 @@ fn target(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("artifacts").join(name)
 }
 
-/// Runs cargo in a folder, with the settings of nobody but that folder.
-fn cargo(folder: &Path, words: &str, target: &Path, flags: Option<&str>) {
+/// Runs cargo in a folder, with the settings of nobody but that folder. What it
+/// printed.
+fn cargo(folder: &Path, words: &str, target: &Path, flags: Option<&str>) -> String {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(words.split(' ')).arg("--target-dir").arg(target).current_dir(folder);
+    let (verb, rest) = words.split_once(' ').expect("a verb and what to do");
+    cargo.arg(verb).arg("--target-dir").arg(target).args(rest.split(' ')).current_dir(folder);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        let is_flags = name.ends_with("RUSTFLAGS") || name == "CARGO_BUILD_TARGET";
-        if is_flags || name.starts_with("CARGO_PROFILE_") {
+        let is_ours = name == "ALLOD_CONF" || name == "CARGO_BUILD_TARGET";
+        if is_ours || name.ends_with("RUSTFLAGS") || name.starts_with("CARGO_PROFILE_") {
             cargo.env_remove(name);
         }
     }
@@ -66,6 +68,7 @@ fn cargo(folder: &Path, words: &str, target: &Path, flags: Option<&str>) {
     let output = cargo.output().expect("cargo can be started");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "cargo {words}: {}\n{errors}", output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Builds the artifacts that need nothing special, once.
@@ -183,12 +186,8 @@ fn a_program_whose_library_brings_the_allocator() {
 fn a_program_on_a_rust_shared_library() {
     let target = target("shared");
     // Only the last file gets the flag; the library is built as its user needs it.
-    let folder = repository().join("artifacts");
-    let mut words = format!("rustc --release -p shared-user --target-dir {}", target.display());
-    words.push_str(" -- -C prefer-dynamic");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(words.split(' ')).current_dir(folder);
-    let _ = run(&mut cargo);
+    let words = "rustc --release -p shared-user -- -C prefer-dynamic";
+    cargo(&repository().join("artifacts"), words, &target, None);
     let folder = target.join("release");
     assert_eq!(copies(&folder.join("shared-user")), NONE);
     assert_eq!(copies(&folder.join("libshared.so")), ONE);
@@ -297,13 +296,7 @@ fn two_versions_in_one_program() {
 /// Copies the allocator, with a workspace around it that has nothing else, and
 /// perhaps another version.
 fn copy_house(to: &Path, version: Option<&str>) {
-    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &to.join("crates/allod/src"));
-    for name in ["Cargo.toml", "build.rs"] {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-        if from.exists() {
-            fs::copy(from, to.join("crates/allod").join(name)).expect("it can be copied");
-        }
-    }
+    copy(Path::new(env!("CARGO_MANIFEST_DIR")), &to.join("crates/allod"));
     let manifest = fs::read_to_string(repository().join("Cargo.toml")).expect("a manifest");
     let lines = manifest.lines().map(|line| match (line.split_once(" = "), version) {
         (Some(("members" | "default-members", _)), _) => {
@@ -329,4 +322,62 @@ fn copy(from: &Path, to: &Path) {
             fs::copy(entry.path(), to).expect("it can be copied");
         }
     }
+}
+
+/// Runs an example of this crate; it must print this line.
+fn example(words: &str, line: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let words = format!("run --quiet --example {words}");
+    let text = cargo(folder, &words, &target("examples"), None);
+    assert!(text.lines().any(|it| it == line), "no line {line:?} in\n{text}");
+}
+
+#[test]
+fn example_define_global_allocator() {
+    let line = "1000 pushes: 1 allocation, 8 realloc, 1 free, on Allod";
+    example("define_global_allocator", line);
+}
+
+#[test]
+fn example_use_custom_allocator() {
+    let words = "use_custom_allocator --features allocator-api2";
+    example(words, "bump pointer: 3 of 3 objects on the stack");
+    example(words, "own heap: 0 of 3 objects on the stack");
+    example(words, "slices that both heaps lie in: 0");
+    let end = "1000 objects were forgotten in one of them; it is dropped, and 0 bytes are left";
+    example(words, end);
+}
+
+#[test]
+fn example_where_bytes_live() {
+    example("where_bytes_live", "size class  48: the smallest size that holds 42");
+    example("where_bytes_live", "  it holds 131072: 4 slices");
+}
+
+/// With the feature `system` they compile and run, and have less to show.
+#[test]
+fn examples_on_the_platforms_allocator() {
+    let line = "1000 pushes: 1 allocation, 8 realloc, 1 free, on Allod";
+    example("define_global_allocator --features system", line);
+    let line = "The platform's allocator serves here, and it has other rooms.";
+    example("where_bytes_live --features system", line);
+    let line = "bump pointer: 3 of 3 objects on the stack";
+    example("use_custom_allocator --features system,allocator-api2", line);
+}
+
+#[test]
+fn example_swap_allocators() {
+    let target = target("swap");
+    cargo(&repository().join("examples"), "build --release", &target, None);
+    let table = run(&mut Command::new(target.join("release/swap_allocators")));
+    for name in ["system", "allod"] {
+        let row = table.lines().find(|line| line.starts_with(name)).expect("each has a row");
+        let words: Vec<&str> = row.split_whitespace().collect();
+        let [_, time, "ms", peak, "MiB", after, "MiB"] = words[..] else { panic!("{row}") };
+        let [time, peak, after] = [time, peak, after].map(|word| word.parse::<f64>());
+        assert!(time.is_ok_and(|time| time > 0.0), "{row}");
+        assert!(peak.is_ok_and(|peak| peak > 20.0), "{row}: the work needs as much");
+        assert!(after.is_ok_and(|after| after > 0.0), "{row}");
+    }
+    assert_eq!(table.matches("not built").count(), 3, "the others need a C compiler");
 }
