@@ -152,7 +152,7 @@ fn every_alignment_up_to_a_gibibyte_is_kept() {
             let moved = unsafe { GLOBAL.realloc(at, layout, bigger) };
             assert!(!moved.is_null() && moved.addr().is_multiple_of(1 << shift));
             // SAFETY: the object holds at least `size` bytes.
-            assert_eq!(unsafe { moved.add(size - 1).read() }, 1);
+            assert_eq!(unsafe { std::slice::from_raw_parts(moved, size) }[size - 1], 1);
             let layout = Layout::from_size_align(bigger, 1 << shift).unwrap();
             // SAFETY: reallocated to this layout.
             unsafe { GLOBAL.dealloc(moved, layout) };

@@ -187,10 +187,10 @@ impl<O: Os> Allocator<O> {
                     assert_eq!(chunk.span(i + k).back() as usize, k, "S5");
                     covered |= 1 << (i + k);
                 }
-                if state == State::Owned {
-                    if let Err(what) = span.check() {
-                        panic!("{what} in {span:?}");
-                    }
+                if state == State::Owned
+                    && let Err(what) = span.check()
+                {
+                    panic!("{what} in {span:?}");
                 }
                 active += span.slices() * crate::units::SLICE;
             }
