@@ -300,8 +300,10 @@ impl Drop for Heap {
             let Header { next, whole, .. } = unsafe { header.read() };
             at = next;
             let end = size_of::<Header>().next_multiple_of(whole.align());
-            // SAFETY: the block starts behind its header, `end` bytes into the whole.
-            let start = unsafe { header.add(1).cast::<u8>().sub(end) };
+            // SAFETY: the block starts where its header ends.
+            let block = unsafe { header.add(1) }.cast::<u8>();
+            // SAFETY: the block starts `end` bytes into the whole.
+            let start = unsafe { block.sub(end) };
             // SAFETY: nobody uses the heap's blocks any more.
             unsafe { System.dealloc(start.as_ptr(), whole) };
         }

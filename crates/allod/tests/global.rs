@@ -3,6 +3,7 @@
 //! Every test here runs with Allod as the process's allocator, the test
 //! harness's own threads included.
 #![allow(unsafe_code)]
+#![cfg(not(feature = "system"))]
 
 use allod::{Allocator, Global, Heap};
 use std::alloc::{GlobalAlloc, Layout};
