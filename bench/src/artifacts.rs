@@ -4,7 +4,6 @@
 //! Cargo builds them and says in its JSON where they lie, so nothing here
 //! guesses at target directories.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -22,23 +21,20 @@ pub(crate) fn root() -> PathBuf {
 /// The helpers that every command uses.
 #[derive(Debug)]
 pub(crate) struct Helpers {
-    /// This program, to be started again for each run.
-    pub(crate) bench: PathBuf,
     /// The library that writes down who serves.
     pub(crate) probe: PathBuf,
-    /// The directory with the binary `stress`.
-    pub(crate) binaries: PathBuf,
+    /// The binary with the stress loads.
+    pub(crate) stress: PathBuf,
 }
 
 /// Builds the helpers.
 pub(crate) fn helpers() -> Result<Helpers> {
     let manifest = Path::new(HERE).join("Cargo.toml");
-    let built = cargo(&manifest, &["-p", "allod-bench", "-p", "allod-bench-probe"])?;
-    let stress = find(&built, "stress")?;
+    let stress = cargo(&manifest, &["-p", "allod-bench", "--bin", "stress"])?;
+    let probe = cargo(&manifest, &["-p", "allod-bench-probe"])?;
     Ok(Helpers {
-        bench: std::env::current_exe()?,
-        probe: find(&built, "liballod_bench_probe.so")?,
-        binaries: stress.parent().context("stress has no directory")?.into(),
+        probe: find(&probe, "liballod_bench_probe.so")?,
+        stress: find(&stress, "stress")?,
     })
 }
 
@@ -48,21 +44,14 @@ pub(crate) fn build_allod() -> Result<PathBuf> {
     find(&built, "liballod.so")
 }
 
-/// Builds the Rust programs with the allocator that `feature` names, and gives
-/// them a directory of their own, so that the next build does not replace them.
-pub(crate) fn build_programs(feature: &str) -> Result<PathBuf> {
+/// Builds the Rust programs with the allocator that `feature` names. The next
+/// build replaces them.
+pub(crate) fn build_programs(feature: &str) -> Result<Vec<PathBuf>> {
     let manifest = root().join("programs").join("Cargo.toml");
-    let built = cargo(&manifest, &["--no-default-features", "--features", feature])?;
-    let own = target(&manifest)?.join("rust-programs").join(feature);
-    fs::create_dir_all(&own)?;
-    let programs: Vec<&PathBuf> =
-        built.iter().filter(|file| file.extension().is_none_or(|suffix| suffix != "so")).collect();
-    ensure!(!programs.is_empty(), "cargo built no program");
-    for program in programs {
-        let name = program.file_name().context("a program has a name")?;
-        fs::copy(program, own.join(name))?;
-    }
-    Ok(own)
+    let mut built = cargo(&manifest, &["--no-default-features", "--features", feature])?;
+    built.retain(|file| file.extension().is_none_or(|suffix| suffix != "so"));
+    ensure!(!built.is_empty(), "cargo built no program");
+    Ok(built)
 }
 
 /// The version of Allod in words: the crate's, and the commit.
@@ -97,7 +86,7 @@ pub(crate) struct Sources {
 
 /// Asks cargo for them. Those that are not on disk are fetched.
 pub(crate) fn sources() -> Result<Sources> {
-    let metadata = metadata(&Path::new(HERE).join("Cargo.toml"), &["--locked"])?;
+    let metadata = metadata(&Path::new(HERE).join("Cargo.toml"), &[])?;
     let target = metadata["target_directory"].as_str().context("no target directory")?.into();
     Ok(Sources { target, metadata })
 }
@@ -115,12 +104,6 @@ impl Sources {
         let directory = Path::new(manifest).parent().context("a manifest has a directory")?;
         Ok((directory.into(), version.into()))
     }
-}
-
-/// The target directory of a workspace.
-fn target(manifest: &Path) -> Result<PathBuf> {
-    let metadata = metadata(manifest, &["--no-deps"])?;
-    Ok(metadata["target_directory"].as_str().context("no target directory")?.into())
 }
 
 fn metadata(manifest: &Path, arguments: &[&str]) -> Result<Value> {

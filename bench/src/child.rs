@@ -14,7 +14,7 @@
 //!
 //! It must stay small. A process starts its life with the resident peak of
 //! the one that started it, so no program here can be seen to use less than
-//! this process does, which is about 5 MiB.
+//! this process does, which is about 4 MiB.
 //!
 //! What escapes: the cost of a process whose parent ignores SIGCHLD. The
 //! kernel throws those numbers away. None of our programs does that.
@@ -231,3 +231,6 @@ fn describe(status: ExitStatus) -> String {
         (None, None) => format!("{status}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

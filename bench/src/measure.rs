@@ -109,10 +109,11 @@ pub(crate) fn main(arguments: &MeasureArguments) -> Result<bool> {
             columns.extend(match (suite, peer.feature) {
                 (Suite::Rust, None) => None,
                 (Suite::Rust, Some(feature)) => {
-                    let binaries = Some(artifacts::build_programs(feature)?);
+                    let programs = artifacts::build_programs(feature)?;
+                    let binaries = Some(yard.freeze_programs(peer.name, &programs)?);
                     Some(Column { library: rust::compiled_in(peer)?, binaries })
                 }
-                _ => Some(Column { library: peer.library()?, binaries: None }),
+                _ => Some(Column { library: yard.freeze(peer.library()?)?, binaries: None }),
             });
         }
         let mut results = SuiteResults {

@@ -24,8 +24,8 @@ pub(crate) fn main(arguments: &ProgramsArguments) -> Result<bool> {
     let jobs = jobs::of(Suite::Programs, &arguments.only);
     let needs: Vec<_> = jobs.iter().flat_map(|job| job.needs).collect();
     install::ensure(&needs)?;
-    let library = library(arguments)?;
     let mut yard = Yard::new(artifacts::helpers()?)?;
+    let library = yard.freeze(library(arguments)?)?;
     let form = if arguments.ci { Form::Short } else { Form::Full };
 
     let rounds = arguments.rounds;

@@ -20,6 +20,8 @@ use crate::transcript::{self, Scrubber};
 
 /// glibc as a library to preload, for programs that bring an allocator.
 const GLIBC: &str = "libc.so.6";
+/// This program, also when somebody has built it anew in the meantime.
+const OURSELVES: &str = "/proc/self/exe";
 /// Seconds until a run in the short form is killed.
 const SHORT_LIMIT: u64 = 120;
 
@@ -37,11 +39,15 @@ pub(crate) struct Run {
 }
 
 /// The place where runs happen: a directory that goes away at the end, unless
-/// something failed.
+/// something failed. It holds copies of all that we built, so that a build in
+/// the middle of the rounds changes nothing.
 #[derive(Debug)]
 pub(crate) struct Yard {
-    helpers: Helpers,
     root: TempDir,
+    /// The probe.
+    probe: PathBuf,
+    /// The directory with `stress`.
+    binaries: PathBuf,
     runs: u32,
 }
 
@@ -49,12 +55,32 @@ impl Yard {
     /// Makes the directory.
     pub(crate) fn new(helpers: Helpers) -> Result<Yard> {
         let root = tempfile::Builder::new().prefix("allod-bench-").tempdir()?;
-        Ok(Yard { helpers, root, runs: 0 })
+        let built = root.path().join("helpers");
+        let probe = copy(&helpers.probe, &built)?;
+        copy(&helpers.stress, &built)?;
+        Ok(Yard { root, probe, binaries: built, runs: 0 })
+    }
+
+    /// The same allocator, from a copy of its library.
+    pub(crate) fn freeze(&self, mut library: Library) -> Result<Library> {
+        if let Some(file) = &mut library.file {
+            *file = copy(file, &self.root.path().join("libraries").join(&library.name))?;
+        }
+        Ok(library)
+    }
+
+    /// A directory with copies of `programs`, which have the allocator `name` inside.
+    pub(crate) fn freeze_programs(&self, name: &str, programs: &[PathBuf]) -> Result<PathBuf> {
+        let directory = self.root.path().join("programs").join(name);
+        for program in programs {
+            copy(program, &directory)?;
+        }
+        Ok(directory)
     }
 
     /// The job's place, with its inputs made.
     pub(crate) fn prepare(&self, job: &Job, form: Form) -> Result<Place> {
-        let place = job.place(form, &self.root.path().join("inputs"), &self.helpers.binaries);
+        let place = job.place(form, &self.root.path().join("inputs"), &self.binaries);
         if !place.inputs.exists() {
             fs::create_dir_all(&place.inputs)?;
             (job.prepare)(&place).with_context(|| format!("making the inputs of {}", job.name))?;
@@ -65,7 +91,7 @@ impl Yard {
     /// Touches `mib` MiB in a process of its own, so that the memory which the
     /// next run gets is memory that the machine has had before.
     pub(crate) fn warm(&self, mib: u32) -> Result<()> {
-        let status = Command::new(&self.helpers.bench).args(["warm", &mib.to_string()]).status()?;
+        let status = Command::new(OURSELVES).args(["warm", &mib.to_string()]).status()?;
         ensure!(status.success(), "warming {mib} MiB failed");
         Ok(())
     }
@@ -113,7 +139,7 @@ impl Yard {
         let mut preload = Vec::new();
         let mut allocator_env = Vec::new();
         if checked && preloads {
-            preload.push(self.helpers.probe.display().to_string());
+            preload.push(self.probe.display().to_string());
             allocator_env.push((PROBE_ENV.to_string(), probe_file.display().to_string()));
         }
         match &library.file {
@@ -171,7 +197,7 @@ impl Yard {
     fn carry_out(&self, base: &Path, order: &Order) -> Result<Report> {
         let (order_file, report_file) = (base.join("order.json"), base.join("report.json"));
         fs::write(&order_file, serde_json::to_vec(order)?)?;
-        let status = Command::new(&self.helpers.bench)
+        let status = Command::new(OURSELVES)
             .arg("child")
             .args([&order_file, &report_file])
             .stdin(Stdio::null())
@@ -185,6 +211,15 @@ impl Yard {
 const FACE_PRELOAD: u32 = 1;
 /// `Slot::face` of a Rust program.
 const FACE_RUST: u32 = 2;
+
+/// Copies a file into a directory, which is made if need be.
+fn copy(file: &Path, directory: &Path) -> Result<PathBuf> {
+    let name = file.file_name().with_context(|| format!("{} has no name", file.display()))?;
+    fs::create_dir_all(directory)?;
+    let to = directory.join(name);
+    fs::copy(file, &to).with_context(|| file.display().to_string())?;
+    Ok(to)
+}
 
 /// The processes of a run that the allocator must have served.
 fn subjects(order: &Order, report: &Report) -> Vec<i32> {

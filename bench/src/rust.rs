@@ -18,14 +18,15 @@ use crate::transcript;
 pub(crate) fn main(arguments: &RustArguments) -> Result<bool> {
     jobs::check_names(&[Suite::Rust], &arguments.only)?;
     let jobs = jobs::of(Suite::Rust, &arguments.only);
+    let mut yard = Yard::new(artifacts::helpers()?)?;
     let mut built = Vec::new();
     for peer in peers::select(&arguments.peers)? {
         let Some(feature) = peer.feature else {
             bail!("{} is in no Rust program", peer.name);
         };
-        built.push((compiled_in(peer)?, artifacts::build_programs(feature)?));
+        let programs = artifacts::build_programs(feature)?;
+        built.push((compiled_in(peer)?, yard.freeze_programs(peer.name, &programs)?));
     }
-    let mut yard = Yard::new(artifacts::helpers()?)?;
     let form = if arguments.ci { Form::Short } else { Form::Full };
     let (mut passed, mut failed) = (0, 0);
     for job in &jobs {

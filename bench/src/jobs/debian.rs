@@ -56,7 +56,7 @@ pub(super) const JOBS: &[Job] = &[
         name: "node",
         about: "buffers, compression, JSON and worker threads",
         needs: &[Need { file: "/usr/bin/node", package: "nodejs" }],
-        sizes: (1, 5),
+        sizes: (1, 12),
         prepare: |place| script(place, "churn.js", include_str!("../../inputs/churn.js")),
         plan: |place| {
             let argv = ["/usr/bin/node", &place.argument("churn.js"), &place.size.to_string()];
@@ -117,7 +117,7 @@ pub(super) const JOBS: &[Job] = &[
             Need { file: "/usr/bin/redis-server", package: "redis-server" },
             Need { file: "/usr/bin/redis-benchmark", package: "redis-tools" },
         ],
-        sizes: (20_000, 200_000),
+        sizes: (20_000, 100_000),
         own_allocator: true,
         prepare: |place| inputs::redis(&place.input("commands"), place.size * 2),
         plan: redis,
@@ -127,7 +127,7 @@ pub(super) const JOBS: &[Job] = &[
         name: "git-gc",
         about: "pack a history, two threads",
         needs: &[Need { file: "/usr/bin/git", package: "git" }],
-        sizes: (800, 4_000),
+        sizes: (600, 2_000),
         prepare: |place| inputs::repository(&place.input("history"), place.size),
         plan: |place| {
             Plan::of([
@@ -159,7 +159,7 @@ pub(super) const JOBS: &[Job] = &[
         name: "ghostscript",
         about: "text, curves and shading on many pages",
         needs: &[Need { file: "/usr/bin/gs", package: "ghostscript" }],
-        sizes: (6, 40),
+        sizes: (6, 80),
         prepare: |place| script(place, "pages.ps", include_str!("../../inputs/pages.ps")),
         plan: |place| {
             let pages = format!("-dAmount={}", place.size);
@@ -185,7 +185,7 @@ pub(super) const JOBS: &[Job] = &[
         name: "sort",
         about: "shuffle a big file, and sort it with two threads",
         needs: &[Need { file: "/usr/bin/sort", package: "coreutils" }],
-        sizes: (150_000, 1_000_000),
+        sizes: (150_000, 500_000),
         prepare: |place| inputs::text(&place.input("text"), place.size),
         plan: |place| {
             let text = place.argument("text");
@@ -204,7 +204,7 @@ pub(super) const JOBS: &[Job] = &[
         name: "xz",
         about: "compress with two threads, and back",
         needs: &[Need { file: "/usr/bin/xz", package: "xz-utils" }],
-        sizes: (50_000, 250_000),
+        sizes: (50_000, 100_000),
         prepare: |place| inputs::text(&place.input("text"), place.size),
         plan: |place| {
             let xz = "/usr/bin/xz";

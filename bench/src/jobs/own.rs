@@ -16,7 +16,7 @@ pub(super) const JOBS: &[Job] = &[
     Job {
         name: "larson",
         about: "threads replace blocks at random and leave them to their successors",
-        sizes: (400, 3_000),
+        sizes: (400, 2_000),
         ..STRESS
     },
     Job {
@@ -58,20 +58,20 @@ pub(super) const JOBS: &[Job] = &[
     Job {
         name: "tokio_echo",
         about: "a server and its clients over loopback",
-        sizes: (60_000, 600_000),
+        sizes: (60_000, 400_000),
         ..RUST
     },
     Job {
         name: "rayon_sort",
         about: "parallel sorts of strings",
-        sizes: (1_000_000, 4_000_000),
+        sizes: (1_000_000, 3_000_000),
         ..RUST
     },
-    Job { name: "json", about: "parse, change and print a document", sizes: (15, 80), ..RUST },
+    Job { name: "json", about: "parse, change and print a document", sizes: (15, 40), ..RUST },
     Job {
         name: "words",
         about: "count words in hash maps",
-        sizes: (1_500_000, 10_000_000),
+        sizes: (1_500_000, 6_000_000),
         ..RUST
     },
     Job {
