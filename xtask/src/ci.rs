@@ -160,13 +160,13 @@ fn build() -> Result<End> {
 }
 
 fn tests() -> Result<End> {
-    let line = "cargo test --quiet --workspace --exclude allod-capi --all-targets";
+    let line = "cargo test --quiet --workspace --exclude allod-capi";
     let tests = Cmd::new(&format!("{line} {OPTIMIZED}")).limit(LIMIT_SECONDS).test()?;
     Ok(End::Passed(format!("{tests} tests")))
 }
 
 fn tests_in_release() -> Result<End> {
-    let line = "cargo test --quiet -p allod --release --all-targets";
+    let line = "cargo test --quiet -p allod --release";
     let tests = Cmd::new(line).limit(LIMIT_SECONDS).test()?;
     Ok(End::Passed(format!("{tests} tests")))
 }
@@ -176,7 +176,7 @@ fn tests_of_features() -> Result<End> {
     let manifest = std::fs::read_to_string(root().join("crates/allod/Cargo.toml"))?;
     let mut notes = Vec::new();
     for feature in features(&manifest) {
-        let line = "cargo test --quiet -p allod --all-targets";
+        let line = "cargo test --quiet -p allod";
         let line = format!("{line} {OPTIMIZED} --features {feature}");
         let tests = if feature == "nightly" {
             if !Cmd::new("rustup run nightly rustc --version").succeeds() {
