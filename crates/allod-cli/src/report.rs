@@ -12,7 +12,8 @@
 //! ```
 //!
 //! * An image can have two slots: a Rust program with Allod inside, started with
-//!   `liballod.so` for the C code in it. Their figures are added.
+//!   `liballod.so` for the C code in it. Their figures are added, but for the
+//!   threads, which are the same.
 //! * A process has more than one image if it called `exec`. The kernel gives a
 //!   number back only when its process has ended, so a second image with the
 //!   same number is a replaced one, unless the first said that it ended.
@@ -174,6 +175,15 @@ impl Figures {
         }
     }
 
+    /// The figures of two allocators in one process, which share its threads.
+    fn beside(self, other: Self) -> Self {
+        Self {
+            threads: self.threads.max(other.threads),
+            peak_threads: self.peak_threads.max(other.peak_threads),
+            ..self + other
+        }
+    }
+
     /// What the resident bytes are made of now.
     pub(crate) fn composition(&self) -> Composition {
         let free = Bytes(self.active.0.saturating_sub(self.live.0));
@@ -302,7 +312,7 @@ fn gather(said: impl Iterator<Item = Said>) -> Vec<Process> {
                 let last = process.images.last_mut().expect("`last` has just found it");
                 last.faces.extend(image.faces);
                 last.ended |= image.ended;
-                last.figures = last.figures + image.figures;
+                last.figures = last.figures.beside(image.figures);
             }
             Some(process) if !process.last().ended => process.images.push(image),
             _ => {

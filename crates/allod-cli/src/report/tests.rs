@@ -8,6 +8,7 @@ fn said(pid: u32, name: &str, face: Face, peak: u64) -> Said {
         live: Bytes(peak / 2),
         peak_live: Bytes(peak),
         allocations: Count(10),
+        peak_threads: Count(3),
         ..Figures::default()
     };
     let (parent, ended, page_size) = (1, false, Bytes(4096));
@@ -59,6 +60,7 @@ fn two_faces_are_one_image() {
     assert_eq!(image.faces, [Face::Library, Face::Inside]);
     assert_eq!(image.figures.peak_live, Bytes(160));
     assert_eq!(image.figures.live, Bytes(80));
+    assert_eq!(image.figures.peak_threads, Count(3));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "a child becomes the leader of a session with a terminal")]
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -17,6 +17,9 @@ use nix::pty;
 use nix::sys::signal::Signal;
 
 use crate::support::{Running, actor, answer, clean, errors, inheriting, line, run, send};
+
+/// How long a test waits before it gives up. A busy machine is slow.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn what_is_sent_to_the_command_reaches_the_program_once() {
@@ -118,7 +121,7 @@ struct Terminal {
 impl Terminal {
     fn start(mut command: Command) -> Self {
         // Closed on exec, because other tests start programs at the same time.
-        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let far_end = pty::posix_openpt(flags).expect("a pseudo-terminal");
         pty::grantpt(&far_end).expect("its owner is us");
         pty::unlockpt(&far_end).expect("it may be opened");
@@ -146,14 +149,15 @@ impl Terminal {
         let start = Instant::now();
         while !self.seen.contains(text) {
             let mut bytes = [0; 4096];
-            // The terminal answers with an error when nobody is left at the near end.
-            let read = self.far_end.read(&mut bytes).unwrap_or(0);
-            self.seen.push_str(&String::from_utf8_lossy(&bytes[..read]));
-            assert!(
-                (read > 0 || self.seen.contains(text)) && start.elapsed() < Duration::from_secs(60),
-                "no {text:?} in {:?}",
-                self.seen
-            );
+            match self.far_end.read(&mut bytes) {
+                Ok(read) => self.seen.push_str(&String::from_utf8_lossy(&bytes[..read])),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    assert!(start.elapsed() < PATIENCE, "no {text:?} yet in {:?}", self.seen);
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                // The terminal's way to say that nobody is left at the near end.
+                Err(error) => panic!("{error} before {text:?} in {:?}", self.seen),
+            }
         }
     }
 
@@ -244,7 +248,7 @@ fn state(pid: u32) -> char {
 fn wait_for_state(pid: u32, wanted: char) {
     let start = Instant::now();
     while state(pid) != wanted {
-        assert!(start.elapsed() < Duration::from_secs(60), "{pid} is {}", state(pid));
+        assert!(start.elapsed() < PATIENCE, "{pid} is {}", state(pid));
         std::thread::sleep(Duration::from_millis(5));
     }
 }
