@@ -55,7 +55,7 @@ pub const TABLE: [Row; OPTIONS] = [
     Row {
         key: Key::HugePages,
         name: "huge_pages",
-        default: 8 << 20,
+        default: 2 << 20,
         min: 0,
         max: u64::MAX >> 1,
         what: "bytes in use from which on new memory is asked for in huge pages; 0 for never",

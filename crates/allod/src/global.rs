@@ -77,7 +77,7 @@ impl Builder {
     }
 
     /// Asks for huge pages once this many bytes are in use; 0 for never.
-    /// Default: 8 MiB.
+    /// Default: 2 MiB.
     pub const fn huge_pages_from(self, bytes: u64) -> Self {
         self.set(Key::HugePages, bytes)
     }

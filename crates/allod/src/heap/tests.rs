@@ -14,8 +14,8 @@ const SPACE: usize = 1 << 30;
 
 fn policies() -> (crate::arena::Policy, crate::huge::Policy) {
     (
-        crate::arena::Policy { dense_from: 8 << 20, purge_delay: 500 },
-        crate::huge::Policy { cache_limit: 64 << 20, keep: 500, dense_from: 8 << 20, guards: true },
+        crate::arena::Policy { dense_from: 2 << 20, purge_delay: 500 },
+        crate::huge::Policy { cache_limit: 64 << 20, keep: 500, dense_from: 2 << 20, guards: true },
     )
 }
 
