@@ -139,14 +139,27 @@ pub unsafe fn free_sized(at: *mut u8, size: usize, align: usize) {
         return;
     }
     let class = crate::size::SizeClass::of_layout(size, align.max(MIN_ALIGN));
-    let entry = ALLOCATOR.arena.map.entry(at.addr());
-    let fits = matches!((class, entry), (Some(class), Some(entry)) if local::heap().front.owns(entry, class.index()));
-    if !fits && crate::block::CHECKED {
+    let front = &local::heap().front;
+    if let (Some(class), Some(entry)) = (class, ALLOCATOR.arena.map.entry(at.addr()))
+        && front.owns(entry, class.index())
+    {
+        let c = class.index();
+        // SAFETY: an address with an entry is not in the first 32 KiB.
+        let block: NonNull<Block> = unsafe { NonNull::new_unchecked(at.cast()) };
+        // SAFETY: the map says that the block is in a span of ours of this class.
+        if !unsafe { front.is_free(block, c) } {
+            // SAFETY: as above, and the program has given it up.
+            if unsafe { front.push(block, c) } {
+                flush(c);
+            }
+            return;
+        }
+    } else if crate::block::CHECKED {
         let size = if align > MIN_ALIGN { size.max(1) } else { size };
         ALLOCATOR.check_size(at.addr(), size, align.max(MIN_ALIGN));
     }
     // SAFETY: the caller's promise.
-    unsafe { free(at) };
+    unsafe { free_slow(at) };
 }
 
 /// Makes an object hold `size` bytes, in place or elsewhere. Null: it is as it was.
