@@ -85,9 +85,11 @@ impl Stack {
             let below = links.below(node);
             let tag = (head >> NUMBER_BITS).wrapping_add(1);
             let new = tag << NUMBER_BITS | below & NUMBER;
-            // ORDERING: Acquire on both, as for the load. The tag makes the exchange
-            // fail when `below` was read from a node that was popped since (K3).
-            match self.0.compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire) {
+            // ORDERING: Relaxed on success: what the pusher did is behind us since the
+            // head was read. Acquire on failure, as for the load: the link of the head
+            // seen then is read next. The tag makes the exchange fail when `below` was
+            // read from a node that was popped since (K3).
+            match self.0.compare_exchange_weak(head, new, Ordering::Relaxed, Ordering::Acquire) {
                 Ok(_) => return Some(node),
                 Err(seen) => head = seen,
             }

@@ -98,3 +98,58 @@ fn loom_what_the_pusher_did_is_seen_by_the_popper() {
         pusher.join().unwrap();
     });
 }
+
+#[cfg(loom)]
+#[test]
+fn loom_the_link_of_a_head_is_read_as_it_was_pushed() {
+    use loom::sync::Arc;
+    loom::model(|| {
+        let shared = Arc::new((Stack::new(), Table::new()));
+        let pusher = {
+            let shared = shared.clone();
+            loom::thread::spawn(move || {
+                shared.0.push(&shared.1, 1);
+                shared.0.push(&shared.1, 2);
+            })
+        };
+        // Whoever sees node 2 and an old link of it takes node 1 with it unseen.
+        let mut seen = [0u32; 4];
+        for _ in 0..2 {
+            if let Some(node) = shared.0.pop(&shared.1) {
+                seen[node as usize] += 1;
+            }
+            loom::thread::yield_now();
+        }
+        pusher.join().unwrap();
+        while let Some(node) = shared.0.pop(&shared.1) {
+            seen[node as usize] += 1;
+        }
+        assert_eq!(seen, [0, 1, 1, 0]);
+    });
+}
+
+#[cfg(loom)]
+#[test]
+fn loom_a_failed_pop_reads_the_next_link_as_it_was_pushed() {
+    use loom::sync::Arc;
+    loom::model(|| {
+        let shared = Arc::new((Stack::new(), Table::new()));
+        shared.0.push(&shared.1, 3);
+        let pusher = {
+            let shared = shared.clone();
+            loom::thread::spawn(move || {
+                shared.0.push(&shared.1, 1);
+                shared.0.push(&shared.1, 2);
+            })
+        };
+        let mut seen = [0u32; 4];
+        if let Some(node) = shared.0.pop(&shared.1) {
+            seen[node as usize] += 1;
+        }
+        pusher.join().unwrap();
+        while let Some(node) = shared.0.pop(&shared.1) {
+            seen[node as usize] += 1;
+        }
+        assert_eq!(seen, [0, 1, 1, 1]);
+    });
+}

@@ -203,3 +203,65 @@ fn loom_a_full_span_is_reopened_by_its_owner_or_shared_by_a_stranger() {
         }
     });
 }
+
+/// A plain field of a span, watched by loom.
+#[cfg(loom)]
+fn write(field: &loom::cell::UnsafeCell<u16>, value: u16) {
+    field.with_mut(|cell| {
+        // SAFETY: W1, which is what these models test.
+        unsafe { *cell = value }
+    });
+}
+
+#[cfg(loom)]
+fn read(field: &loom::cell::UnsafeCell<u16>) -> u16 {
+    field.with(|cell| {
+        // SAFETY: as above.
+        unsafe { *cell }
+    })
+}
+
+#[cfg(loom)]
+#[test]
+fn loom_who_sees_a_state_sees_the_fields_set_before_it() {
+    use loom::sync::Arc;
+    loom::model(|| {
+        let span = Arc::new((AtomicWord::new(Word::new(State::Free, 0, Remote::NONE)), {
+            loom::cell::UnsafeCell::new(0u16)
+        }));
+        let maker = {
+            let span = span.clone();
+            loom::thread::spawn(move || {
+                write(&span.1, 40);
+                span.0.store(Word::new(State::Large, 0, Remote::NONE));
+            })
+        };
+        if span.0.load().state() == State::Large {
+            assert_eq!(read(&span.1), 40);
+        }
+        maker.join().unwrap();
+    });
+}
+
+#[cfg(loom)]
+#[test]
+fn loom_a_push_that_is_overtaken_reads_the_fields_of_the_state_it_finds() {
+    use loom::sync::Arc;
+    loom::model(|| {
+        let span = Arc::new((AtomicWord::new(Word::new(State::Owned, 7, Remote::NONE)), {
+            loom::cell::UnsafeCell::new(0u16)
+        }));
+        let owner = {
+            let span = span.clone();
+            loom::thread::spawn(move || {
+                // The owner carves on, hands the rest out, and is done with the span.
+                write(&span.1, 4);
+                span.0.fill(7);
+            })
+        };
+        let terms = || Terms { share_at: 1, all: Some(read(&span.1)) };
+        let pushed = span.0.push(0, 1, |_| {}, terms);
+        assert!(matches!(pushed, Pushed::Added | Pushed::Shared), "{pushed:?}");
+        owner.join().unwrap();
+    });
+}
