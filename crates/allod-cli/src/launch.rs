@@ -116,11 +116,6 @@ impl Launch<'_> {
             }
         };
         let wall = start.elapsed();
-
-        // What is still in the queue was for the child, or reached it too. It
-        // must not hit us when the mask goes, before the summary.
-        let rest = SignalFd::with_flags(&watched, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        while rest.read_signal()?.is_some() {}
         Ok(Outcome { pid: child.id(), status, wall, usage: Usage::of_children()? })
     }
 

@@ -16,7 +16,9 @@ use nix::fcntl::OFlag;
 use nix::pty;
 use nix::sys::signal::Signal;
 
-use crate::support::{Running, actor, answer, clean, errors, inheriting, line, run, send};
+use crate::support::{
+    Running, actor, answer, clean, directory, errors, inheriting, line, run, send,
+};
 
 /// How long a test waits before it gives up. A busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -98,7 +100,9 @@ fn the_program_inherits_dispositions_and_the_mask() {
 
 #[test]
 fn descriptors_are_the_callers() {
-    let front = line(&run(&["--quiet"]));
+    // With a page and a report, because those are files of ours.
+    let report = directory().join("report");
+    let front = line(&run(&["--output", report.to_str().expect("a plain path")]));
     let seen = |front: &str, redirections: &str| {
         let script = format!("{front} ls /proc/self/fd {redirections}");
         let output = clean(Command::new("sh")).args(["-c", &script]).output().expect("a shell");
@@ -177,7 +181,7 @@ fn ctrl_c_reaches_the_program_once() {
     // first. So the command is held until it has.
     let held = terminal.running.id();
     send(held, Signal::SIGSTOP);
-    wait_for_state(held, 'T');
+    wait_until_stopped(held, true);
     terminal.press(b"\x03");
     terminal.expect("first");
     send(held, Signal::SIGCONT);
@@ -223,32 +227,41 @@ fn ctrl_z_stops_both_and_the_shell_continues_both() {
 #[test]
 fn a_stop_and_a_continuation_that_are_sent_to_us_alone() {
     let words = ["pid", "catch=18", "print=ready", "wait=1", "sleep=50", "count", "exit=6"];
-    let mut running = Running::start(run(&["--quiet"]).arg(actor()).args(words));
+    // In a group of its own, because the kernel stops no orphaned group.
+    let mut command = run(&["--quiet"]);
+    let mut running = Running::start(command.arg(actor()).args(words).process_group(0));
     let pid: u32 = running.line().parse().expect("a number");
     assert_eq!(running.line(), "ready");
 
     // A debugger stops and continues the program alone. We stay out of it.
     send(pid, Signal::SIGSTOP);
-    wait_for_state(pid, 'T');
+    wait_until_stopped(pid, true);
     std::thread::sleep(Duration::from_millis(50));
-    assert_ne!(state(running.child.id()), 'T', "the command stopped and nobody will continue it");
+    let command = running.child.id();
+    assert!(!is_stopped(command), "the command stopped and nobody will continue it");
 
     // SIGCONT to us is for the program.
     running.signal(Signal::SIGCONT);
+    wait_until_stopped(pid, false);
     assert_eq!(running.line(), "1");
     assert_eq!(running.finish().status.code(), Some(6));
 }
 
-/// The letter that the kernel has for what a process is doing.
-fn state(pid: u32) -> char {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is there");
-    stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next()).expect("a state")
+/// The letter that the kernel has for what a process is doing, if it is there.
+fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(')').next()?.trim_start().chars().next()
 }
 
-fn wait_for_state(pid: u32, wanted: char) {
+fn is_stopped(pid: u32) -> bool {
+    state(pid) == Some('T')
+}
+
+#[track_caller]
+fn wait_until_stopped(pid: u32, stopped: bool) {
     let start = Instant::now();
-    while state(pid) != wanted {
-        assert!(start.elapsed() < PATIENCE, "{pid} is {}", state(pid));
+    while is_stopped(pid) != stopped {
+        assert!(start.elapsed() < PATIENCE, "{pid} is {:?}", state(pid));
         std::thread::sleep(Duration::from_millis(5));
     }
 }
