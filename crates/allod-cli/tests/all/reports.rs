@@ -52,7 +52,14 @@ fn peak_and_end_are_told_apart() {
 
 #[test]
 fn killed_programs_have_reported() {
-    let words = ["alloc=20480", "pid", "sleep=60000"];
+    // Small blocks and large ones are counted in different places.
+    for word in ["alloc=20480", "large=20480"] {
+        killed_with(word);
+    }
+}
+
+fn killed_with(word: &str) {
+    let words = [word, "pid", "sleep=60000"];
     let file = directory().join("report.json");
     let options = ["--json", "--output", file.to_str().expect("a plain path")];
     let mut running = Running::start(run(&options).arg(actor()).args(words));

@@ -7,7 +7,8 @@
 //!
 //! | word | does |
 //! |---|---|
-//! | `alloc=N` | allocates N KiB in blocks of 64, writes to all of them, keeps them |
+//! | `alloc=N` | allocates N KiB in blocks of 4, writes to all of them, keeps them |
+//! | `large=N` | the same in blocks of 64 |
 //! | `free` | frees what `alloc` kept |
 //! | `print=TEXT` | prints a line |
 //! | `pid` | prints the process's number |
@@ -69,7 +70,8 @@ fn main() {
         let (verb, value) = word.split_once('=').unwrap_or((word, ""));
         let number = || value.parse::<u32>().expect("a number");
         match verb {
-            "alloc" => (0..number() / 64).for_each(|_| kept.push(vec![1; 64 << 10])),
+            "alloc" => (0..number() / 4).for_each(|_| kept.push(vec![1; 4 << 10])),
+            "large" => (0..number() / 64).for_each(|_| kept.push(vec![1; 64 << 10])),
             "free" => kept.clear(),
             "print" => say(&value),
             "pid" => say(&std::process::id()),
