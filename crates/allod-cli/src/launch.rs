@@ -29,21 +29,22 @@
 //! shell continues the group, both go on; a SIGCONT to us alone is passed on to
 //! a child that is stopped.
 
-#![expect(unsafe_code, reason = "the child puts its signals back before `exec`")]
+#![expect(
+    unsafe_code,
+    reason = "the child puts its signals back before `exec`, and is waited for by `wait4`"
+)]
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
-use nix::sys::time::TimeValLike;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, getpgrp, getpid, tcgetpgrp};
 
@@ -106,17 +107,17 @@ impl Launch<'_> {
         let signals = SignalFd::with_flags(&watched, SfdFlags::SFD_CLOEXEC)?;
 
         let start = Instant::now();
-        let mut child = self.spawn(masked.before)?;
+        let child = self.spawn(masked.before)?;
         let pid = Pid::from_raw(child.id().cast_signed());
-        let status = loop {
+        let (status, usage) = loop {
             if let Some(info) = signals.read_signal()?
-                && let Some(status) = on_signal(&info, pid, &mut child)?
+                && let Some(end) = on_signal(&info, pid)?
             {
-                break status;
+                break end;
             }
         };
         let wall = start.elapsed();
-        Ok(Outcome { pid: child.id(), status, wall, usage: Usage::of_children()? })
+        Ok(Outcome { pid: child.id(), status, wall, usage })
     }
 
     fn spawn(&self, mask: SigSet) -> io::Result<Child> {
@@ -144,8 +145,8 @@ impl Drop for Masked {
     }
 }
 
-/// Deals with one signal. Says how the child ended, if it did.
-fn on_signal(info: &siginfo, pid: Pid, child: &mut Child) -> io::Result<Option<ExitStatus>> {
+/// Deals with one signal. Says how the child ended and what it used, if it did.
+fn on_signal(info: &siginfo, pid: Pid) -> io::Result<Option<(ExitStatus, Usage)>> {
     let Ok(signal) = Signal::try_from(info.ssi_signo.cast_signed()) else { return Ok(None) };
     match signal {
         // One SIGCHLD can stand for a stop and an end, so look for both.
@@ -154,7 +155,7 @@ fn on_signal(info: &siginfo, pid: Pid, child: &mut Child) -> io::Result<Option<E
             if let Ok(WaitStatus::Stopped(_, by)) = waitid(Id::Pid(pid), flags) {
                 stop_too(by);
             }
-            return child.try_wait();
+            return ended(pid);
         }
         Signal::SIGCONT if !is_stopped(pid) => {}
         _ if was_meant_for_us(info, pid) => _ = kill(pid, signal),
@@ -200,19 +201,38 @@ fn is_stopped(pid: Pid) -> bool {
     stat.get(after_name) == Some(&b'T')
 }
 
-impl Usage {
-    fn of_children() -> io::Result<Self> {
-        let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+/// How the child ended and what it used, if it did.
+///
+/// Asked of this one child: the sum over all children would hold those of
+/// whatever program we were before (`cargo run` becomes us by `exec`).
+fn ended(pid: Pid) -> io::Result<Option<(ExitStatus, Usage)>> {
+    let mut status = 0;
+    // SAFETY: all zeros is a value of this plain struct.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both places are writable.
+    let done = unsafe { libc::wait4(pid.as_raw(), &raw mut status, libc::WNOHANG, &raw mut usage) };
+    match done {
+        0 => Ok(None),
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(Some((ExitStatus::from_raw(status), Usage::from(&usage)))),
+    }
+}
+
+impl From<&libc::rusage> for Usage {
+    fn from(usage: &libc::rusage) -> Self {
         let count = |number: libc::c_long| Count(number.try_into().unwrap_or(0));
-        let time = |micros: i64| Duration::from_micros(micros.try_into().unwrap_or(0));
-        Ok(Self {
+        let time = |time: libc::timeval| {
+            let seconds = Duration::from_secs(time.tv_sec.try_into().unwrap_or(0));
+            seconds + Duration::from_micros(time.tv_usec.try_into().unwrap_or(0))
+        };
+        Self {
             // The kernel counts in KiB here.
-            max_resident: Bytes(count(usage.max_rss()).0 * 1024),
-            minor_faults: count(usage.minor_page_faults()),
-            major_faults: count(usage.major_page_faults()),
-            user: time(usage.user_time().num_microseconds()),
-            system: time(usage.system_time().num_microseconds()),
-        })
+            max_resident: Bytes(count(usage.ru_maxrss).0 * 1024),
+            minor_faults: count(usage.ru_minflt),
+            major_faults: count(usage.ru_majflt),
+            user: time(usage.ru_utime),
+            system: time(usage.ru_stime),
+        }
     }
 }
 
