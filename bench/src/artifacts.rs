@@ -76,29 +76,39 @@ pub(crate) fn commit() -> String {
     format!("{hash}{}", if changed { "+" } else { "" })
 }
 
-/// The packages that `bench/Cargo.lock` pins, on disk.
+/// The packages that a workspace's `Cargo.lock` pins, on disk.
 #[derive(Debug)]
 pub(crate) struct Sources {
-    /// Cargo's target directory for this workspace.
+    /// The workspace's target directory.
     pub(crate) target: PathBuf,
     metadata: Value,
 }
 
-/// Asks cargo for them. Those that are not on disk are fetched.
+/// Asks cargo for those of this workspace. What is not on disk is fetched.
 pub(crate) fn sources() -> Result<Sources> {
-    let metadata = metadata(&Path::new(HERE).join("Cargo.toml"), &[])?;
-    let target = metadata["target_directory"].as_str().context("no target directory")?.into();
-    Ok(Sources { target, metadata })
+    Sources::of(&Path::new(HERE).join("Cargo.toml"), &[])
+}
+
+/// The same for the Rust programs with an allocator's feature.
+pub(crate) fn program_sources(feature: &str) -> Result<Sources> {
+    let manifest = root().join("programs").join("Cargo.toml");
+    Sources::of(&manifest, &["--no-default-features", "--features", feature])
 }
 
 impl Sources {
+    fn of(manifest: &Path, arguments: &[&str]) -> Result<Sources> {
+        let metadata = metadata(manifest, arguments)?;
+        let target = metadata["target_directory"].as_str().context("no target directory")?.into();
+        Ok(Sources { target, metadata })
+    }
+
     /// The directory and the version of a package.
     pub(crate) fn package(&self, name: &str) -> Result<(PathBuf, String)> {
         let packages = self.metadata["packages"].as_array().context("cargo names no packages")?;
         let package = packages
             .iter()
             .find(|package| package["name"] == name)
-            .with_context(|| format!("{name} is not in bench/Cargo.lock"))?;
+            .with_context(|| format!("{name} is not among the dependencies"))?;
         let manifest = package["manifest_path"].as_str().context("no manifest path")?;
         let version = package["version"].as_str().context("no version")?;
         let directory = Path::new(manifest).parent().context("a manifest has a directory")?;
@@ -147,19 +157,4 @@ fn cargo(manifest: &Path, arguments: &[&str]) -> Result<Vec<PathBuf>> {
 fn find(built: &[PathBuf], name: &str) -> Result<PathBuf> {
     let file = built.iter().find(|file| file.file_name().is_some_and(|last| last == name));
     file.cloned().with_context(|| format!("cargo built no {name}"))
-}
-
-/// The version of the allocator package behind a feature of the Rust programs.
-pub(crate) fn programs_version(feature: &str) -> Result<String> {
-    let manifest = root().join("programs").join("Cargo.toml");
-    let metadata = metadata(&manifest, &["--no-default-features", "--features", feature])?;
-    let package = match feature {
-        "jemalloc" => "tikv-jemallocator",
-        "snmalloc" => "snmalloc-rs",
-        other => other,
-    };
-    let packages = metadata["packages"].as_array().context("cargo names no packages")?;
-    let found = packages.iter().find(|candidate| candidate["name"] == package);
-    let version = found.and_then(|found| found["version"].as_str()).context("no such package")?;
-    Ok(format!("{version} ({package})"))
 }

@@ -126,8 +126,8 @@ struct MeasureArguments {
     /// Write every single run to this file.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Write the tables into this Markdown file, between its marks.
-    #[arg(long)]
+    /// Write the tables into this Markdown file, between its marks. Whole tables only.
+    #[arg(long, conflicts_with_all = ["ci", "only"])]
     write: Option<PathBuf>,
 }
 

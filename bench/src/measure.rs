@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use fastrand::Rng;
 use serde::Serialize;
 
@@ -136,6 +136,8 @@ pub(crate) fn main(arguments: &MeasureArguments) -> Result<bool> {
         }
         suites.push(results);
     }
+    // `--only openssl` names a job that is only compared. Silence would look like success.
+    ensure!(!suites.is_empty(), "none of these jobs is measured");
     let results = Results {
         machine,
         command: command(),
@@ -216,8 +218,20 @@ impl Cell {
     }
 }
 
-/// The command line for somebody who wants to do the same.
+/// The command line for somebody who wants to do the same, without the places
+/// that we wrote the results to.
 fn command() -> String {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    format!("cargo run --release --manifest-path bench/Cargo.toml -- {}", arguments.join(" "))
+    let mut text = "cargo run --release --manifest-path bench/Cargo.toml --".to_string();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--json" | "--write" => drop(arguments.next()),
+            _ if argument.starts_with("--json=") || argument.starts_with("--write=") => {}
+            _ => {
+                text.push(' ');
+                text.push_str(&argument);
+            }
+        }
+    }
+    text
 }

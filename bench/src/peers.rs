@@ -247,15 +247,41 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// The version that the Rust programs have compiled in.
+    pub(crate) fn compiled_in(&self) -> Result<String> {
+        let feature = self.feature.with_context(|| format!("{} is in no program", self.name))?;
+        match &self.source {
+            Source::Glibc => Ok(install::version("libc6")),
+            Source::Allod => artifacts::our_version(),
+            Source::Package(package) => package.version(&artifacts::program_sources(feature)?),
+            // Debian's library is preloaded; the programs have the crate's.
+            Source::Debian(_) => {
+                let name = format!("tikv-{feature}-sys");
+                let (_, version) = artifacts::program_sources(feature)?.package(&name)?;
+                Ok(format!("{version} ({name})"))
+            }
+        }
+    }
+}
+
 impl Package {
+    /// The allocator's version, and the package's.
+    fn version(&self, sources: &Sources) -> Result<String> {
+        let (directory, release) = sources.package(self.name)?;
+        Ok(match &self.version {
+            Some(version) => {
+                let version = version.read(&directory.join(self.root))?;
+                format!("{version} ({} {release})", self.name)
+            }
+            None => format!("{release} ({})", self.name),
+        })
+    }
+
     /// Compiles the library, unless the same command has done so before.
     fn compile(&self, name: &str, sources: &Sources) -> Result<(String, PathBuf)> {
-        let (directory, release) = sources.package(self.name)?;
-        let root = directory.join(self.root);
-        let version = match &self.version {
-            Some(version) => format!("{} ({} {release})", version.read(&root)?, self.name),
-            None => format!("{release} ({})", self.name),
-        };
+        let root = sources.package(self.name)?.0.join(self.root);
+        let version = self.version(sources)?;
         let built = sources.target.join("peers");
         fs::create_dir_all(&built)?;
         let library = built.join(format!("lib{name}.so"));

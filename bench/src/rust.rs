@@ -7,7 +7,6 @@ use anyhow::{Result, bail};
 
 use crate::RustArguments;
 use crate::artifacts;
-use crate::install;
 use crate::job::{Form, Suite};
 use crate::jobs;
 use crate::peers::{self, Library, OURS, Peer};
@@ -61,12 +60,6 @@ pub(crate) fn main(arguments: &RustArguments) -> Result<bool> {
 
 /// The allocator as a part of a program, where no library is preloaded.
 pub(crate) fn compiled_in(peer: &Peer) -> Result<Library> {
-    let version = match peer.feature {
-        Some("allod") => artifacts::our_version()?,
-        Some("system") => install::version("libc6"),
-        Some(feature) => artifacts::programs_version(feature)?,
-        None => "none".into(),
-    };
-    let reports = peer.name == OURS;
-    Ok(Library { name: peer.name.into(), version, file: None, reports })
+    let (name, version) = (peer.name.to_string(), peer.compiled_in()?);
+    Ok(Library { name, version, file: None, reports: peer.name == OURS })
 }

@@ -1,8 +1,8 @@
-//! The four system calls that the standard library does not offer.
+//! The five system calls that the standard library does not offer.
 //!
-//! Small safe faces over `prctl`, `wait4`, `kill` and `geteuid`. All the
+//! Small safe faces over `prctl`, `wait4`, `kill`, `madvise` and `geteuid`. All the
 //! unsafe code of the command is in this file.
-#![expect(unsafe_code, reason = "std has no wait4, no subreaper and no kill by pid")]
+#![expect(unsafe_code, reason = "std has no wait4, no subreaper, no kill by pid and no madvise")]
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
@@ -81,6 +81,17 @@ pub(crate) fn wait_any() -> io::Result<Option<Ended>> {
 pub(crate) fn signal(pid: i32, signal: i32) {
     // SAFETY: `kill` touches no memory of ours.
     unsafe { libc::kill(pid, signal) };
+}
+
+/// Asks the kernel to back `memory` with huge pages, as far as it is whole pages.
+/// A kernel that declines gives small ones, and nothing else changes.
+pub(crate) fn ask_for_huge_pages(memory: &mut [u8]) {
+    const PAGE: usize = 4096;
+    let skip = memory.as_ptr().align_offset(PAGE);
+    let Some(pages) = memory.get_mut(skip..) else { return };
+    let length = pages.len() / PAGE * PAGE;
+    // SAFETY: the range is ours, and this advice changes no contents.
+    unsafe { libc::madvise(pages.as_mut_ptr().cast(), length, libc::MADV_HUGEPAGE) };
 }
 
 /// Whether we may install packages.

@@ -68,12 +68,7 @@ pub(super) const JOBS: &[Job] = &[
         ..RUST
     },
     Job { name: "json", about: "parse, change and print a document", sizes: (15, 40), ..RUST },
-    Job {
-        name: "words",
-        about: "count words in hash maps",
-        sizes: (1_500_000, 6_000_000),
-        ..RUST
-    },
+    Job { name: "words", about: "count words in hash maps", sizes: (1_500_000, 6_000_000), ..RUST },
     Job {
         name: "grep",
         about: "search a generated text by regular expressions",
