@@ -132,6 +132,7 @@ impl<O: Os> Allocator<O> {
         }
         self.others.add(1);
         self.live.add(slices * SLICE);
+        self.herald();
         Some(Fresh { at, zeroed: run.clean })
     }
 
@@ -158,6 +159,7 @@ impl<O: Os> Allocator<O> {
         }
         self.others.add(1);
         self.live.add(huge.len());
+        self.herald();
         Some(Fresh { at: NonNull::new(huge.base())?, zeroed })
     }
 

@@ -393,7 +393,9 @@ impl<O: Os> Allocator<O> {
         self.herald.store(tell as *mut (), Ordering::Release);
     }
 
-    fn herald(&self) {
+    /// Tells whoever wants to know that the figures have changed.
+    #[inline]
+    pub(crate) fn herald(&self) {
         // ORDERING: Acquire pairs with the Release in `set_herald`.
         let tell = self.herald.load(Ordering::Acquire);
         if !tell.is_null() {

@@ -4,9 +4,9 @@
 //! `fork`, and attaches the shared page (`page.rs` says what that is).
 //!
 //! The page is attached when the allocator opens, if `allod run` named one. From
-//! then on the numbers are stored at every upkeep, every 64 slow paths of some
-//! thread, and at the ends that a process can foresee. A number is at most that
-//! old when the process is killed.
+//! then on the numbers are stored at every upkeep (every 64 slow paths of some
+//! thread), at every large or huge object, and at the ends that a process can
+//! foresee. A number is at most that old when the process is killed.
 #![allow(unsafe_code)]
 
 use crate::config::Config;
