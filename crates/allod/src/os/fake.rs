@@ -35,6 +35,8 @@ struct Books {
 /// The system.
 #[derive(Debug)]
 pub(crate) struct Fake {
+    /// Start and length of the mapping that all of it lies in.
+    mapping: (usize, usize),
     base: usize,
     size: usize,
     limit: usize,
@@ -52,9 +54,10 @@ impl Fake {
             libc::mmap(std::ptr::null_mut(), size + (2 << 20), libc::PROT_NONE, flags, -1, 0)
         };
         assert_ne!(base, libc::MAP_FAILED, "the tests need addresses");
-        let base = (base.expose_provenance() + (2 << 20) - 1) & !((2 << 20) - 1);
+        let mapping = (base.expose_provenance(), size + (2 << 20));
+        let base = mapping.0.next_multiple_of(2 << 20);
         let clock = AtomicU64::new(1000);
-        Self { base, size, limit: usize::MAX, page, clock, books: Mutex::default() }
+        Self { mapping, base, size, limit: usize::MAX, page, clock, books: Mutex::default() }
     }
 
     /// Lets at most `limit` bytes be reserved.
@@ -272,8 +275,9 @@ unsafe impl Os for Fake {
 
 impl Drop for Fake {
     fn drop(&mut self) {
-        let base = std::ptr::with_exposed_provenance_mut(self.base);
+        let (start, len) = self.mapping;
+        let start = std::ptr::with_exposed_provenance_mut(start);
         // SAFETY: the mapping is ours; the test is over.
-        unsafe { libc::munmap(base, self.size) };
+        unsafe { libc::munmap(start, len) };
     }
 }
