@@ -42,7 +42,9 @@ use core::ptr::{self, NonNull};
 const WINDOWS: usize = (1 << (ADDRESS_BITS - WINDOW_SHIFT)) + 1;
 const ENTRIES: usize = 1 << (WINDOW_SHIFT - SLICE_SHIFT);
 const CHUNKS: usize = 1 << (WINDOW_SHIFT - CHUNK_SHIFT);
-const LEAF_BYTES: usize = ENTRIES * size_of::<u32>() + CHUNKS * size_of::<usize>();
+/// Whole pages of the largest kind there is: 64 KiB.
+const LEAF_BYTES: usize =
+    (ENTRIES * size_of::<u32>() + CHUNKS * size_of::<usize>()).next_multiple_of(64 << 10);
 
 /// The first bytes of whatever a chunk pointer leads to: which kind it is.
 #[repr(C)]
