@@ -33,7 +33,8 @@ pub(crate) struct Depot {
     buried: AtomicUsize,
 }
 
-struct Below<'a, R>(&'a R);
+/// The stack's links, kept in the records of the spans.
+pub(crate) struct Below<'a, R>(pub(crate) &'a R);
 
 impl<R: Records> Links for Below<'_, R> {
     fn below(&self, node: u64) -> u64 {

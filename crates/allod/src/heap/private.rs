@@ -21,8 +21,7 @@
 
 use super::{Allocator, Heap, Use};
 use crate::block::{self, Block};
-use crate::depot::Records;
-use crate::depot::stack::Links;
+use crate::depot::{Below, Records};
 use crate::huge::Huge;
 use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
@@ -31,25 +30,6 @@ use crate::span::word::{Remote, State, Word};
 use crate::sync::Ordering;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
-
-struct Below<'a, R>(&'a R);
-
-impl<R: Records> Links for Below<'_, R> {
-    fn below(&self, node: u64) -> u64 {
-        match self.0.span(node) {
-            // SAFETY: records of spans are never unmapped (M4).
-            Some(span) => unsafe { span.as_ref() }.below() as u64,
-            None => 0,
-        }
-    }
-
-    fn set_below(&self, node: u64, below: u64) {
-        if let Some(span) = self.0.span(node) {
-            // SAFETY: as above.
-            unsafe { span.as_ref() }.set_below(below as usize);
-        }
-    }
-}
 
 impl<O: Os> Allocator<O> {
     /// A private heap. `None` when the system has no memory for its record.
