@@ -338,6 +338,8 @@ impl HugeObjects {
     /// Frees an object that [`Huge::retire`] has given to the caller.
     pub(crate) fn free<O: Os>(&self, arena: &Arena<O>, huge: &Huge) {
         self.live.sub(huge.len());
+        // Its next user may be anybody, and the heap it was of may be gone.
+        huge.heap.set(ptr::null_mut());
         huge.freed_at.set(arena.kernel.clock());
         let Some(guard) = self.lock.lock() else {
             self.put_late(huge);

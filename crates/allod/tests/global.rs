@@ -287,6 +287,28 @@ fn the_trait_grows_in_place_where_it_can() {
     unsafe { Global.deallocate(block, layout(450_000)) };
 }
 
+#[test]
+fn a_block_may_change_its_alignment_on_the_way() {
+    let layout = |size, align| Layout::from_size_align(size, align).unwrap();
+    let steps =
+        [(40, 64), (40, 8), (100, 4096), (104, 8), (70_000, 65_536), (24, 8), (24, 1 << 20)];
+    let mut block = Global.allocate(layout(40, 8)).unwrap().cast::<u8>();
+    let mut old = layout(40, 8);
+    // SAFETY: the block holds 40 bytes.
+    unsafe { block.write_bytes(7, 24) };
+    for (size, align) in steps {
+        let new = layout(size, align);
+        // SAFETY: the block is live, with the layout `old`.
+        block = unsafe { Global.reallocate(block, old, new) }.unwrap().cast();
+        assert!(block.addr().get().is_multiple_of(align));
+        // SAFETY: every layout here holds 24 bytes.
+        assert_eq!(unsafe { std::slice::from_raw_parts(block.as_ptr(), 24) }, [7; 24]);
+        old = new;
+    }
+    // SAFETY: as above; not used again.
+    unsafe { Global.deallocate(block, old) };
+}
+
 static HANDLED: AtomicUsize = AtomicUsize::new(0);
 
 extern "C" fn handler(_: libc::c_int) {

@@ -468,3 +468,23 @@ fn the_end_of_an_allocator_leaves_nothing_mapped() {
     assert!(unsafe { a.close() });
     assert_eq!(a.arena.kernel.os().mapped(), 0);
 }
+
+#[test]
+fn a_huge_object_of_a_destroyed_heap_belongs_to_nobody_when_it_comes_again() {
+    let a = open(Fake::new(SPACE, 4096));
+    let mine = a.adopt().unwrap();
+    let first = a.make_private().unwrap();
+    let old = alloc(&a, first, 3 << 20, 16).unwrap();
+    // SAFETY: nobody uses the heap's objects any more.
+    unsafe { a.destroy(first) };
+    let again = alloc(&a, mine, 3 << 20, 16).unwrap();
+    assert_eq!(old, again, "out of the cache");
+    // The same record of a heap, with a huge object of its own.
+    let second = a.make_private().unwrap();
+    assert!(ptr::eq(first, second));
+    alloc(&a, second, 5 << 20, 16).unwrap();
+    free(&a, mine, again);
+    // SAFETY: as above.
+    unsafe { a.destroy(second) };
+    nothing_is_lost(&a);
+}
