@@ -28,7 +28,6 @@ const FURNITURE: &[&str] = &["block", "page", "stats", "config", "size", "units"
 /// The only files of the allocator that may say `allow(unsafe_code)`.
 const UNSAFE_FILES: &[&str] = &[
     "adapters.rs",
-    "allocate.rs",
     "arena.rs",
     "arena/purge.rs",
     "block.rs",
