@@ -38,8 +38,10 @@ use std::process::Command;
 
 use toml::{Table, Value};
 
-/// The packages that the library is made of; the last one is the library.
-const PACKAGES: [&str; 2] = ["allod", "allod-capi"];
+/// The packages that the library is made of.
+const PACKAGES: [&str; 3] = ["allod-kit", "allod", LIBRARY];
+/// The one among them that is the library.
+const LIBRARY: &str = "allod-capi";
 
 /// Parts of a manifest that name what is not packed, and that the library does
 /// not need.
@@ -164,7 +166,7 @@ fn build(workspace: &Path, target: &Path) -> PathBuf {
     let run = || {
         Command::new(variable("CARGO"))
             .args(["rustc", "--quiet", "--release", "--offline", "--lib"])
-            .args(["--crate-type", "cdylib", "--package", PACKAGES[1], "--target", &triple])
+            .args(["--crate-type", "cdylib", "--package", LIBRARY, "--target", &triple])
             .arg("--target-dir")
             .arg(target)
             .arg("--manifest-path")
@@ -192,7 +194,7 @@ fn build(workspace: &Path, target: &Path) -> PathBuf {
 
 /// The version of the library, its own or the workspace's.
 fn version(workspace: &Path) -> String {
-    let manifest = read(&workspace.join("crates").join(PACKAGES[1]).join("Cargo.toml"));
+    let manifest = read(&workspace.join("crates").join(LIBRARY).join("Cargo.toml"));
     let root = read(&workspace.join("Cargo.toml"));
     let version = match &manifest["package"]["version"] {
         Value::String(version) => version,

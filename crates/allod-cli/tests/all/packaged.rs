@@ -25,7 +25,7 @@ fn every_part_of_the_library_is_linked() {
         let entries = fs::read_dir(directory).expect("a directory");
         entries.map(|entry| entry.expect("an entry").file_name().display().to_string()).collect()
     };
-    for package in ["allod", "allod-capi"] {
+    for package in ["allod-kit", "allod", "allod-capi"] {
         let mut wanted = names(&here.join("..").join(package));
         NOT_BUILT_FROM.iter().for_each(|name| _ = wanted.remove(*name));
         wanted.insert("manifest.toml".into());
@@ -49,6 +49,8 @@ fn the_package_holds_the_sources_of_the_library() {
         "build.rs",
         "library/workspace.toml",
         "library/lock.toml",
+        "library/allod-kit/manifest.toml",
+        "library/allod-kit/src/lib.rs",
         "library/allod/manifest.toml",
         "library/allod/src/lib.rs",
         "library/allod/src/page.rs",
