@@ -202,7 +202,9 @@ const ROOM: [u8; CLASSES] = {
     room
 };
 
-const DIVIDE: [Divide; CLASSES] = {
+/// A `static`, not a `const`: the compiler copied a constant of this size to the
+/// stack at every look, 111 instructions for each block that went home (2026-11-21).
+static DIVIDE: [Divide; CLASSES] = {
     let mut table = [Divide { inverse: 0, shift: 0 }; CLASSES];
     let mut i = 1;
     while i < CLASSES {
