@@ -35,7 +35,7 @@ pub(crate) extern "C" fn malloc(size: usize) -> *mut c_void {
 #[cold]
 #[inline(never)]
 extern "C" fn malloc_slow(size: usize) -> *mut c_void {
-    or_exhausted(raw::alloc(size))
+    or_exhausted(raw::alloc_slow(size))
 }
 
 /// # Safety

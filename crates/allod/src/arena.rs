@@ -100,6 +100,27 @@ pub(crate) struct Region {
     records: NonNull<Chunk>,
 }
 
+/// Looks chunks up, and remembers the last one.
+#[derive(Debug)]
+pub(crate) struct Walk<'a, O> {
+    arena: &'a Arena<O>,
+    base: usize,
+    chunk: Option<&'a Chunk>,
+}
+
+impl<'a, O: Os> Walk<'a, O> {
+    /// As [`Arena::chunk_at`].
+    #[inline(always)]
+    pub(crate) fn chunk_at(&mut self, address: usize) -> Option<&'a Chunk> {
+        let base = address & !(CHUNK - 1);
+        if base != self.base {
+            self.base = base;
+            self.chunk = self.arena.chunk_at(address);
+        }
+        self.chunk
+    }
+}
+
 /// A run of slices in its caller's hands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slices {
@@ -145,6 +166,15 @@ impl Chunk {
     #[inline]
     pub(crate) fn span(&self, index: usize) -> &Span {
         &self.spans[index % SLICES_PER_CHUNK]
+    }
+
+    /// The record of the span that `address`, in this chunk, lies in. Whether
+    /// there is a span at all its word says.
+    #[inline]
+    pub(crate) fn span_of(&self, address: usize) -> &Span {
+        let index = (address >> SLICE_SHIFT) % SLICES_PER_CHUNK;
+        let back = self.span(index).back() as usize;
+        self.span(index.saturating_sub(back))
     }
 
     /// All records of slices.
@@ -263,6 +293,11 @@ impl<O> Arena<O> {
         self.regions().flat_map(|region| (0..region.chunks).filter_map(|i| region.chunk(i)))
     }
 
+    /// For looking up many addresses, most of which lie together.
+    pub(crate) fn walk(&self) -> Walk<'_, O> {
+        Walk { arena: self, base: usize::MAX, chunk: None }
+    }
+
     /// The chunk record for `address`, if a chunk of ours is there.
     #[inline]
     pub(crate) fn chunk_at(&self, address: usize) -> Option<&Chunk> {
@@ -279,10 +314,7 @@ impl<O> Arena<O> {
     /// all its word says.
     #[inline]
     pub(crate) fn span_at(&self, address: usize) -> Option<&Span> {
-        let chunk = self.chunk_at(address)?;
-        let index = (address >> SLICE_SHIFT) % SLICES_PER_CHUNK;
-        let back = chunk.span(index).back() as usize;
-        Some(chunk.span(index.saturating_sub(back)))
+        self.chunk_at(address).map(|chunk| chunk.span_of(address))
     }
 }
 

@@ -235,6 +235,14 @@ impl Allod {
     #[cold]
     #[inline(never)]
     fn slow(&self, layout: Layout) -> *mut u8 {
+        let class = SizeClass::of_layout(layout.size(), layout.align());
+        if let Some(class) = class.filter(|class| *class != SizeClass::ZERO) {
+            // SAFETY: the heap is this thread's, or stands for none.
+            let block = unsafe { local::heap().swap(&ALLOCATOR, class) };
+            if !block.is_null() {
+                return block.cast();
+            }
+        }
         door::allocate(&self.config, layout.size(), layout.align(), false)
     }
 

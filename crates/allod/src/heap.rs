@@ -55,7 +55,7 @@ pub(crate) mod refill;
 pub(crate) mod walk;
 
 use crate::arena::{Arena, Chunk};
-use crate::block::{self, Block, List};
+use crate::block::{self, Block};
 use crate::depot::Depot;
 use crate::depot::stack::Stack;
 use crate::huge::{Huge, HugeObjects};
@@ -77,10 +77,6 @@ pub(crate) const C_CLASSES: usize = 57;
 const NO_KEY: u32 = 0xFF_FFFF;
 /// Batches of the ring: together they hold back at most 16 spans and 64 KiB.
 const RING: usize = 16;
-/// Bytes of a batch.
-const BATCH_BYTES: usize = 4096;
-/// Blocks of a batch.
-const BATCH_BLOCKS: usize = 32;
 
 /// What the fast paths touch.
 #[repr(C)]
@@ -204,7 +200,20 @@ struct Bin {
 #[derive(Debug)]
 struct Batch {
     span: Cell<*const Span>,
-    list: Cell<List>,
+    head: Cell<*mut Block>,
+    tail: Cell<*mut Block>,
+    count: Cell<u16>,
+}
+
+impl Batch {
+    const fn new() -> Self {
+        Self {
+            span: Cell::new(ptr::null()),
+            head: Cell::new(ptr::null_mut()),
+            tail: Cell::new(ptr::null_mut()),
+            count: Cell::new(0),
+        }
+    }
 }
 
 /// Who uses a heap.
@@ -232,6 +241,8 @@ pub(crate) struct Heap {
     bins: [Bin; CLASSES],
     ring: [Batch; RING],
     ring_busy: Cell<bool>,
+    /// When the ring was last emptied, in the clock's milliseconds.
+    ring_since: Cell<u32>,
     /// Where slices were last found: for spans of rare classes, and for others.
     home: [Cell<*const Chunk>; 2],
     ticks: Cell<u32>,
@@ -277,9 +288,9 @@ impl Heap {
                     filled: Cell::new(0),
                 }
             }; CLASSES],
-            ring: [const { Batch { span: Cell::new(ptr::null()), list: Cell::new(List::EMPTY) } };
-                RING],
+            ring: [const { Batch::new() }; RING],
             ring_busy: Cell::new(false),
+            ring_since: Cell::new(0),
             home: [const { Cell::new(ptr::null()) }; 2],
             ticks: Cell::new(0),
             drift: Cell::new(0),

@@ -199,11 +199,24 @@ impl Map {
     }
 
     /// The record for the chunk that `address` lies in.
+    #[inline(always)]
     pub(crate) fn record(&self, address: usize) -> Option<NonNull<Record>> {
-        let place = self.chunk_slot(address)?;
+        // Before `open` nothing is anywhere; window 0 then leads to one lone entry.
+        // ORDERING: Relaxed, only compared with null.
+        if self.zeros.load(Ordering::Relaxed).is_null() {
+            return None;
+        }
+        let window = address.checked_shr(WINDOW_SHIFT).unwrap_or(0);
+        // ORDERING: Acquire pairs with the Release in `add_leaf`.
+        let leaf = unbias(self.root.get(window)?.load(Ordering::Acquire), window);
+        let chunk = (address >> CHUNK_SHIFT) & (CHUNKS - 1);
+        let slots = leaf.wrapping_add(ENTRIES).cast::<AtomicPtr<Record>>();
+        // SAFETY: the map is open, so this is a leaf (M1); the chunk table follows the
+        // entries in the same mapping, and `chunk` is below its length.
+        let slot = unsafe { &*slots.wrapping_add(chunk) };
         // ORDERING: Acquire pairs with the Release in `set_record`: the record's
         // fields are set up when its address is seen.
-        NonNull::new(place.load(Ordering::Acquire))
+        NonNull::new(slot.load(Ordering::Acquire))
     }
 
     /// Sets or clears the record of the chunk at `base`. False when the window
@@ -217,9 +230,13 @@ impl Map {
         if slot.load(Ordering::Relaxed) == bias(zeros, window) {
             return false;
         }
-        let Some(place) = self.chunk_slot(base) else { return false };
+        let Some(leaf) = self.leaf(base) else { return false };
+        let chunk = (base >> CHUNK_SHIFT) & (CHUNKS - 1);
+        let slots = unbias(leaf, window).wrapping_add(ENTRIES).cast::<AtomicPtr<Record>>();
+        // SAFETY: as in `record`.
+        let slot = unsafe { &*slots.wrapping_add(chunk) };
         // ORDERING: Release pairs with the Acquire in `record`.
-        place.store(record, Ordering::Release);
+        slot.store(record, Ordering::Release);
         true
     }
 
@@ -228,22 +245,12 @@ impl Map {
         let window = address.checked_shr(WINDOW_SHIFT).unwrap_or(0);
         // ORDERING: Acquire pairs with the Release in `add_leaf`.
         let leaf = self.root.get(window)?.load(Ordering::Acquire);
-        // Before `open` nothing is anywhere; window 0 then leads to one lone entry.
+        // As in `record`.
         // ORDERING: Relaxed, only compared with null.
         if leaf.is_null() || self.zeros.load(Ordering::Relaxed).is_null() {
             return None;
         }
         Some(leaf)
-    }
-
-    fn chunk_slot(&self, address: usize) -> Option<&AtomicPtr<Record>> {
-        let window = address.checked_shr(WINDOW_SHIFT).unwrap_or(0);
-        let leaf = unbias(self.leaf(address)?, window);
-        let chunk = (address >> CHUNK_SHIFT) & (CHUNKS - 1);
-        let slots = leaf.wrapping_add(ENTRIES).cast::<AtomicPtr<Record>>();
-        // SAFETY: the chunk table follows the entries in the same mapping (M1), and
-        // `chunk` is below its length.
-        Some(unsafe { &*slots.wrapping_add(chunk) })
     }
 }
 

@@ -9,14 +9,14 @@ use crate::config::Config;
 use crate::door;
 use crate::local::{self, ALLOCATOR};
 use crate::report;
-use crate::size::TABLE_MAX;
+use crate::size::{SizeClass, TABLE_MAX};
 use crate::units::{MIN_ALIGN, SMALL_MAX};
 use core::ptr::{self, NonNull};
 
 const CONFIG: Config = Config::new();
 
 /// A block from the front, where the fast path ends well; null sends the caller
-/// to [`alloc`]. For faces that have more to do when memory runs out, and want
+/// to [`alloc_slow`]. For faces that have more to do when memory runs out, and want
 /// it out of the fast path.
 #[inline(always)]
 #[must_use]
@@ -41,11 +41,21 @@ pub fn alloc(size: usize) -> *mut u8 {
     if at.is_null() { alloc_slow(size) } else { at }
 }
 
+/// The rest of [`alloc`], when [`alloc_fast`] has nothing.
 #[inline(never)]
-fn alloc_slow(size: usize) -> *mut u8 {
-    if size > TABLE_MAX && size <= SMALL_MAX {
-        let class = crate::size::SizeClass::of_medium(size);
-        let block = local::heap().front.pop(class.index());
+#[must_use]
+pub fn alloc_slow(size: usize) -> *mut u8 {
+    if size.wrapping_sub(1) < SMALL_MAX {
+        let class = SizeClass::of_size(size);
+        let heap = local::heap();
+        let mut block = ptr::null_mut();
+        if size > TABLE_MAX {
+            block = heap.front.pop(class.index());
+        }
+        if block.is_null() {
+            // SAFETY: the heap is this thread's, or stands for none.
+            block = unsafe { heap.swap(&ALLOCATOR, class) };
+        }
         if !block.is_null() {
             return block.cast();
         }
@@ -123,7 +133,7 @@ unsafe fn free_slow(at: *mut u8) {
 #[inline(never)]
 fn flush(c: usize) {
     // SAFETY: the heap is this thread's.
-    unsafe { local::heap().flush(&ALLOCATOR, crate::size::SizeClass::from_index(c)) };
+    unsafe { local::heap().flush(&ALLOCATOR, SizeClass::from_index(c)) };
 }
 
 /// Frees an object whose size the program knows: C23's `free_sized`, C++'s
@@ -138,7 +148,7 @@ pub unsafe fn free_sized(at: *mut u8, size: usize, align: usize) {
     if at.is_null() {
         return;
     }
-    let class = crate::size::SizeClass::of_layout(size, align.max(MIN_ALIGN));
+    let class = SizeClass::of_layout(size, align.max(MIN_ALIGN));
     let front = &local::heap().front;
     if let (Some(class), Some(entry)) = (class, ALLOCATOR.arena.map.entry(at.addr()))
         && front.owns(entry, class.index())

@@ -132,23 +132,38 @@ impl SizeClass {
         ROOM[self.0 as usize]
     }
 
-    /// The number of the block that starts `offset` bytes into its span, or a
-    /// number that is no block's (at least 2^17) when none starts there.
-    ///
-    /// A multiplication by the inverse of the size's odd part and a rotation
-    /// by its power of two divide exactly when the division is exact, and give
-    /// a number above 2^32 / size when it is not (Hacker's Delight, 10-17).
+    /// Blocks of this class that a thread gathers for another heap before they
+    /// go home: four KiB of them, but at most 32 and at least one.
     #[inline(always)]
-    pub(crate) const fn block_index(self, offset: usize) -> u32 {
-        let divide = DIVIDE[self.0 as usize];
-        (offset as u32).wrapping_mul(divide.inverse).rotate_right(divide.shift)
+    pub(crate) fn batch(self) -> u16 {
+        u16::from(BATCH[self.index()])
+    }
+
+    /// The division by this class's size.
+    #[inline(always)]
+    pub(crate) fn divide(self) -> Divide {
+        DIVIDE[self.index()]
     }
 }
 
-#[derive(Clone, Copy)]
-struct Divide {
+/// Division by one class's size, without a division.
+///
+/// A multiplication by the inverse of the size's odd part and a rotation by its
+/// power of two divide exactly when the division is exact, and give a number
+/// above 2^32 / size when it is not (Hacker's Delight, 10-17).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Divide {
     inverse: u32,
     shift: u32,
+}
+
+impl Divide {
+    /// The number of the block that starts `offset` bytes into its span, or a
+    /// number that is no block's (at least 2^17) when none starts there.
+    #[inline(always)]
+    pub(crate) const fn block_index(self, offset: usize) -> u32 {
+        (offset as u32).wrapping_mul(self.inverse).rotate_right(self.shift)
+    }
 }
 
 const SIZES: [u32; CLASSES] = {
@@ -200,6 +215,23 @@ const ROOM: [u8; CLASSES] = {
         i += 1;
     }
     room
+};
+
+static BATCH: [u8; CLASSES] = {
+    let mut batch = [1; CLASSES];
+    let mut i = 1;
+    while i < CLASSES {
+        let n = 4096 / SIZES[i];
+        batch[i] = if n > 32 {
+            32
+        } else if n < 1 {
+            1
+        } else {
+            n as u8
+        };
+        i += 1;
+    }
+    batch
 };
 
 /// A `static`, not a `const`: the compiler copied a constant of this size to the

@@ -167,7 +167,7 @@ impl Span {
     pub(crate) fn block_at(&self, address: usize) -> Option<u16> {
         let offset = address.wrapping_sub(self.base().addr());
         let class = self.class()?;
-        let index = class.block_index(offset);
+        let index = class.divide().block_index(offset);
         if offset < class.span_slices() * SLICE && index < u32::from(self.carved()) {
             Some(index as u16)
         } else {
@@ -297,19 +297,24 @@ impl Span {
         // each page is touched when the first block in it is needed.
         let at = start * size;
         let count = ((4096 - at % 4096).div_ceil(size)).min(left);
-        let mut list = List::EMPTY;
-        for i in (start..start + count).rev() {
-            // SAFETY: `i` is below the capacity, so the block lies in the span.
-            let block = unsafe { self.base().add(i * size) };
+        // SAFETY: `at` is below the capacity's end, so the block lies in the span.
+        let first = unsafe { self.base().add(at) };
+        // Forwards, one address after the other: this runs for each block ever made.
+        let (mut here, mut tail) = (first, first);
+        for _ in 0..count {
+            tail = here;
+            // The first byte past the last block is never more than the span's end.
+            here = here.wrapping_add(size);
             // SAFETY: an offset from a mapped base is not null.
-            let block = unsafe { NonNull::new_unchecked(block.cast::<Block>()) };
+            let block = unsafe { NonNull::new_unchecked(tail.cast::<Block>()) };
+            // SAFETY: the block has never been handed out and is ours.
+            unsafe { block::set_next(block, here.cast()) };
             if block::CHECKED && size >= 16 {
-                // SAFETY: the block has never been handed out and is ours.
+                // SAFETY: as above, and it is of 16 bytes or more.
                 unsafe { block::mark(block, secret) };
             }
-            // SAFETY: as above.
-            unsafe { list.push(block) };
         }
+        let list = List { head: first.cast(), tail: tail.cast(), count };
         self.set_carved((start + count) as u16);
         // SAFETY: fresh blocks of this span, on no other list.
         unsafe { self.put_free(list) };

@@ -296,12 +296,17 @@ fn two_versions_in_one_program() {
 /// Copies the allocator, with a workspace around it that has nothing else, and
 /// perhaps another version.
 fn copy_house(to: &Path, version: Option<&str>) {
-    copy(Path::new(env!("CARGO_MANIFEST_DIR")), &to.join("crates/allod"));
+    for name in ["allod", "allod-kit"] {
+        copy(&repository().join("crates").join(name), &to.join("crates").join(name));
+    }
     let manifest = fs::read_to_string(repository().join("Cargo.toml")).expect("a manifest");
     let lines = manifest.lines().map(|line| match (line.split_once(" = "), version) {
         (Some(("members" | "default-members", _)), _) => {
             let name = line.split(' ').next().unwrap_or_default();
-            format!("{name} = [\"crates/allod\"]")
+            format!("{name} = [\"crates/allod\", \"crates/allod-kit\"]")
+        }
+        (Some(("allod-kit", kit)), Some(version)) => {
+            format!("allod-kit = {}", kit.replace(env!("CARGO_PKG_VERSION"), version))
         }
         (Some(("version", _)), Some(version)) => format!("version = \"{version}\""),
         _ => line.to_owned(),

@@ -88,15 +88,15 @@ impl<O: Os> Allocator<O> {
         let now = self.arena.kernel.clock() as usize;
         // ORDERING: Relaxed, late or double visits do no harm: locks guard the work.
         let due = self.patrol_due.load(Ordering::Relaxed);
-        // ORDERING: Relaxed, as above.
-        let turn = self.patrol_due.compare_exchange(
-            due,
-            now.wrapping_add(PATROL as usize),
-            Ordering::Relaxed,
+        // By difference: 32 bits of milliseconds come around every 49 days.
+        if now.wrapping_sub(due).cast_signed() < 0 {
+            return;
+        }
+        let next = now.wrapping_add(PATROL as usize);
+        let turn =
             // ORDERING: Relaxed, as above.
-            Ordering::Relaxed,
-        );
-        if now < due || turn.is_err() {
+            self.patrol_due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
+        if turn.is_err() {
             return;
         }
         self.drain_orphans(now as u64, ORPHAN_WAIT);

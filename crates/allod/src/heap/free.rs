@@ -8,10 +8,11 @@
 //! A stranger's free finds no match in the map, comes here, looks up the span,
 //! and puts the block into the *ring*: one batch for each of sixteen spans.
 //! A batch goes home with one compare-and-swap when it is full, when another
-//! span needs its place, when its thread looks at the clock, or exits.
+//! span needs its place, some milliseconds later by the clock, or when its thread exits.
 #![allow(unsafe_code)]
 
-use super::{Allocator, BATCH_BLOCKS, BATCH_BYTES, Heap, RING};
+use super::{Allocator, EIGHT, Heap, RING};
+use crate::arena::Chunk;
 use crate::block::{self, Block, List};
 use crate::fatal::{self, Misuse};
 use crate::map::Kind;
@@ -62,40 +63,41 @@ impl Heap {
     ) {
         let guard = self.lock.lock();
         self.visits.add(1);
-        let reach = class.span_slices() << SLICE_SHIFT;
+        let (reach, divide) = (class.span_slices() << SLICE_SHIFT, class.divide());
+        let mut chunks = a.arena.walk();
         let (mut base, mut carved) = (usize::MAX, 0);
         let mut at: Option<&Span> = None;
-        // Neighbours on the list that are of one span are a run as they stand.
-        let mut run = List::EMPTY;
+        // Neighbours on the list that are of one span are a run as they stand: from
+        // `head`, the block numbered `first`, to `tail`.
+        let (mut head, mut tail, mut first) = (list, list, 0);
         let (mut next, mut seen) = (list, 0);
         while let Some(block) = NonNull::new(next) {
             let address = block.as_ptr().addr();
             if seen == count {
                 fatal::misuse(Misuse::DoubleFree, address, class.size());
             }
-            seen += 1;
             // SAFETY: the block is on our list.
-            next = unsafe { block::next(block) };
+            let after = unsafe { block::next(block) };
             if address & !(reach - 1) != base {
                 if let Some(span) = at {
+                    let run = List { head, tail, count: seen - first };
                     // SAFETY: the run's blocks are the span's, free, and on no other list.
                     unsafe { self.give_back(a, span, run, guard.is_some()) };
                 }
-                run = List::EMPTY;
+                (head, first) = (next, seen);
                 base = address & !(reach - 1);
-                at = a.arena.span_at(address).filter(|span| span.class() == Some(class));
+                let span = chunks.chunk_at(base).map(|chunk| chunk.span_of(base));
+                at = span.filter(|span| span.class() == Some(class));
                 carved = at.map_or(0, |span| u32::from(span.carved()));
             }
-            if class.block_index(address - base) >= carved {
+            if divide.block_index(address - base) >= carved {
                 fatal::misuse(Misuse::InvalidFree, address, class.size());
             }
-            if run.count == 0 {
-                run.head = block.as_ptr();
-            }
-            run.tail = block.as_ptr();
-            run.count += 1;
+            (tail, next) = (next, after);
+            seen += 1;
         }
         if let Some(span) = at {
+            let run = List { head, tail, count: seen - first };
             // SAFETY: as above.
             unsafe { self.give_back(a, span, run, guard.is_some()) };
         }
@@ -207,10 +209,15 @@ impl Heap {
     ///
     /// The caller is the heap's thread (P1); the block is the span's, free, and
     /// on no list.
-    unsafe fn put_into_ring<O: Os>(&self, a: &Allocator<O>, span: &Span, block: NonNull<Block>) {
-        let size = span.block_size();
+    unsafe fn put_into_ring<O: Os>(
+        &self,
+        a: &Allocator<O>,
+        span: &Span,
+        class: SizeClass,
+        block: NonNull<Block>,
+    ) {
         self.remote_frees.add(1);
-        self.account(a, -(size as isize));
+        self.account(a, -(class.size() as isize));
         let place = (ptr::from_ref(span).addr() >> 6).wrapping_mul(0x9E37_79B9) >> 13;
         let batch = self.ring.get(place % RING);
         // A handler that frees while its thread is in here goes the direct way.
@@ -229,11 +236,15 @@ impl Heap {
             unsafe { a.send_batch(batch) };
             batch.span.set(span);
         }
-        let mut list = batch.list.get();
+        let count = batch.count.get() + 1;
+        if count == 1 {
+            batch.tail.set(block.as_ptr());
+        }
         // SAFETY: the caller gives us the block.
-        unsafe { list.push(block) };
-        batch.list.set(list);
-        if list.count >= BATCH_BLOCKS || list.count * size + size > BATCH_BYTES {
+        unsafe { block::set_next(block, batch.head.get()) };
+        batch.head.set(block.as_ptr());
+        batch.count.set(count);
+        if count == class.batch() {
             // SAFETY: the batch is ours (P1).
             unsafe { a.send_batch(batch) };
         }
@@ -268,7 +279,9 @@ impl<O: Os> Allocator<O> {
     ///
     /// The batch is the caller's (P1).
     unsafe fn send_batch(&self, batch: &super::Batch) {
-        let (span, list) = (batch.span.replace(ptr::null()), batch.list.replace(List::EMPTY));
+        let (head, tail) = (batch.head.replace(ptr::null_mut()), batch.tail.get());
+        let list = List { head, tail, count: usize::from(batch.count.replace(0)) };
+        let span = batch.span.replace(ptr::null());
         // SAFETY: null, or a span with blocks out: its record is in use.
         if let Some(span) = unsafe { span.as_ref() } {
             // SAFETY: the batch's blocks are the span's, free, on no other list.
@@ -313,7 +326,7 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// Frees whatever is at `address`, which the fast path did not take: another
+    /// Frees whatever is at `pointer`, which the fast path did not take: another
     /// heap's block, a large or huge object, nothing at all, or a mistake.
     ///
     /// # Safety
@@ -322,6 +335,26 @@ impl<O: Os> Allocator<O> {
     #[cold]
     #[inline(never)]
     pub(crate) unsafe fn free_slow(&self, heap: Option<&Heap>, pointer: NonNull<u8>) {
+        let address = pointer.addr().get();
+        // What is by far the most frequent of them goes first, and straight.
+        if let (Some(heap), Some(chunk)) = (heap, self.arena.chunk_at(address)) {
+            let span = chunk.span_of(address);
+            let of_blocks = !matches!(span.word.load().state(), State::Free | State::Large);
+            if let (true, true, Some(class)) = (of_blocks, span.heap().is_null(), span.class()) {
+                let block = pointer.cast();
+                self.receive(span, class, block);
+                // SAFETY: the caller is the heap's thread; the block is the program's gift.
+                unsafe { heap.put_into_ring(self, span, class, block) };
+                return;
+            }
+        }
+        self.free_other(pointer);
+    }
+
+    /// The rest of [`Allocator::free_slow`].
+    #[cold]
+    #[inline(never)]
+    fn free_other(&self, pointer: NonNull<u8>) {
         let address = pointer.addr().get();
         let Some(record) = self.arena.map.record(address) else {
             self.not_ours(address);
@@ -335,46 +368,45 @@ impl<O: Os> Allocator<O> {
                 Freed::NoObject => fatal::misuse(Misuse::InvalidFree, address, 0),
             },
             Kind::Chunk => {
-                let Some(span) = self.arena.span_at(address) else { self.not_ours(address) };
-                match span.word.load().state() {
-                    State::Free => self.free_of_free(span, address),
-                    State::Large => self.free_large(span, address),
-                    // SAFETY: the caller's promise.
-                    _ => unsafe { self.free_block(heap, span, pointer.cast()) },
+                // SAFETY: the kind says that the record is a chunk's.
+                let span = unsafe { record.cast::<Chunk>().as_ref() }.span_of(address);
+                match (span.word.load().state(), span.class()) {
+                    (State::Free, _) => self.free_of_free(span, address),
+                    (State::Large, _) | (_, None) => self.free_large(span, address),
+                    (_, Some(class)) => self.free_direct(span, class, pointer.cast()),
                 }
             }
         }
     }
 
-    /// # Safety
-    ///
-    /// As for [`Allocator::free_slow`]; the span has a class.
-    unsafe fn free_block(&self, heap: Option<&Heap>, span: &Span, block: NonNull<Block>) {
+    /// Frees a block of a private heap, or of a thread that has no ring.
+    fn free_direct(&self, span: &Span, class: SizeClass, block: NonNull<Block>) {
+        self.receive(span, class, block);
+        let mut run = List::EMPTY;
+        // SAFETY: the block is ours now.
+        unsafe { run.push(block) };
+        self.live.sub(class.size());
+        // SAFETY: a block of this span, free, on no other list.
+        unsafe { self.push_run(span, run) };
+    }
+
+    /// Sees that what the program gives up is a block of `span`, of `class`, and
+    /// marks it as free; or ends the process.
+    #[inline(always)]
+    fn receive(&self, span: &Span, class: SizeClass, block: NonNull<Block>) {
         let address = block.as_ptr().addr();
-        let size = span.block_size();
-        if span.block_at(address).is_none() {
-            fatal::misuse(Misuse::InvalidFree, address, size);
+        let index = class.divide().block_index(address.wrapping_sub(span.base().addr()));
+        if index >= u32::from(span.carved()) {
+            fatal::misuse(Misuse::InvalidFree, address, class.size());
         }
-        if block::CHECKED && size >= 16 {
+        if block::CHECKED && class.index() != EIGHT {
+            let secret = self.secret();
             // SAFETY: a block of a span of ours, of 16 bytes or more.
-            if unsafe { block::is_marked(block, self.secret()) } {
-                fatal::misuse(Misuse::DoubleFree, address, size);
+            if unsafe { block::is_marked(block, secret) } {
+                fatal::misuse(Misuse::DoubleFree, address, class.size());
             }
             // SAFETY: the program gives the block up.
-            unsafe { block::mark(block, self.secret()) };
-        }
-        let direct = !span.heap().is_null();
-        match heap {
-            // SAFETY: the caller is the heap's thread; the block is the program's gift.
-            Some(heap) if !direct => unsafe { heap.put_into_ring(self, span, block) },
-            _ => {
-                let mut run = List::EMPTY;
-                // SAFETY: the block is ours now.
-                unsafe { run.push(block) };
-                self.live.sub(size);
-                // SAFETY: a block of this span, free, on no other list.
-                unsafe { self.push_run(span, run) };
-            }
+            unsafe { block::mark(block, secret) };
         }
     }
 

@@ -24,6 +24,8 @@ use core::ptr::NonNull;
 
 /// Slow paths between two looks at the clock.
 const TICKS: u32 = 64;
+/// Milliseconds after which a busy thread's batches go home, full or not.
+const RING_AGE: u32 = 10;
 
 impl Heap {
     /// A block of `class` for the owning thread. Null when the system has no
@@ -36,8 +38,9 @@ impl Heap {
     #[inline(never)]
     pub(crate) unsafe fn refill<O: Os>(&self, a: &Allocator<O>, class: SizeClass) -> *mut Block {
         // SAFETY: the caller is the heap's thread.
-        if unsafe { self.swap(a, class) } {
-            return self.front.pop(class.index());
+        let block = unsafe { self.swap(a, class) };
+        if !block.is_null() {
+            return block;
         }
         let Some(guard) = self.lock.lock() else { return core::ptr::null_mut() };
         self.visits.add(1);
@@ -54,20 +57,22 @@ impl Heap {
         self.front.pop(class.index())
     }
 
-    /// Makes what this thread has freed its list to allocate from. False when
-    /// it has freed nothing.
+    /// Makes what this thread has freed its list to allocate from, and takes a
+    /// block. Null when it has freed nothing.
     ///
     /// # Safety
     ///
-    /// The caller is the heap's thread (P1).
-    unsafe fn swap<O: Os>(&self, a: &Allocator<O>, class: SizeClass) -> bool {
+    /// The caller is the heap's thread (P1), or the heap is one of the two that
+    /// stand for none and have nothing.
+    #[inline]
+    pub(crate) unsafe fn swap<O: Os>(&self, a: &Allocator<O>, class: SizeClass) -> *mut Block {
         let c = class.index();
         let (Some(free), Some(room)) = (self.front.free.get(c), self.front.room.get(c)) else {
-            return false;
+            return core::ptr::null_mut();
         };
         let list = free.get();
         if list.is_null() {
-            return false;
+            return list;
         }
         let count = usize::from(class.room() - room.get());
         free.set(core::ptr::null_mut());
@@ -79,7 +84,7 @@ impl Heap {
             count
         };
         self.install(class, list, count);
-        true
+        self.front.pop(c)
     }
 
     fn install(&self, class: SizeClass, list: *mut Block, count: usize) {
@@ -282,8 +287,14 @@ impl Heap {
     #[cold]
     fn upkeep<O: Os>(&self, a: &Allocator<O>) {
         a.live.shift(self.drift.replace(0));
-        // SAFETY: `tick` is called by the heap's thread alone (P1).
-        unsafe { self.flush_ring(a) };
+        // By the clock, not by the count: a thread that frees much for others would
+        // send its batches home a third full (handoff, 2026-11-21).
+        let now = a.arena.kernel.clock() as u32;
+        if now.wrapping_sub(self.ring_since.get()) >= RING_AGE {
+            self.ring_since.set(now);
+            // SAFETY: `tick` is called by the heap's thread alone (P1).
+            unsafe { self.flush_ring(a) };
+        }
         a.upkeep();
     }
 }
@@ -303,7 +314,8 @@ pub(super) unsafe fn verify<O: Os>(
     list: *mut Block,
     count: usize,
 ) -> usize {
-    let reach = class.span_slices() << SLICE_SHIFT;
+    let (reach, divide) = (class.span_slices() << SLICE_SHIFT, class.divide());
+    let mut chunks = a.arena.walk();
     let (mut base, mut carved) = (usize::MAX, 0);
     let (mut at, mut seen) = (list, 0);
     while let Some(block) = NonNull::new(at) {
@@ -315,12 +327,12 @@ pub(super) unsafe fn verify<O: Os>(
             base = address & !(reach - 1);
             // The map said that the block is of this class, and it counts as out, so
             // its span is there still (P3, P4), and starts where its class says.
-            carved = match a.arena.chunk_at(base) {
+            carved = match chunks.chunk_at(base) {
                 Some(chunk) => u32::from(chunk.span(base >> SLICE_SHIFT).carved()),
                 None => fatal::misuse(Misuse::Corrupted, address, class.size()),
             };
         }
-        if class.block_index(address - base) >= carved {
+        if divide.block_index(address - base) >= carved {
             fatal::misuse(Misuse::InvalidFree, address, class.size());
         }
         seen += 1;

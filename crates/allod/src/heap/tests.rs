@@ -346,6 +346,23 @@ fn free_memory_goes_back_in_time() {
 }
 
 #[test]
+fn a_busy_process_visits_the_idle_too() {
+    let a = open(Fake::new(SPACE, 4096));
+    let (gone, busy) = (a.adopt().unwrap(), a.adopt().unwrap());
+    let at = alloc(&a, gone, 128, 8).unwrap();
+    free(&a, gone, at);
+    // SAFETY: one thread, which does not use the heap any more.
+    unsafe { a.abandon(gone) };
+    for _ in 0..100 {
+        a.arena.kernel.os().pass(10);
+        let at = alloc(&a, busy, 128, 8).unwrap();
+        free(&a, busy, at);
+        a.upkeep();
+    }
+    assert_eq!(gone.idle_since.get(), u64::MAX, "the orphan is drained");
+}
+
+#[test]
 fn spans_of_a_heap_that_sleeps_are_emptied_by_strangers() {
     let a = open(Fake::new(SPACE, 4096));
     let (sleeper, other) = (a.adopt().unwrap(), a.adopt().unwrap());
@@ -375,7 +392,7 @@ fn a_ring_holds_back_little() {
             .ring
             .iter()
             // SAFETY: null, or a span whose blocks are in the batch.
-            .filter_map(|b| unsafe { b.span.get().as_ref() }.map(|s| b.list.get().count * s.block_size()))
+            .filter_map(|b| unsafe { b.span.get().as_ref() }.map(|s| usize::from(b.count.get()) * s.block_size()))
             .sum();
         assert!(held <= 64 << 10, "{held} bytes of {size}-byte blocks");
     }

@@ -43,7 +43,7 @@ fn exact_division_finds_starts_and_nothing_else() {
         let class = SizeClass::from_index(i);
         let span = class.span_slices() * SLICE;
         for offset in 0..span {
-            let index = class.block_index(offset);
+            let index = class.divide().block_index(offset);
             if offset % class.size() == 0 {
                 assert_eq!(index as usize, offset / class.size());
             } else {
