@@ -28,7 +28,6 @@ use crate::peers::{self, Library};
 use crate::plan::Report;
 use crate::report;
 use crate::run::{Run, Yard};
-use crate::rust;
 use crate::transcript;
 
 /// Everything that was found.
@@ -106,12 +105,12 @@ pub(crate) fn main(arguments: &MeasureArguments) -> Result<bool> {
         packages.extend(needs.iter().map(|need| need.package));
         let mut columns = Vec::new();
         for peer in &peers {
-            columns.extend(match (suite, peer.feature) {
+            columns.extend(match (suite, peer.inside) {
                 (Suite::Rust, None) => None,
-                (Suite::Rust, Some(feature)) => {
-                    let programs = artifacts::build_programs(feature)?;
+                (Suite::Rust, Some(inside)) => {
+                    let programs = artifacts::build_programs(inside.feature)?;
                     let binaries = Some(yard.freeze_programs(peer.name, &programs)?);
-                    Some(Column { library: rust::compiled_in(peer)?, binaries })
+                    Some(Column { library: peer.compiled_in()?, binaries })
                 }
                 _ => Some(Column { library: yard.freeze(peer.library()?)?, binaries: None }),
             });

@@ -137,7 +137,8 @@ impl Yard {
 
         let preloads = job.suite != Suite::Rust;
         let mut preload = Vec::new();
-        let mut allocator_env = Vec::new();
+        let mut allocator_env: Vec<_> =
+            library.env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         if checked && preloads {
             preload.push(self.probe.display().to_string());
             allocator_env.push((PROBE_ENV.to_string(), probe_file.display().to_string()));

@@ -13,7 +13,7 @@ use fastrand::Rng;
 #[global_allocator]
 static GLOBAL: allod::Allod = allod::Allod::new();
 
-#[cfg(feature = "mimalloc")]
+#[cfg(any(feature = "mimalloc", feature = "mimalloc2"))]
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -25,6 +25,14 @@ static GLOBAL: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[global_allocator]
 static GLOBAL: snmalloc_rs::SnMalloc = snmalloc_rs::SnMalloc;
 
+#[cfg(feature = "rpmalloc")]
+#[global_allocator]
+static GLOBAL: rpmalloc::RpMalloc = rpmalloc::RpMalloc;
+
+#[cfg(feature = "tcmalloc")]
+#[global_allocator]
+static GLOBAL: tcmalloc_better::TCMalloc = tcmalloc_better::TCMalloc;
+
 #[cfg(feature = "system")]
 #[global_allocator]
 static GLOBAL: std::alloc::System = std::alloc::System;
@@ -34,11 +42,14 @@ static GLOBAL: std::alloc::System = std::alloc::System;
 #[cfg(not(any(
     feature = "allod",
     feature = "mimalloc",
+    feature = "mimalloc2",
     feature = "jemalloc",
     feature = "snmalloc",
+    feature = "rpmalloc",
+    feature = "tcmalloc",
     feature = "system"
 )))]
-compile_error!("choose an allocator: one of allod, mimalloc, jemalloc, snmalloc, system");
+compile_error!("choose an allocator: one of the features of this package");
 
 /// The first argument as an amount.
 ///
