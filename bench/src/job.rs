@@ -23,21 +23,25 @@ pub(crate) enum Form {
 pub(crate) enum Suite {
     /// Programs as Debian ships them.
     Programs,
-    /// Our own stress loads on `malloc` and `free`.
+    /// The field's stress loads on `malloc` and `free`, written anew.
     Stress,
+    /// Loads that look for the weak places of allocators.
+    Adverse,
     /// Rust programs with the allocator compiled in.
     Rust,
 }
 
 impl Suite {
     /// All of them, in the order of the results.
-    pub(crate) const ALL: [Suite; 3] = [Suite::Programs, Suite::Stress, Suite::Rust];
+    pub(crate) const ALL: [Suite; 4] =
+        [Suite::Programs, Suite::Stress, Suite::Adverse, Suite::Rust];
 
     /// Its name on the command line and in the results.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Suite::Programs => "programs",
             Suite::Stress => "stress",
+            Suite::Adverse => "adverse",
             Suite::Rust => "rust",
         }
     }

@@ -122,16 +122,13 @@ impl Middle {
         Some(Middle {
             cpu: over(|run| run.usage.user + run.usage.system)?,
             wall: over(|run| run.wall)?.median,
-            peak: over(|run| float(run.usage.peak))?.median / float(1 << 20),
-            faults: over(|run| float(run.usage.minor_faults + run.usage.major_faults))?.median,
+            peak: over(Report::peak)?.median,
+            faults: over(|run| {
+                crate::stats::float(run.usage.minor_faults + run.usage.major_faults)
+            })?
+            .median,
         })
     }
-}
-
-/// Figures here are far below 2^53.
-#[expect(clippy::cast_precision_loss, reason = "counts below 2^53 are exact")]
-fn float(value: u64) -> f64 {
-    value as f64
 }
 
 /// The rows of a suite, with the geometric means at the end.

@@ -4,6 +4,7 @@
 //! turns what came back into a [`Run`]. A *checked* run has the probe and, for
 //! Allod, the shared page, and proves who served. A measured run has neither.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -170,7 +171,10 @@ impl Yard {
             allocator_env,
             limit: if place.form == Form::Short { SHORT_LIMIT } else { job.limit },
         };
-        let report = self.carry_out(base, &order)?;
+        let mut report = self.carry_out(base, &order)?;
+        if job.suite != Suite::Programs {
+            report.figures = figures(&order.logs)?;
+        }
         let transcript = transcript::of(&order, &report, &Scrubber::new(job.scrub)?)?;
         let mut run = Run { transcript, report, processes: 0, doubt: None };
         if checked {
@@ -206,6 +210,13 @@ impl Yard {
         ensure!(status.success(), "the run could not be carried out");
         Ok(serde_json::from_slice(&fs::read(&report_file)?)?)
     }
+}
+
+/// The figures that our own loads have printed. Only a single step has them.
+fn figures(logs: &Path) -> Result<BTreeMap<String, f64>> {
+    let text = fs::read_to_string(logs.join("0.out"))?;
+    let lines = text.lines().filter_map(|line| line.strip_prefix("figure ")?.split_once(' '));
+    lines.map(|(name, value)| Ok((name.to_string(), value.parse()?))).collect()
 }
 
 /// `Slot::face` of a process with `liballod.so` preloaded.

@@ -34,6 +34,24 @@ impl Block {
         block
     }
 
+    /// Allocates `size` bytes at a multiple of `align` and stamps them.
+    pub(crate) fn aligned(size: usize, align: usize, stamp: u64) -> Block {
+        assert!(size >= LEAST, "a block has room for its stamp");
+        let mut memory = std::ptr::null_mut();
+        // SAFETY: any size and alignment may be asked for, and the place is ours.
+        let error = unsafe { libc::posix_memalign(&raw mut memory, align, size) };
+        assert!(error == 0, "no memory for {size} bytes at a multiple of {align}");
+        assert!(memory.addr().is_multiple_of(align), "{memory:p} is no multiple of {align}");
+        let block = Block { memory: Self::not_null(memory, size), size, stamp };
+        block.write_stamps();
+        block
+    }
+
+    /// How many bytes were asked for.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
     /// Writes one word in each page that ends after `from`.
     pub(crate) fn touch(&self, from: usize) {
         self.pages(from).for_each(|at| self.put(at, self.stamp));
