@@ -44,11 +44,15 @@ pub(crate) fn build_allod() -> Result<PathBuf> {
     find(&built, "liballod.so")
 }
 
-/// Builds the Rust programs with the allocator that `feature` names. The next
-/// build replaces them.
-pub(crate) fn build_programs(feature: &str) -> Result<Vec<PathBuf>> {
+/// Builds the Rust programs with the allocator that `feature` names, and optimises
+/// across crates if `thin`. The next build replaces them.
+pub(crate) fn build_programs(feature: &str, thin: bool) -> Result<Vec<PathBuf>> {
     let manifest = root().join("programs").join("Cargo.toml");
-    let mut built = cargo(&manifest, &["--no-default-features", "--features", feature])?;
+    // `false` is cargo's default: nothing is inlined across crates that does not
+    // ask for it.
+    let lto = if thin { "profile.release.lto=\"thin\"" } else { "profile.release.lto=false" };
+    let arguments = ["--no-default-features", "--features", feature, "--config", lto];
+    let mut built = cargo(&manifest, &arguments)?;
     built.retain(|file| file.extension().is_none_or(|suffix| suffix != "so"));
     ensure!(!built.is_empty(), "cargo built no program");
     Ok(built)

@@ -29,12 +29,24 @@ pub(crate) enum Suite {
     Adverse,
     /// Rust programs with the allocator compiled in.
     Rust,
+    /// The same programs, optimised across crates.
+    RustThin,
 }
 
 impl Suite {
     /// All of them, in the order of the results.
-    pub(crate) const ALL: [Suite; 4] =
-        [Suite::Programs, Suite::Stress, Suite::Adverse, Suite::Rust];
+    pub(crate) const ALL: [Suite; 5] =
+        [Suite::Programs, Suite::Stress, Suite::Adverse, Suite::Rust, Suite::RustThin];
+
+    /// The allocator is compiled into the programs; nothing is preloaded.
+    pub(crate) fn compiled_in(self) -> bool {
+        matches!(self, Suite::Rust | Suite::RustThin)
+    }
+
+    /// Whose rows it runs.
+    pub(crate) fn rows(self) -> Suite {
+        if self == Suite::RustThin { Suite::Rust } else { self }
+    }
 
     /// Its name on the command line and in the results.
     pub(crate) fn name(self) -> &'static str {
@@ -43,6 +55,7 @@ impl Suite {
             Suite::Stress => "stress",
             Suite::Adverse => "adverse",
             Suite::Rust => "rust",
+            Suite::RustThin => "rust-thin",
         }
     }
 }

@@ -120,6 +120,11 @@ pub(crate) struct Order {
     pub(crate) allocator_env: Vec<(String, String)>,
     /// Seconds until everything is killed.
     pub(crate) limit: u64,
+    /// Whether the commands may get huge pages.
+    pub(crate) huge_pages: bool,
+    /// Where to count the subjects' calls of the kernel about memory: this name with
+    /// the step's number. Counting slows them down.
+    pub(crate) calls: Option<PathBuf>,
 }
 
 /// How one command ended.

@@ -10,7 +10,7 @@ use crate::artifacts;
 use crate::job::{Form, Suite};
 use crate::jobs;
 use crate::peers;
-use crate::run::Yard;
+use crate::run::{Purpose, Yard};
 use crate::transcript;
 
 /// Runs the command. False when two allocators gave two answers.
@@ -23,7 +23,7 @@ pub(crate) fn main(arguments: &RustArguments) -> Result<bool> {
         let Some(inside) = peer.inside else {
             bail!("{} is in no Rust program", peer.name);
         };
-        let programs = artifacts::build_programs(inside.feature)?;
+        let programs = artifacts::build_programs(inside.feature, false)?;
         built.push((peer.compiled_in()?, yard.freeze_programs(peer.name, &programs)?));
     }
     let form = if arguments.ci { Form::Short } else { Form::Full };
@@ -33,7 +33,7 @@ pub(crate) fn main(arguments: &RustArguments) -> Result<bool> {
         for (library, binaries) in &built {
             let mut place = yard.prepare(job, form)?;
             place.binaries.clone_from(binaries);
-            let run = yard.run(job, &place, library, true)?;
+            let run = yard.run(job, &place, library, Purpose::Check)?;
             let mut trouble = run.doubt.unwrap_or_default();
             match &expected {
                 None => expected = Some((library.name.clone(), run.transcript)),
