@@ -62,9 +62,29 @@ pub fn amount() -> usize {
     argument.parse().expect("the amount is a number")
 }
 
-/// Prints the one line that is compared.
+/// Prints the one line that is compared, and the most MiB that were ever resident,
+/// which is not.
 pub fn finish(checksum: u64) {
     println!("checksum {checksum:016x}");
+    figure("peak_mib", peak());
+}
+
+/// Prints a figure: a line that `bench` collects and does not compare.
+pub fn figure(name: &str, value: f64) {
+    println!("figure {name} {value:.4}");
+}
+
+/// The most MiB that were ever resident, by the kernel's own account.
+///
+/// # Panics
+///
+/// When the kernel does not tell.
+#[must_use]
+pub fn peak() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse::<f64>().ok());
+    kib.expect("Linux tells the peak in KiB") / 1024.0
 }
 
 /// A checksum of bytes. The hasher has fixed keys.
