@@ -27,6 +27,10 @@ pub(crate) enum Suite {
     Stress,
     /// Loads that look for the weak places of allocators.
     Adverse,
+    /// A process that does next to nothing, many times.
+    Startup,
+    /// How long single calls take.
+    Latency,
     /// Rust programs with the allocator compiled in.
     Rust,
     /// The same programs, optimised across crates.
@@ -35,8 +39,15 @@ pub(crate) enum Suite {
 
 impl Suite {
     /// All of them, in the order of the results.
-    pub(crate) const ALL: [Suite; 5] =
-        [Suite::Programs, Suite::Stress, Suite::Adverse, Suite::Rust, Suite::RustThin];
+    pub(crate) const ALL: [Suite; 7] = [
+        Suite::Programs,
+        Suite::Stress,
+        Suite::Adverse,
+        Suite::Startup,
+        Suite::Latency,
+        Suite::Rust,
+        Suite::RustThin,
+    ];
 
     /// The allocator is compiled into the programs; nothing is preloaded.
     pub(crate) fn compiled_in(self) -> bool {
@@ -54,6 +65,8 @@ impl Suite {
             Suite::Programs => "programs",
             Suite::Stress => "stress",
             Suite::Adverse => "adverse",
+            Suite::Startup => "startup",
+            Suite::Latency => "latency",
             Suite::Rust => "rust",
             Suite::RustThin => "rust-thin",
         }

@@ -192,6 +192,15 @@ pub(crate) fn main(arguments: &MeasureArguments) -> Result<bool> {
     Ok(cells.all(|cell| cell.failures.is_empty()))
 }
 
+/// The columns whose cells are without a failure. A cell with one is told as failed
+/// whatever comes after, so its program is not run again: it may take its whole limit.
+fn sound<'a>(
+    columns: &'a [Column],
+    cells: &'a mut [Cell],
+) -> impl Iterator<Item = (&'a Column, &'a mut Cell)> {
+    columns.iter().zip(cells).filter(|(_, cell)| cell.failures.is_empty())
+}
+
 /// What all measurements share.
 struct Bench {
     yard: Yard,
@@ -219,7 +228,7 @@ impl Bench {
             }
         }
         if self.form == Form::Full {
-            for (column, cell) in columns.iter().zip(&mut cells) {
+            for (column, cell) in sound(columns, &mut cells) {
                 match self.run(job, &place, column, Purpose::Count) {
                     Ok(run) => cell.calls = Some(run.calls),
                     Err(error) => cell.failures.push(format!("while counting: {error:#}")),
@@ -227,11 +236,10 @@ impl Bench {
             }
         }
         for _ in 0..self.rounds {
-            let mut order: Vec<usize> = (0..columns.len()).collect();
+            let mut order: Vec<_> = sound(columns, &mut cells).collect();
             self.random.shuffle(&mut order);
-            for i in order {
-                let cell = &mut cells[i];
-                match (self.run(job, &place, &columns[i], Purpose::Measure), &expected) {
+            for (column, cell) in order {
+                match (self.run(job, &place, column, Purpose::Measure), &expected) {
                     (Ok(run), Some(wanted)) => {
                         if cell.judge(wanted, &run.transcript) {
                             cell.runs.push(run.report);

@@ -7,7 +7,7 @@ use crate::job::{Job, Place, Suite, USUAL};
 use crate::plan::{Plan, Step};
 
 /// A row of the suite `stress`. The name is the subcommand.
-const STRESS: Job = Job { suite: Suite::Stress, plan: stress, scrub: FIGURES, ..USUAL };
+const STRESS: Job = Job { suite: Suite::Stress, plan: stress, scrub: FIGURES, limit: 40, ..USUAL };
 /// A row of the suite `adverse`. The name is the subcommand here too.
 const ADVERSE: Job = Job { suite: Suite::Adverse, ..STRESS };
 /// A row of the suite `rust`. The name is the binary.
@@ -134,7 +134,7 @@ pub(super) const JOBS: &[Job] = &[
     Job {
         name: "drain",
         about: "one thread allocates, another has never done anything but free",
-        sizes: (300, 1_500),
+        sizes: (15, 90),
         ..ADVERSE
     },
     Job {
@@ -185,6 +185,48 @@ pub(super) const JOBS: &[Job] = &[
         sizes: (50, 250),
         ..ADVERSE
     },
+    Job {
+        name: "startup",
+        about: "a process that allocates five blocks, one after the other",
+        sizes: (50, 150),
+        suite: Suite::Startup,
+        ..STRESS
+    },
+    Job {
+        name: "latency",
+        about: "each call of one thread is timed",
+        sizes: (300, 2_000),
+        suite: Suite::Latency,
+        ..STRESS
+    },
+    Job {
+        name: "latency-shared",
+        about: "each call of two threads is timed, which free each other's blocks",
+        sizes: (200, 1_000),
+        suite: Suite::Latency,
+        ..STRESS
+    },
+    Job {
+        name: "push",
+        about: "a vector grows by push to its size in MiB",
+        sizes: (256, 1024),
+        ..RUST
+    },
+    Job { name: "strings", about: "text is built up and taken apart", sizes: (60, 500), ..RUST },
+    Job {
+        name: "rehash",
+        about: "hash maps of many sizes grow from nothing",
+        sizes: (15, 90),
+        ..RUST
+    },
+    Job { name: "shapes", about: "trees of boxed trait objects", sizes: (400, 3_000), ..RUST },
+    Job {
+        name: "channels",
+        about: "shared values go through channels to three readers",
+        sizes: (60, 400),
+        ..RUST
+    },
+    Job { name: "tasks", about: "trees of short asynchronous tasks", sizes: (40, 250), ..RUST },
     Job {
         name: "tokio_echo",
         about: "a server and its clients over loopback",

@@ -29,6 +29,9 @@
 //! | alternate | 2 MiB come and go | page faults |
 //! | edges, aligned | sizes around those of classes; every alignment | peak over live |
 //!
+//! Two more time each call (`latency.rs`), and one starts many small processes
+//! (`startup.rs`).
+//!
 //! Each does a fixed number of operations, not a fixed time, so that CPU time
 //! compares. All blocks are written to, and checked before they are freed. The
 //! checksum depends on the sizes and contents alone. What depends on the
@@ -45,12 +48,14 @@ mod big;
 mod block;
 mod crowd;
 mod figures;
+mod latency;
 mod lines;
 mod lives;
 mod objects;
 mod sawtooth;
 mod sizes;
 mod small;
+mod startup;
 mod threads;
 
 use std::process::ExitCode;
@@ -88,6 +93,10 @@ const LOADS: &[(&str, Load)] = &[
     ("alternate", big::alternate),
     ("edges", sizes::edges),
     ("aligned", sizes::aligned),
+    ("startup", startup::startup),
+    ("tiny", startup::tiny),
+    ("latency", latency::alone),
+    ("latency-shared", latency::shared),
 ];
 
 fn main() -> ExitCode {

@@ -9,7 +9,6 @@
 //!
 //! Each prints what it held at most, or holds in the end, against what is resident.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
@@ -18,6 +17,7 @@ use fastrand::Rng;
 use crate::block::Block;
 use crate::figures::{MIB, figure, peak, resident, settle, times};
 use crate::small::small;
+use crate::threads::joined;
 
 /// Bytes of the table entry of a block. It is live as the block itself is.
 const ENTRY: usize = size_of::<Block>();
@@ -94,7 +94,7 @@ pub(crate) fn ebb(amount: u64) -> u64 {
     let (ours, theirs) = thread::scope(|scope| {
         let other = scope.spawn(|| half(2));
         let ours = half(1);
-        (ours, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        (ours, joined(other.join()))
     });
     let kept: Vec<Block> = ours.0.into_iter().chain(theirs.0).flatten().collect();
     let live: usize = kept.iter().map(|block| block.size() + ENTRY).sum();
@@ -103,47 +103,47 @@ pub(crate) fn ebb(amount: u64) -> u64 {
     kept.into_iter().map(Block::free).fold(ours.1.wrapping_add(theirs.1), u64::wrapping_add)
 }
 
-/// A thread allocates `amount` batches, a second one frees them and never
-/// allocates. At most 16 batches wait. The sizes drift, so no batch's memory is
-/// of the next one's classes.
+/// A thread allocates `amount` times sixteen batches, and each time a second one frees
+/// them all, and never allocates. The sizes drift, so no batch's memory is of the
+/// next one's classes for long.
 pub(crate) fn drain(amount: u64) -> u64 {
+    const BATCHES: usize = 16;
     const BATCH: usize = 4_000;
-    const WAITING: usize = 16;
-    let (give, take) = mpsc::sync_channel::<Vec<Block>>(WAITING);
-    // The tables go back, so that the thread that frees frees blocks alone.
-    let (back, tables) = mpsc::sync_channel::<Vec<Block>>(WAITING + 2);
-    // Bytes that are live, and the most that were.
-    let (live, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let sum = thread::scope(|scope| {
-        let (live, most) = (&live, &most);
-        scope.spawn(move || {
-            let mut random = Rng::with_seed(0xD2A1);
-            for turn in 0..amount {
-                let least = 24 << (turn / 32 % 6);
-                let mut batch = tables.try_recv().unwrap_or_default();
-                let mut bytes = 0;
+    let (give, take) = mpsc::sync_channel::<Vec<Vec<Block>>>(1);
+    // The tables come back, so that the thread that frees frees blocks alone.
+    let (back, tables) = mpsc::sync_channel::<Vec<Vec<Block>>>(1);
+    let fill = move || {
+        let mut random = Rng::with_seed(0xD2A1);
+        let mut most = 0;
+        let mut batches: Vec<Vec<Block>> =
+            (0..BATCHES).map(|_| Vec::with_capacity(BATCH)).collect();
+        for turn in 0..amount {
+            let least = 24 << (turn / 4 % 6);
+            let mut live = BATCHES * BATCH * ENTRY;
+            for batch in &mut batches {
                 for i in 0..BATCH {
                     let size = least + random.usize(..least);
-                    bytes += size + ENTRY;
+                    live += size;
                     batch.push(Block::new(size, turn ^ i as u64));
                 }
-                // ORDERING: Relaxed, for both: counts, read after the threads have ended.
-                let now = live.fetch_add(bytes, Ordering::Relaxed) + bytes;
-                most.fetch_max(now, Ordering::Relaxed);
-                assert!(give.send(batch).is_ok(), "the other side waits");
             }
-        });
-        let mut sum = 0u64;
-        for mut batch in take {
-            let bytes = batch.iter().map(|block| block.size() + ENTRY).sum();
-            sum = batch.drain(..).map(Block::free).fold(sum, u64::wrapping_add);
-            // ORDERING: Relaxed, a count.
-            live.fetch_sub(bytes, Ordering::Relaxed);
-            // The other side may have ended, and then the table just goes.
-            drop(back.try_send(batch));
+            most = most.max(live);
+            assert!(give.send(batches).is_ok(), "the other side waits");
+            let Ok(empty) = tables.recv() else { panic!("the other side has ended") };
+            batches = empty;
         }
-        sum
+        most
+    };
+    let (sum, most) = thread::scope(|scope| {
+        let filler = scope.spawn(fill);
+        let mut sum = 0u64;
+        for mut batches in take {
+            let blocks = batches.iter_mut().flat_map(|batch| batch.drain(..));
+            sum = blocks.map(Block::free).fold(sum, u64::wrapping_add);
+            assert!(back.send(batches).is_ok(), "the other side waits");
+        }
+        (sum, joined(filler.join()))
     });
-    figure("peak_over_live", times(peak(), most.into_inner()));
+    figure("peak_over_live", times(peak(), most));
     sum
 }
