@@ -44,14 +44,32 @@ pub(crate) fn build_allod() -> Result<PathBuf> {
     find(&built, "liballod.so")
 }
 
-/// Builds the Rust programs with the allocator that `feature` names. The next
-/// build replaces them.
-pub(crate) fn build_programs(feature: &str) -> Result<Vec<PathBuf>> {
+/// Builds the Rust programs with the allocator that `feature` names, and optimises
+/// across crates if `thin`. The next build replaces them.
+pub(crate) fn build_programs(feature: &str, thin: bool) -> Result<Vec<PathBuf>> {
     let manifest = root().join("programs").join("Cargo.toml");
-    let mut built = cargo(&manifest, &["--no-default-features", "--features", feature])?;
+    // `false` is cargo's default: nothing is inlined across crates that does not
+    // ask for it.
+    let lto = if thin { "profile.release.lto=\"thin\"" } else { "profile.release.lto=false" };
+    let arguments = ["--no-default-features", "--features", feature, "--config", lto];
+    let mut built = cargo(&manifest, &arguments)?;
     built.retain(|file| file.extension().is_none_or(|suffix| suffix != "so"));
     ensure!(!built.is_empty(), "cargo built no program");
     Ok(built)
+}
+
+/// Builds a package that this workspace depends on, and returns the directory
+/// where its build script has put things.
+pub(crate) fn build_archive(package: &str) -> Result<PathBuf> {
+    let manifest = Path::new(HERE).join("Cargo.toml");
+    let messages = messages(&manifest, &["-p", package])?;
+    let sign = format!("{package}@");
+    let script = messages.iter().find(|message| {
+        let id = message["package_id"].as_str().unwrap_or_default();
+        message["reason"] == "build-script-executed" && id.contains(&sign)
+    });
+    let directory = script.and_then(|message| message["out_dir"].as_str());
+    Ok(directory.with_context(|| format!("{package} has no build script"))?.into())
 }
 
 /// The version of Allod in words: the crate's, and the commit.
@@ -127,8 +145,8 @@ fn metadata(manifest: &Path, arguments: &[&str]) -> Result<Value> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Builds in release mode. Returns the files that came out: programs and libraries.
-fn cargo(manifest: &Path, arguments: &[&str]) -> Result<Vec<PathBuf>> {
+/// Builds in release mode. Returns what cargo says about it.
+fn messages(manifest: &Path, arguments: &[&str]) -> Result<Vec<Value>> {
     let output = Command::new(env!("CARGO"))
         .args(["build", "--release", "--message-format", "json-render-diagnostics"])
         .arg("--manifest-path")
@@ -137,9 +155,14 @@ fn cargo(manifest: &Path, arguments: &[&str]) -> Result<Vec<PathBuf>> {
         .stderr(Stdio::inherit())
         .output()?;
     ensure!(output.status.success(), "cargo could not build {}", manifest.display());
+    let lines = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    Ok(lines.map(serde_json::from_slice).collect::<Result<_, _>>()?)
+}
+
+/// Builds in release mode. Returns the files that came out: programs and libraries.
+fn cargo(manifest: &Path, arguments: &[&str]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for line in output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        let message: Value = serde_json::from_slice(line)?;
+    for message in messages(manifest, arguments)? {
         if message["reason"] != "compiler-artifact" {
             continue;
         }

@@ -30,9 +30,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::job::Need;
 use crate::plan::{Order, Report, Role, Step, StepEnd};
 use crate::sys;
 
+/// What counts calls.
+pub(crate) const STRACE: Need = Need { file: "/usr/bin/strace", package: "strace" };
 /// How often the watcher looks. A look costs some 100 µs.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long a server may take to be ready.
@@ -42,6 +45,9 @@ const READY: Duration = Duration::from_secs(20);
 pub(crate) fn main(order: &Path, report: &Path) -> Result<()> {
     let order: Order = serde_json::from_slice(&fs::read(order)?)?;
     sys::adopt_orphans()?;
+    if !order.huge_pages {
+        sys::decline_huge_pages()?;
+    }
     let done = Child::new(&order).carry_out()?;
     fs::write(report, serde_json::to_vec(&done)?)?;
     Ok(())
@@ -112,7 +118,11 @@ impl<'a> Child<'a> {
         let Some((program, arguments)) = step.argv.split_first() else {
             bail!("step {i} has no program");
         };
-        let mut command = Command::new(program);
+        let counted = self.order.calls.as_ref().filter(|_| step.role != Role::Client);
+        let mut command = match counted {
+            Some(file) => counting(program, &file.with_extension(i.to_string())),
+            None => Command::new(program),
+        };
         command.args(arguments).env_clear().current_dir(&self.order.work);
         command.envs(self.order.env.iter().map(|(name, value)| (name, value)));
         if step.role != Role::Client {
@@ -169,6 +179,17 @@ impl<'a> Child<'a> {
             }
         }
     }
+}
+
+/// A command that counts the calls of `program` about memory. The counter is no
+/// parent of it and ends soon after, so nothing else changes but the time. It stops
+/// the program at these calls only, and serves itself from whatever serves the
+/// program: what is preloaded is preloaded in both, and counted in one.
+fn counting(program: &str, file: &Path) -> Command {
+    let mut command = Command::new(STRACE.file);
+    command.args(["-D", "-f", "-q", "--seccomp-bpf", "-c", "-U", "name,calls"]);
+    command.args(["-e", "trace=%memory", "-e", "signal=none", "-o"]).arg(file).arg(program);
+    command
 }
 
 /// Samples the subjects' resident memory until told to stop. Past the limit it

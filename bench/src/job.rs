@@ -23,22 +23,52 @@ pub(crate) enum Form {
 pub(crate) enum Suite {
     /// Programs as Debian ships them.
     Programs,
-    /// Our own stress loads on `malloc` and `free`.
+    /// The field's stress loads on `malloc` and `free`, written anew.
     Stress,
+    /// Loads that look for the weak places of allocators.
+    Adverse,
+    /// A process that does next to nothing, many times.
+    Startup,
+    /// How long single calls take.
+    Latency,
     /// Rust programs with the allocator compiled in.
     Rust,
+    /// The same programs, optimised across crates.
+    RustThin,
 }
 
 impl Suite {
     /// All of them, in the order of the results.
-    pub(crate) const ALL: [Suite; 3] = [Suite::Programs, Suite::Stress, Suite::Rust];
+    pub(crate) const ALL: [Suite; 7] = [
+        Suite::Programs,
+        Suite::Stress,
+        Suite::Adverse,
+        Suite::Startup,
+        Suite::Latency,
+        Suite::Rust,
+        Suite::RustThin,
+    ];
+
+    /// The allocator is compiled into the programs; nothing is preloaded.
+    pub(crate) fn compiled_in(self) -> bool {
+        matches!(self, Suite::Rust | Suite::RustThin)
+    }
+
+    /// Whose rows it runs.
+    pub(crate) fn rows(self) -> Suite {
+        if self == Suite::RustThin { Suite::Rust } else { self }
+    }
 
     /// Its name on the command line and in the results.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Suite::Programs => "programs",
             Suite::Stress => "stress",
+            Suite::Adverse => "adverse",
+            Suite::Startup => "startup",
+            Suite::Latency => "latency",
             Suite::Rust => "rust",
+            Suite::RustThin => "rust-thin",
         }
     }
 }

@@ -20,14 +20,14 @@ fn all() -> impl Iterator<Item = &'static Job> {
 /// The jobs of `suite` among `only`; an empty `only` means all.
 pub(crate) fn of(suite: Suite, only: &[String]) -> Vec<&'static Job> {
     all()
-        .filter(|job| job.suite == suite)
+        .filter(|job| job.suite == suite.rows())
         .filter(|job| only.is_empty() || only.iter().any(|name| name == job.name))
         .collect()
 }
 
 /// Refuses names that no job of `suites` has, so that a slip does not test nothing.
 pub(crate) fn check_names(suites: &[Suite], only: &[String]) -> Result<()> {
-    let jobs = || all().filter(|job| suites.contains(&job.suite));
+    let jobs = || all().filter(|job| suites.iter().any(|suite| suite.rows() == job.suite));
     for name in only {
         let names: Vec<_> = jobs().map(|job| job.name).collect();
         ensure!(

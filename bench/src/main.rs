@@ -27,6 +27,7 @@ mod measure;
 mod peers;
 mod plan;
 mod programs;
+mod progress;
 mod report;
 mod run;
 mod rust;
@@ -105,9 +106,9 @@ struct RustArguments {
 /// Of `measure`.
 #[derive(Debug, Args)]
 struct MeasureArguments {
-    /// Measured runs of each program under each allocator.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
+    /// Measured runs of each program under each allocator; 3 unless it is quick, then 2.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
     /// Only these jobs, by name, with commas between.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -117,9 +118,12 @@ struct MeasureArguments {
     /// Which tables.
     #[arg(long, value_delimiter = ',', default_values = Suite::ALL.map(Suite::name))]
     suite: Vec<Suite>,
-    /// The short form of each job, to see that everything works. Not for figures.
-    #[arg(long)]
-    ci: bool,
+    /// The short form of each job, in a few minutes. To steer by, not to publish.
+    #[arg(long, visible_alias = "ci")]
+    quick: bool,
+    /// Whether the measured programs may get transparent huge pages.
+    #[arg(long, value_enum, default_value_t = HugePages::Default)]
+    huge_pages: HugePages,
     /// MiB of memory that a helper touches before each run.
     #[arg(long, default_value_t = 2048)]
     warm: u32,
@@ -127,8 +131,20 @@ struct MeasureArguments {
     #[arg(long)]
     json: Option<PathBuf>,
     /// Write the tables into this Markdown file, between its marks. Whole tables only.
-    #[arg(long, conflicts_with_all = ["ci", "only"])]
+    #[arg(long, conflicts_with_all = ["quick", "only"])]
     write: Option<PathBuf>,
+    /// Draw the plots into this directory, as SVG.
+    #[arg(long)]
+    plots: Option<PathBuf>,
+}
+
+/// What the kernel may give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum HugePages {
+    /// As the machine is set up.
+    Default,
+    /// Small pages only, whoever asks.
+    Off,
 }
 
 /// The allocators that are compared unless somebody says otherwise.

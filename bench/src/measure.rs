@@ -1,14 +1,15 @@
 //! `measure`: what does each program cost under each allocator?
 //!
 //! For each job, one checked run under each allocator: it proves who serves,
-//! gives the answer that is expected, and fills the file cache. Then the
-//! rounds. In each round every allocator runs once, in an order shuffled anew,
+//! gives the answer that is expected, and fills the file cache. In the full form
+//! another run counts calls of the kernel about memory. Then the rounds. In each round every allocator runs once, in an order shuffled anew,
 //! and before each run a helper touches a fixed amount of memory. So whatever
 //! drifts on the machine drifts for all, and nobody always runs first.
 //!
 //! A run that fails or answers differently is told, in the tables too, and
 //! makes the command fail. Its figures count for nothing.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::PathBuf;
@@ -17,19 +18,20 @@ use anyhow::{Result, ensure};
 use fastrand::Rng;
 use serde::Serialize;
 
-use crate::MeasureArguments;
 use crate::artifacts;
+use crate::child::STRACE;
 use crate::inputs::SEED;
 use crate::install;
-use crate::job::{Form, Job, Suite};
+use crate::job::{Form, Job, Place, Suite};
 use crate::jobs;
 use crate::machine::{self, Machine};
 use crate::peers::{self, Library};
 use crate::plan::Report;
+use crate::progress::Progress;
 use crate::report;
-use crate::run::{Run, Yard};
-use crate::rust;
+use crate::run::{Purpose, Run, Yard};
 use crate::transcript;
+use crate::{HugePages, MeasureArguments};
 
 /// Everything that was found.
 #[derive(Debug, Serialize)]
@@ -42,6 +44,8 @@ pub(crate) struct Results {
     pub(crate) rounds: u32,
     /// MiB touched before each run.
     pub(crate) warm: u32,
+    /// The programs may have huge pages.
+    pub(crate) huge_pages: bool,
     /// Short jobs: figures only show that the command works.
     pub(crate) short: bool,
     /// The programs' packages and their versions.
@@ -75,6 +79,8 @@ pub(crate) struct JobResults {
 pub(crate) struct Cell {
     /// The runs that went well.
     pub(crate) runs: Vec<Report>,
+    /// Calls of the kernel about memory, by name, when a run was counted.
+    pub(crate) calls: Option<BTreeMap<String, u64>>,
     /// What went wrong.
     pub(crate) failures: Vec<String>,
 }
@@ -89,33 +95,58 @@ struct Column {
 pub(crate) fn main(arguments: &MeasureArguments) -> Result<bool> {
     jobs::check_names(&arguments.suite, &arguments.only)?;
     let peers = peers::select(&arguments.peers)?;
-    let form = if arguments.ci { Form::Short } else { Form::Full };
+    let form = if arguments.quick { Form::Short } else { Form::Full };
+    let rounds = arguments.rounds.unwrap_or(if arguments.quick { 2 } else { 3 });
     let machine = Machine::here();
     let mut yard = Yard::new(artifacts::helpers()?)?;
+    yard.huge_pages = arguments.huge_pages == HugePages::Default;
     let mut packages = Vec::new();
     let mut suites = Vec::new();
-    let mut random = Rng::with_seed(SEED);
+    let mut tasks: Vec<(Suite, Vec<&Job>, Vec<Column>)> = Vec::new();
     for suite in Suite::ALL.into_iter().filter(|suite| arguments.suite.contains(suite)) {
         let mut jobs = jobs::of(suite, &arguments.only);
         jobs.retain(|job| job.measured);
         if jobs.is_empty() {
             continue;
         }
-        let needs: Vec<_> = jobs.iter().flat_map(|job| job.needs).collect();
+        let mut needs: Vec<_> = jobs.iter().flat_map(|job| job.needs).collect();
+        if !arguments.quick {
+            needs.push(&STRACE);
+        }
         install::ensure(&needs)?;
         packages.extend(needs.iter().map(|need| need.package));
         let mut columns = Vec::new();
         for peer in &peers {
-            columns.extend(match (suite, peer.feature) {
-                (Suite::Rust, None) => None,
-                (Suite::Rust, Some(feature)) => {
-                    let programs = artifacts::build_programs(feature)?;
-                    let binaries = Some(yard.freeze_programs(peer.name, &programs)?);
-                    Some(Column { library: rust::compiled_in(peer)?, binaries })
+            columns.extend(match (suite.compiled_in(), peer.inside) {
+                (true, None) => None,
+                (true, Some(inside)) => {
+                    let thin = suite == Suite::RustThin;
+                    let programs = artifacts::build_programs(inside.feature, thin)?;
+                    let directory = format!("{}-{}", suite.name(), peer.name);
+                    let binaries = Some(yard.freeze_programs(&directory, &programs)?);
+                    Some(Column { library: peer.compiled_in()?, binaries })
                 }
-                _ => Some(Column { library: yard.freeze(peer.library()?)?, binaries: None }),
+                (false, _) => {
+                    Some(Column { library: yard.freeze(peer.library()?)?, binaries: None })
+                }
             });
         }
+        tasks.push((suite, jobs, columns));
+    }
+    // `--only openssl` names a job that is only compared. Silence would look like success.
+    ensure!(!tasks.is_empty(), "none of these jobs is measured");
+    let cells: usize = tasks.iter().map(|(_, jobs, columns)| jobs.len() * columns.len()).sum();
+    let mut bench = Bench {
+        yard,
+        form,
+        rounds,
+        warm: arguments.warm,
+        random: Rng::with_seed(SEED),
+        progress: Progress::new(
+            cells as u64 * (1 + u64::from(rounds) + u64::from(form == Form::Full)),
+        ),
+    };
+    for (suite, jobs, columns) in tasks {
         let mut results = SuiteResults {
             suite: suite.name(),
             peers: columns
@@ -125,25 +156,25 @@ pub(crate) fn main(arguments: &MeasureArguments) -> Result<bool> {
             jobs: Vec::new(),
         };
         for job in jobs {
-            eprintln!("{}", job.name);
-            let cells = measure(&mut yard, job, form, &columns, arguments, &mut random)?;
+            let cells = bench.measure(job, &columns)?;
             for (column, cell) in columns.iter().zip(&cells) {
-                for failure in &cell.failures {
-                    eprintln!("    {}: {failure}", column.library.name);
+                if let Some(first) = cell.failures.first() {
+                    let name = &column.library.name;
+                    bench.progress.tell(&format!("{} under {name}: {first}", job.name));
                 }
             }
             results.jobs.push(JobResults { name: job.name, cells });
         }
         suites.push(results);
     }
-    // `--only openssl` names a job that is only compared. Silence would look like success.
-    ensure!(!suites.is_empty(), "none of these jobs is measured");
+    bench.progress.end();
     let results = Results {
         machine,
         command: command(),
-        rounds: arguments.rounds,
+        rounds,
         warm: arguments.warm,
-        short: arguments.ci,
+        huge_pages: arguments.huge_pages == HugePages::Default,
+        short: arguments.quick,
         programs: machine::program_versions(&packages),
         suites,
     };
@@ -154,57 +185,86 @@ pub(crate) fn main(arguments: &MeasureArguments) -> Result<bool> {
     if let Some(file) = &arguments.write {
         report::write(&results, file)?;
     }
+    if let Some(directory) = &arguments.plots {
+        report::draw(&results, directory)?;
+    }
     let mut cells = results.suites.iter().flat_map(|suite| &suite.jobs).flat_map(|job| &job.cells);
     Ok(cells.all(|cell| cell.failures.is_empty()))
 }
 
-/// Measures one job under all allocators.
-fn measure(
-    yard: &mut Yard,
-    job: &Job,
+/// The columns whose cells are without a failure. A cell with one is told as failed
+/// whatever comes after, so its program is not run again: it may take its whole limit.
+fn sound<'a>(
+    columns: &'a [Column],
+    cells: &'a mut [Cell],
+) -> impl Iterator<Item = (&'a Column, &'a mut Cell)> {
+    columns.iter().zip(cells).filter(|(_, cell)| cell.failures.is_empty())
+}
+
+/// What all measurements share.
+struct Bench {
+    yard: Yard,
     form: Form,
-    columns: &[Column],
-    arguments: &MeasureArguments,
-    random: &mut Rng,
-) -> Result<Vec<Cell>> {
-    let place = yard.prepare(job, form)?;
-    let mut cells: Vec<Cell> = columns.iter().map(|_| Cell::default()).collect();
-    let mut expected: Option<String> = None;
-    let mut run = |column: &Column, checked: bool| -> Result<Run> {
+    rounds: u32,
+    warm: u32,
+    random: Rng,
+    progress: Progress,
+}
+
+impl Bench {
+    /// Measures one job under all allocators.
+    fn measure(&mut self, job: &Job, columns: &[Column]) -> Result<Vec<Cell>> {
+        let place = self.yard.prepare(job, self.form)?;
+        let mut cells: Vec<Cell> = columns.iter().map(|_| Cell::default()).collect();
+        let mut expected: Option<String> = None;
+        for (column, cell) in columns.iter().zip(&mut cells) {
+            match self.run(job, &place, column, Purpose::Check) {
+                Ok(run) => {
+                    cell.failures.extend(run.doubt);
+                    let wanted = expected.get_or_insert_with(|| run.transcript.clone());
+                    cell.judge(wanted, &run.transcript);
+                }
+                Err(error) => cell.failures.push(format!("{error:#}")),
+            }
+        }
+        if self.form == Form::Full {
+            for (column, cell) in sound(columns, &mut cells) {
+                match self.run(job, &place, column, Purpose::Count) {
+                    Ok(run) => cell.calls = Some(run.calls),
+                    Err(error) => cell.failures.push(format!("while counting: {error:#}")),
+                }
+            }
+        }
+        for _ in 0..self.rounds {
+            let mut order: Vec<_> = sound(columns, &mut cells).collect();
+            self.random.shuffle(&mut order);
+            for (column, cell) in order {
+                match (self.run(job, &place, column, Purpose::Measure), &expected) {
+                    (Ok(run), Some(wanted)) => {
+                        if cell.judge(wanted, &run.transcript) {
+                            cell.runs.push(run.report);
+                        }
+                    }
+                    (Ok(_), None) => {
+                        cell.failures.push("there is no answer to compare with".into());
+                    }
+                    (Err(error), _) => cell.failures.push(format!("{error:#}")),
+                }
+            }
+        }
+        Ok(cells)
+    }
+
+    /// One run, on warm memory if it is measured.
+    fn run(&mut self, job: &Job, place: &Place, column: &Column, purpose: Purpose) -> Result<Run> {
         let mut place = place.clone();
         if let Some(binaries) = &column.binaries {
             place.binaries.clone_from(binaries);
         }
-        yard.warm(if checked { 0 } else { arguments.warm })?;
-        yard.run(job, &place, &column.library, checked)
-    };
-    for (column, cell) in columns.iter().zip(&mut cells) {
-        match run(column, true) {
-            Ok(run) => {
-                cell.failures.extend(run.doubt);
-                let wanted = expected.get_or_insert_with(|| run.transcript.clone());
-                cell.judge(wanted, &run.transcript);
-            }
-            Err(error) => cell.failures.push(format!("{error:#}")),
-        }
+        self.progress.step(job.name, &column.library.name, purpose);
+        self.yard.warm(if purpose == Purpose::Measure { self.warm } else { 0 })?;
+        self.yard.run(job, &place, &column.library, purpose)
     }
-    for _ in 0..arguments.rounds {
-        let mut order: Vec<usize> = (0..columns.len()).collect();
-        random.shuffle(&mut order);
-        for i in order {
-            let cell = &mut cells[i];
-            match (run(&columns[i], false), &expected) {
-                (Ok(run), Some(wanted)) => {
-                    if cell.judge(wanted, &run.transcript) {
-                        cell.runs.push(run.report);
-                    }
-                }
-                (Ok(_), None) => cell.failures.push("there is no answer to compare with".into()),
-                (Err(error), _) => cell.failures.push(format!("{error:#}")),
-            }
-        }
-    }
-    Ok(cells)
 }
 
 impl Cell {
@@ -225,8 +285,10 @@ fn command() -> String {
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--json" | "--write" => drop(arguments.next()),
-            _ if argument.starts_with("--json=") || argument.starts_with("--write=") => {}
+            "--json" | "--write" | "--plots" => drop(arguments.next()),
+            _ if ["--json=", "--write=", "--plots="]
+                .iter()
+                .any(|own| argument.starts_with(own)) => {}
             _ => {
                 text.push(' ');
                 text.push_str(&argument);

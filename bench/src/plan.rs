@@ -4,10 +4,12 @@
 //! the preloaded library, and [`crate::child`] carries it out in a process of
 //! its own. A plan is plain data, since it travels there as JSON.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::stats::float;
 use crate::sys::Usage;
 
 /// Which part a command plays.
@@ -118,6 +120,11 @@ pub(crate) struct Order {
     pub(crate) allocator_env: Vec<(String, String)>,
     /// Seconds until everything is killed.
     pub(crate) limit: u64,
+    /// Whether the commands may get huge pages.
+    pub(crate) huge_pages: bool,
+    /// Where to count the subjects' calls of the kernel about memory: this name with
+    /// the step's number. Counting slows them down.
+    pub(crate) calls: Option<PathBuf>,
 }
 
 /// How one command ended.
@@ -142,4 +149,15 @@ pub(crate) struct Report {
     pub(crate) peak_sum: u64,
     /// The limit passed, and everything was killed.
     pub(crate) timed_out: bool,
+    /// What a load of ours says of itself: memory, counts, latencies.
+    pub(crate) figures: BTreeMap<String, f64>,
+}
+
+impl Report {
+    /// Most resident MiB of the largest process. A load of ours knows its own; what
+    /// `wait4` tells is at least the peak of the process that started it.
+    pub(crate) fn peak(&self) -> f64 {
+        let own = self.figures.get("peak_mib").copied();
+        own.unwrap_or_else(|| float(self.usage.peak) / float(1 << 20))
+    }
 }

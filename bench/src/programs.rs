@@ -15,7 +15,7 @@ use crate::install;
 use crate::job::{Form, Job, Suite};
 use crate::jobs;
 use crate::peers::{self, Library, OURS};
-use crate::run::{Run, Yard};
+use crate::run::{Purpose, Run, Yard};
 use crate::transcript;
 
 /// Runs the command. False when a program did something else.
@@ -86,7 +86,7 @@ fn compare(
     rounds: u32,
 ) -> Result<Outcome> {
     let place = yard.prepare(job, form)?;
-    let expected = yard.run(job, &place, &peers::glibc(), true)?;
+    let expected = yard.run(job, &place, &peers::glibc(), Purpose::Check)?;
     let mut outcome = Outcome { passed: 0, processes: 0, trouble: String::new() };
     if let Some(doubt) = &expected.doubt {
         outcome.trouble = format!("    on glibc: {doubt}\n");
@@ -94,7 +94,7 @@ fn compare(
     }
     let mut differed = false;
     for round in 1..=rounds {
-        let found = yard.run(job, &place, library, true)?;
+        let found = yard.run(job, &place, library, Purpose::Check)?;
         let trouble = judge(&expected, &found);
         outcome.processes += found.processes;
         if trouble.is_empty() {
@@ -106,7 +106,7 @@ fn compare(
     }
     if differed {
         // Says whether the allocator is to blame, or a pattern to scrub is missing.
-        let again = yard.run(job, &place, &peers::glibc(), true)?;
+        let again = yard.run(job, &place, &peers::glibc(), Purpose::Check)?;
         let own = judge(&expected, &again);
         if !own.is_empty() {
             outcome.trouble.push_str("    and glibc differs from itself:\n");

@@ -2,8 +2,10 @@
 //!
 //! Makes fresh directories, starts the child (`child.rs`) with the order, and
 //! turns what came back into a [`Run`]. A *checked* run has the probe and, for
-//! Allod, the shared page, and proves who served. A measured run has neither.
+//! Allod, the shared page, and proves who served. In a *counted* run `strace` counts
+//! calls. A measured run has none of that.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -25,6 +27,17 @@ const OURSELVES: &str = "/proc/self/exe";
 /// Seconds until a run in the short form is killed.
 const SHORT_LIMIT: u64 = 120;
 
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To prove who serves, with the probe and the shared page.
+    Check,
+    /// To count the calls of the kernel about memory.
+    Count,
+    /// To be measured, with nothing added.
+    Measure,
+}
+
 /// What came of it.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -32,6 +45,8 @@ pub(crate) struct Run {
     pub(crate) transcript: String,
     /// What it cost.
     pub(crate) report: Report,
+    /// Calls about memory by name; empty unless they were to be counted.
+    pub(crate) calls: BTreeMap<String, u64>,
     /// Processes that the probe saw; zero in a run without it.
     pub(crate) processes: usize,
     /// Why it is not proven that the right allocator served.
@@ -48,6 +63,8 @@ pub(crate) struct Yard {
     probe: PathBuf,
     /// The directory with `stress`.
     binaries: PathBuf,
+    /// Whether programs may get huge pages.
+    pub(crate) huge_pages: bool,
     runs: u32,
 }
 
@@ -58,7 +75,7 @@ impl Yard {
         let built = root.path().join("helpers");
         let probe = copy(&helpers.probe, &built)?;
         copy(&helpers.stress, &built)?;
-        Ok(Yard { root, probe, binaries: built, runs: 0 })
+        Ok(Yard { root, probe, binaries: built, huge_pages: true, runs: 0 })
     }
 
     /// The same allocator, from a copy of its library.
@@ -102,11 +119,11 @@ impl Yard {
         job: &Job,
         place: &Place,
         library: &Library,
-        checked: bool,
+        purpose: Purpose,
     ) -> Result<Run> {
         self.runs += 1;
         let base = self.root.path().join(format!("run-{}", self.runs));
-        let done = self.run_in(&base, job, place, library, checked);
+        let done = self.run_in(&base, job, place, library, purpose);
         let done = done.with_context(|| format!("{} under {}", job.name, library.name));
         if done.is_ok() {
             fs::remove_dir_all(&base)?;
@@ -123,8 +140,9 @@ impl Yard {
         job: &Job,
         place: &Place,
         library: &Library,
-        checked: bool,
+        purpose: Purpose,
     ) -> Result<Run> {
+        let checked = purpose == Purpose::Check;
         let directory = |name: &str| -> Result<PathBuf> {
             let path = base.join(name);
             fs::create_dir_all(&path)?;
@@ -135,9 +153,10 @@ impl Yard {
         let page = (checked && library.reports).then(|| Page::create(base.join("page")));
         let page = page.transpose()?;
 
-        let preloads = job.suite != Suite::Rust;
+        let preloads = !job.suite.compiled_in();
         let mut preload = Vec::new();
-        let mut allocator_env = Vec::new();
+        let mut allocator_env: Vec<_> =
+            library.env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         if checked && preloads {
             preload.push(self.probe.display().to_string());
             allocator_env.push((PROBE_ENV.to_string(), probe_file.display().to_string()));
@@ -167,11 +186,20 @@ impl Yard {
             logs,
             env: pairs.map(|(name, value)| (name.into(), value.into())).into(),
             allocator_env,
-            limit: if place.form == Form::Short { SHORT_LIMIT } else { job.limit },
+            limit: if place.form == Form::Short { job.limit.min(SHORT_LIMIT) } else { job.limit },
+            huge_pages: self.huge_pages,
+            calls: (purpose == Purpose::Count).then(|| base.join("calls")),
         };
-        let report = self.carry_out(base, &order)?;
+        let mut report = self.carry_out(base, &order)?;
+        if job.suite != Suite::Programs {
+            report.figures = figures(&order.logs)?;
+        }
         let transcript = transcript::of(&order, &report, &Scrubber::new(job.scrub)?)?;
-        let mut run = Run { transcript, report, processes: 0, doubt: None };
+        let calls = match &order.calls {
+            Some(file) => calls(file, &order)?,
+            None => BTreeMap::new(),
+        };
+        let mut run = Run { transcript, report, calls, processes: 0, doubt: None };
         if checked {
             let pids = subjects(&order, &run.report);
             let seen = if preloads {
@@ -205,6 +233,39 @@ impl Yard {
         ensure!(status.success(), "the run could not be carried out");
         Ok(serde_json::from_slice(&fs::read(&report_file)?)?)
     }
+}
+
+/// The figures that our own loads have printed. Only a single step has them.
+fn figures(logs: &Path) -> Result<BTreeMap<String, f64>> {
+    let text = fs::read_to_string(logs.join("0.out"))?;
+    let lines = text.lines().filter_map(|line| line.strip_prefix("figure ")?.split_once(' '));
+    let mut figures = BTreeMap::new();
+    for (name, value) in lines {
+        // The first counts: a load that knows its peak better says so before the last line.
+        figures.entry(name.to_string()).or_insert(value.parse()?);
+    }
+    Ok(figures)
+}
+
+/// What `strace` has counted, over all commands under the allocator: below two lines
+/// of heads a name and a number each, and a sum behind a line.
+fn calls(file: &Path, order: &Order) -> Result<BTreeMap<String, u64>> {
+    let mut calls = BTreeMap::new();
+    for (i, step) in order.plan.steps.iter().enumerate().filter(|(_, s)| s.role != Role::Client) {
+        let file = file.with_extension(i.to_string());
+        let text = fs::read_to_string(&file)
+            .with_context(|| format!("nobody counted the calls of {}", step.argv[0]))?;
+        for line in text.lines() {
+            let words: Vec<&str> = line.split_ascii_whitespace().collect();
+            if let [name, count] = words[..]
+                && name != "total"
+                && let Ok(count) = count.parse::<u64>()
+            {
+                *calls.entry(name.into()).or_default() += count;
+            }
+        }
+    }
+    Ok(calls)
 }
 
 /// `Slot::face` of a process with `liballod.so` preloaded.

@@ -9,8 +9,8 @@ use crate::RustArguments;
 use crate::artifacts;
 use crate::job::{Form, Suite};
 use crate::jobs;
-use crate::peers::{self, Library, OURS, Peer};
-use crate::run::Yard;
+use crate::peers;
+use crate::run::{Purpose, Yard};
 use crate::transcript;
 
 /// Runs the command. False when two allocators gave two answers.
@@ -20,11 +20,11 @@ pub(crate) fn main(arguments: &RustArguments) -> Result<bool> {
     let mut yard = Yard::new(artifacts::helpers()?)?;
     let mut built = Vec::new();
     for peer in peers::select(&arguments.peers)? {
-        let Some(feature) = peer.feature else {
+        let Some(inside) = peer.inside else {
             bail!("{} is in no Rust program", peer.name);
         };
-        let programs = artifacts::build_programs(feature)?;
-        built.push((compiled_in(peer)?, yard.freeze_programs(peer.name, &programs)?));
+        let programs = artifacts::build_programs(inside.feature, false)?;
+        built.push((peer.compiled_in()?, yard.freeze_programs(peer.name, &programs)?));
     }
     let form = if arguments.ci { Form::Short } else { Form::Full };
     let (mut passed, mut failed) = (0, 0);
@@ -33,7 +33,7 @@ pub(crate) fn main(arguments: &RustArguments) -> Result<bool> {
         for (library, binaries) in &built {
             let mut place = yard.prepare(job, form)?;
             place.binaries.clone_from(binaries);
-            let run = yard.run(job, &place, library, true)?;
+            let run = yard.run(job, &place, library, Purpose::Check)?;
             let mut trouble = run.doubt.unwrap_or_default();
             match &expected {
                 None => expected = Some((library.name.clone(), run.transcript)),
@@ -56,10 +56,4 @@ pub(crate) fn main(arguments: &RustArguments) -> Result<bool> {
     }
     println!("\n{passed} passed, {failed} failed");
     Ok(failed == 0)
-}
-
-/// The allocator as a part of a program, where no library is preloaded.
-pub(crate) fn compiled_in(peer: &Peer) -> Result<Library> {
-    let (name, version) = (peer.name.to_string(), peer.compiled_in()?);
-    Ok(Library { name, version, file: None, reports: peer.name == OURS })
 }

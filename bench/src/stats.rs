@@ -25,6 +25,12 @@ pub(crate) fn summary(values: impl IntoIterator<Item = f64>) -> Option<Summary> 
     Some(Summary { median, min: first, max: last })
 }
 
+/// A count as a number to calculate with.
+#[expect(clippy::cast_precision_loss, reason = "counts below 2^53 are exact")]
+pub(crate) fn float(value: u64) -> f64 {
+    value as f64
+}
+
 /// The geometric mean of ratios; `None` when there is none.
 pub(crate) fn geometric_mean(ratios: &[f64]) -> Option<f64> {
     if ratios.is_empty() {

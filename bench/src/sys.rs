@@ -1,4 +1,4 @@
-//! The five system calls that the standard library does not offer.
+//! The few system calls that the standard library does not offer.
 //!
 //! Small safe faces over `prctl`, `wait4`, `kill`, `madvise` and `geteuid`. All the
 //! unsafe code of the command is in this file.
@@ -53,6 +53,13 @@ pub(crate) struct Ended {
 pub(crate) fn adopt_orphans() -> io::Result<()> {
     // SAFETY: this option takes one integer and touches no memory.
     let result = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// From now on this process and all that it starts get no transparent huge pages.
+pub(crate) fn decline_huge_pages() -> io::Result<()> {
+    // SAFETY: this option takes one integer and touches no memory.
+    let result = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

@@ -13,7 +13,7 @@ use fastrand::Rng;
 #[global_allocator]
 static GLOBAL: allod::Allod = allod::Allod::new();
 
-#[cfg(feature = "mimalloc")]
+#[cfg(any(feature = "mimalloc", feature = "mimalloc2"))]
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -25,6 +25,14 @@ static GLOBAL: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[global_allocator]
 static GLOBAL: snmalloc_rs::SnMalloc = snmalloc_rs::SnMalloc;
 
+#[cfg(feature = "rpmalloc")]
+#[global_allocator]
+static GLOBAL: rpmalloc::RpMalloc = rpmalloc::RpMalloc;
+
+#[cfg(feature = "tcmalloc")]
+#[global_allocator]
+static GLOBAL: tcmalloc_better::TCMalloc = tcmalloc_better::TCMalloc;
+
 #[cfg(feature = "system")]
 #[global_allocator]
 static GLOBAL: std::alloc::System = std::alloc::System;
@@ -34,11 +42,14 @@ static GLOBAL: std::alloc::System = std::alloc::System;
 #[cfg(not(any(
     feature = "allod",
     feature = "mimalloc",
+    feature = "mimalloc2",
     feature = "jemalloc",
     feature = "snmalloc",
+    feature = "rpmalloc",
+    feature = "tcmalloc",
     feature = "system"
 )))]
-compile_error!("choose an allocator: one of allod, mimalloc, jemalloc, snmalloc, system");
+compile_error!("choose an allocator: one of the features of this package");
 
 /// The first argument as an amount.
 ///
@@ -51,9 +62,29 @@ pub fn amount() -> usize {
     argument.parse().expect("the amount is a number")
 }
 
-/// Prints the one line that is compared.
+/// Prints the one line that is compared, and the most MiB that were ever resident,
+/// which is not.
 pub fn finish(checksum: u64) {
     println!("checksum {checksum:016x}");
+    figure("peak_mib", peak());
+}
+
+/// Prints a figure: a line that `bench` collects and does not compare.
+pub fn figure(name: &str, value: f64) {
+    println!("figure {name} {value:.4}");
+}
+
+/// The most MiB that were ever resident, by the kernel's own account.
+///
+/// # Panics
+///
+/// When the kernel does not tell.
+#[must_use]
+pub fn peak() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse::<f64>().ok());
+    kib.expect("Linux tells the peak in KiB") / 1024.0
 }
 
 /// A checksum of bytes. The hasher has fixed keys.

@@ -23,6 +23,8 @@ fn carry_out(plan: Plan, limit: u64) -> Report {
         plan,
         work: directory.path().into(),
         logs: directory.path().into(),
+        huge_pages: true,
+        calls: None,
         env: vec![("PATH".into(), "/usr/bin:/bin".into())],
         allocator_env: Vec::new(),
         limit,

@@ -1,13 +1,15 @@
 //! The tables tell failures, and figures go between the right marks.
 
 use super::*;
-use crate::measure::JobResults;
+use crate::measure::{Cell, JobResults};
+use crate::plan::Report;
 use crate::sys::Usage;
 
 /// A cell with one run that took `seconds` and `mib`.
 fn cell(seconds: f64, mib: u64) -> Cell {
     let usage = Usage { user: seconds, peak: mib << 20, ..Usage::default() };
-    Cell { runs: vec![Report { usage, wall: seconds, ..Report::default() }], failures: Vec::new() }
+    let report = Report { usage, wall: seconds, ..Report::default() };
+    Cell { runs: vec![report], ..Cell::default() }
 }
 
 fn suite(cells: Vec<Cell>) -> SuiteResults {
@@ -19,12 +21,23 @@ fn suite(cells: Vec<Cell>) -> SuiteResults {
     }
 }
 
+/// The line of a table that begins with `name`, as words of its cells.
+fn line(text: &str, name: &str) -> Vec<String> {
+    let line = text.lines().find(|line| line.starts_with(&format!("| {name} "))).unwrap();
+    line.split('|').map(|cell| cell.trim().to_string()).filter(|cell| !cell.is_empty()).collect()
+}
+
 #[test]
-fn ratios_refer_to_the_base() {
-    let text = table(&suite(vec![cell(4.0, 10), cell(2.0, 20), cell(1.0, 5)]));
-    let ours = text.lines().find(|line| line.contains("allod")).unwrap();
-    assert!(ours.contains("0.500") && ours.contains("0.250"), "{text}");
-    assert_eq!(text.lines().count(), 2 + 3 + 3, "{text}");
+fn ratios_refer_to_the_base_and_to_the_best() {
+    let suite = suite(vec![cell(4.0, 10), cell(2.0, 20), cell(1.0, 5)]);
+    let text = times(&Grid::of(&suite)).render();
+    assert_eq!(line(&text, "x"), ["x", "2.000", "20.0", "0%", "2.00 / 0.50", "0.50 / 0.25"]);
+    let means = line(&text, "geometric mean");
+    assert_eq!(means, ["geometric mean", "of 1", "2.00 / 0.50", "0.50 / 0.25"]);
+    let ours = line(&text, "allod to each");
+    assert_eq!(ours[1..], ["0.50 / 0.25", "of 1", "0.25 / 0.50", "1.00 / 1.00"]);
+    let best = line(&text, "to the best of each row");
+    assert_eq!(best[1..], ["2.00 / 4.00", "of 1", "4.00 / 2.00", "1.00 / 1.00"]);
 }
 
 #[test]
@@ -32,10 +45,47 @@ fn a_failure_is_told_and_counts_for_nothing() {
     let mut broken = cell(1.0, 5);
     broken.failures.push("answered differently".into());
     let suite = suite(vec![cell(4.0, 10), cell(2.0, 20), broken]);
-    let text = table(&suite);
-    assert!(text.contains("FAILED"), "{text}");
-    assert!(text.contains("of 0"), "{text}");
+    let text = times(&Grid::of(&suite)).render();
+    assert_eq!(line(&text, "x")[4..], ["2.00 / 0.50", "FAILED"]);
+    assert_eq!(line(&text, "geometric mean")[2..], ["2.00 / 0.50", "– / – of 0"]);
     assert!(failures(&suite).contains("x under allod, 1 times: answered differently"));
+}
+
+#[test]
+fn a_base_that_failed_leaves_no_ratio_to_it() {
+    let mut broken = cell(1.0, 5);
+    broken.failures.push("signal 11".into());
+    let text = times(&Grid::of(&suite(vec![cell(4.0, 10), broken, cell(1.0, 5)]))).render();
+    assert_eq!(line(&text, "x")[1..], ["FAILED", "FAILED", "0%", "– / –", "– / –"]);
+    assert_eq!(
+        line(&text, "to the best of each row")[3..],
+        ["4.00 / 2.00 of 1", "1.00 / 1.00 of 1"]
+    );
+}
+
+#[test]
+fn figures_are_shown_and_the_peak_replaces_the_kernels() {
+    let mut cells = vec![cell(1.0, 10), cell(1.0, 10), cell(1.0, 10)];
+    let own = &mut cells[2].runs[0].figures;
+    own.insert("peak_mib".into(), 5.0);
+    own.insert("kib_per_thread".into(), 12.345);
+    let suite = suite(cells);
+    let text = times(&Grid::of(&suite)).render();
+    assert_eq!(line(&text, "x")[5], "1.00 / 0.50");
+    let text = figures(&suite).render();
+    assert_eq!(line(&text, "x: kib per thread"), ["x: kib per thread", "–", "–", "12.3"]);
+    assert!(!text.contains("peak"), "{text}");
+}
+
+#[test]
+fn suites_join_over_the_peers_that_all_have() {
+    let one = Grid::of(&suite(vec![cell(4.0, 10), cell(2.0, 20), cell(1.0, 5)]));
+    let mut two = one.clone();
+    two.peers.remove(0);
+    two.rows[0].cells.remove(0);
+    let both = Grid::join(&[one, two]);
+    assert_eq!(both.peers, [BASE, "allod"]);
+    assert_eq!(both.mean(1, 0, TIME), (Some(0.5), 2));
 }
 
 #[test]

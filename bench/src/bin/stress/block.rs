@@ -5,6 +5,14 @@
 #![expect(unsafe_code, reason = "the loads call malloc, realloc and free themselves")]
 
 use std::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+/// What a call gives, and how long it took.
+fn timed<T>(call: impl FnOnce() -> T) -> (T, Duration) {
+    let begin = Instant::now();
+    let result = call();
+    (result, begin.elapsed())
+}
 
 /// Bytes of a stamp.
 const WORD: usize = size_of::<u64>();
@@ -27,11 +35,42 @@ impl Block {
     /// Allocates `size` bytes and stamps them.
     pub(crate) fn new(size: usize, stamp: u64) -> Block {
         assert!(size >= LEAST, "a block has room for its stamp");
+        Block::stamped(Block::malloc(size), size, stamp)
+    }
+
+    /// The same, and how long `malloc` alone took.
+    pub(crate) fn new_timed(size: usize, stamp: u64) -> (Block, Duration) {
+        assert!(size >= LEAST, "a block has room for its stamp");
+        let (memory, time) = timed(|| Block::malloc(size));
+        (Block::stamped(memory, size, stamp), time)
+    }
+
+    fn malloc(size: usize) -> *mut libc::c_void {
         // SAFETY: any size may be asked for.
-        let memory = unsafe { libc::malloc(size) };
+        unsafe { libc::malloc(size) }
+    }
+
+    /// A block out of memory that `malloc` gave for it.
+    fn stamped(memory: *mut libc::c_void, size: usize, stamp: u64) -> Block {
         let block = Block { memory: Self::not_null(memory, size), size, stamp };
         block.write_stamps();
         block
+    }
+
+    /// Allocates `size` bytes at a multiple of `align` and stamps them.
+    pub(crate) fn aligned(size: usize, align: usize, stamp: u64) -> Block {
+        assert!(size >= LEAST, "a block has room for its stamp");
+        let mut memory = std::ptr::null_mut();
+        // SAFETY: any size and alignment may be asked for, and the place is ours.
+        let error = unsafe { libc::posix_memalign(&raw mut memory, align, size) };
+        assert!(error == 0, "no memory for {size} bytes at a multiple of {align}");
+        assert!(memory.addr().is_multiple_of(align), "{memory:p} is no multiple of {align}");
+        Block::stamped(memory, size, stamp)
+    }
+
+    /// How many bytes were asked for.
+    pub(crate) fn size(&self) -> usize {
+        self.size
     }
 
     /// Writes one word in each page that ends after `from`.
@@ -54,10 +93,28 @@ impl Block {
 
     /// Changes the size. The stamp at the old end is checked and moves.
     pub(crate) fn resize(&mut self, size: usize) {
+        let memory = self.realloc(size);
+        self.moved(memory, size);
+    }
+
+    /// The same, and returns how long `realloc` alone took, with the look at both stamps.
+    pub(crate) fn resize_timed(&mut self, size: usize) -> Duration {
+        let (memory, time) = timed(|| self.realloc(size));
+        self.moved(memory, size);
+        time
+    }
+
+    /// Calls `realloc`. What it returns is the block's memory from now on, and is to
+    /// be given to [`Block::moved`].
+    fn realloc(&self, size: usize) -> *mut libc::c_void {
         assert!(size >= LEAST, "a block has room for its stamp");
         self.check();
         // SAFETY: the block is ours (B1), and after this only the new pointer is used.
-        let memory = unsafe { libc::realloc(self.memory.as_ptr().cast(), size) };
+        unsafe { libc::realloc(self.memory.as_ptr().cast(), size) }
+    }
+
+    /// Takes the memory that `realloc` gave.
+    fn moved(&mut self, memory: *mut libc::c_void, size: usize) {
         self.memory = Self::not_null(memory, size);
         assert_eq!(self.get(0), self.stamp, "realloc kept the contents");
         self.size = size;
@@ -69,6 +126,20 @@ impl Block {
         self.check();
         // SAFETY: the block is ours (B1), and `self` is gone after this.
         unsafe { libc::free(self.memory.as_ptr().cast()) };
+        self.part()
+    }
+
+    /// The same, and how long `free` alone took.
+    pub(crate) fn free_timed(self) -> (u64, Duration) {
+        self.check();
+        let memory = self.memory.as_ptr().cast();
+        // SAFETY: the block is ours (B1), and `self` is gone after this.
+        let ((), time) = timed(|| unsafe { libc::free(memory) });
+        (self.part(), time)
+    }
+
+    /// What the block adds to a checksum.
+    fn part(&self) -> u64 {
         self.stamp.rotate_left(7) ^ self.size as u64
     }
 

@@ -44,6 +44,16 @@ pub(crate) fn small(random: &mut Rng) -> usize {
     }
 }
 
+/// A size from a power law: 16 bytes divided by a number that is evenly spread
+/// between nothing and one, to the power of 1.1, and at most 1 MiB.
+pub(crate) fn power(random: &mut Rng) -> usize {
+    const MOST: f64 = 1_048_576.0;
+    let size = 16.0 / (1.0 - random.f64()).powf(0.9);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "16 to 1 MiB")]
+    let size = size.min(MOST) as usize;
+    size
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -97,11 +97,11 @@ pub(crate) fn phases(amount: u64) -> u64 {
 }
 
 /// The lock's content. Nobody panics while holding one.
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// A thread's result; its panic becomes ours.
-fn joined<T>(result: thread::Result<T>) -> T {
+pub(crate) fn joined<T>(result: thread::Result<T>) -> T {
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
