@@ -120,7 +120,7 @@ impl SizeClass {
     /// Blocks that fit a span of this class.
     #[inline(always)]
     pub(crate) const fn capacity(self) -> usize {
-        if self.0 == 0 { 0 } else { self.span_slices() * SLICE / self.size() }
+        CAPACITY[self.0 as usize] as usize
     }
 
     /// Frees of this class that a front list takes before it is flushed.
@@ -198,6 +198,16 @@ const SPAN_SLICES: [u8; CLASSES] = {
         i += 1;
     }
     slices
+};
+
+const CAPACITY: [u16; CLASSES] = {
+    let mut capacity = [0; CLASSES];
+    let mut i = 1;
+    while i < CLASSES {
+        capacity[i] = (SPAN_SLICES[i] as usize * SLICE / SIZES[i] as usize) as u16;
+        i += 1;
+    }
+    capacity
 };
 
 const ROOM: [u8; CLASSES] = {
