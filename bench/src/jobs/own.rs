@@ -20,13 +20,13 @@ pub(super) const JOBS: &[Job] = &[
     Job {
         name: "larson",
         about: "threads replace blocks at random and leave them to their successors",
-        sizes: (300, 1_000),
+        sizes: (150, 400),
         ..STRESS
     },
     Job {
         name: "handoff",
         about: "one thread allocates, another frees",
-        sizes: (10_000, 60_000),
+        sizes: (6_000, 25_000),
         ..STRESS
     },
     Job {
@@ -44,57 +44,52 @@ pub(super) const JOBS: &[Job] = &[
     Job {
         name: "mstress",
         about: "small and giant blocks in eight threads that are made anew",
-        sizes: (40, 300),
+        sizes: (40, 200),
         ..STRESS
     },
     Job {
         name: "crowd",
         about: "sixteen threads on as many processors as there are",
-        sizes: (300, 2_000),
+        sizes: (300, 1_800),
         ..STRESS
     },
     Job {
         name: "powerlaw",
         about: "blocks are replaced at random, their sizes follow a power law",
-        sizes: (3_000, 15_000),
+        sizes: (3_000, 12_000),
         ..STRESS
     },
     Job {
         name: "lifo",
         about: "batches are freed from the last block to the first",
-        sizes: (8_000, 40_000),
+        sizes: (3_000, 14_000),
         ..STRESS
     },
     Job {
         name: "fifo",
         about: "batches are freed from the first block to the last",
-        sizes: (8_000, 40_000),
+        sizes: (3_000, 14_000),
         ..STRESS
     },
     Job {
         name: "phases",
         about: "sixteen threads, phases of other sizes, a few blocks outlive each",
-        sizes: (60, 250),
+        sizes: (30, 90),
         ..STRESS
     },
     Job {
         name: "fractions",
         about: "continued fractions of roots in big numbers",
-        sizes: (8_000, 50_000),
+        sizes: (6_000, 30_000),
         ..STRESS
     },
     Job {
         name: "trees",
         about: "trees of small nodes, one long-lived, many short-lived",
-        sizes: (15, 70),
+        sizes: (8, 40),
         ..STRESS
     },
-    Job {
-        name: "large",
-        about: "blocks of 1 to 32 MiB come and go",
-        sizes: (300, 1_500),
-        ..STRESS
-    },
+    Job { name: "large", about: "blocks of 1 to 32 MiB come and go", sizes: (150, 600), ..STRESS },
     Job {
         name: "grow",
         about: "one block grows step by step to its size in MiB",

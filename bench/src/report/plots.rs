@@ -66,7 +66,7 @@ fn bounds(values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
 }
 
 /// Time against memory.
-fn against(grid: &Grid, name: &str, file: &Path) -> Result<()> {
+pub(super) fn against(grid: &Grid, name: &str, file: &Path) -> Result<()> {
     let (anchor, base) = base(&grid.peers);
     let points: Vec<(usize, f64, f64)> = (0..grid.peers.len())
         .filter_map(|column| {
@@ -107,7 +107,7 @@ fn against(grid: &Grid, name: &str, file: &Path) -> Result<()> {
 }
 
 /// Every row by itself.
-fn rows(grid: &Grid, name: &str, file: &Path) -> Result<()> {
+pub(super) fn rows(grid: &Grid, name: &str, file: &Path) -> Result<()> {
     let count = u32::try_from(grid.rows.len())?;
     let height = 110 + LINE * count;
     let area = SVGBackend::new(file, (WIDTH, height)).into_drawing_area();
