@@ -111,7 +111,7 @@ pub(super) const JOBS: &[Job] = &[
     Job {
         name: "sawtooth",
         about: "all is freed, and then blocks of another size are wanted",
-        sizes: (12, 80),
+        sizes: (12, 60),
         ..ADVERSE
     },
     Job {
@@ -129,7 +129,7 @@ pub(super) const JOBS: &[Job] = &[
     Job {
         name: "drain",
         about: "one thread allocates, another has never done anything but free",
-        sizes: (15, 90),
+        sizes: (15, 50),
         ..ADVERSE
     },
     Job {
@@ -141,13 +141,13 @@ pub(super) const JOBS: &[Job] = &[
     Job {
         name: "churn",
         about: "threads that live for twenty blocks",
-        sizes: (4_000, 25_000),
+        sizes: (4_000, 15_000),
         ..ADVERSE
     },
     Job {
         name: "teardown",
         about: "threads whose locals free and allocate when they end",
-        sizes: (3_000, 10_000),
+        sizes: (3_000, 8_000),
         ..ADVERSE
     },
     Job {
@@ -165,19 +165,19 @@ pub(super) const JOBS: &[Job] = &[
     Job {
         name: "alternate",
         about: "2 MiB are allocated, written and freed",
-        sizes: (500, 4_000),
+        sizes: (500, 20_000),
         ..ADVERSE
     },
     Job {
         name: "edges",
         about: "sizes one byte above and below those of classes",
-        sizes: (4, 20),
+        sizes: (4, 12),
         ..ADVERSE
     },
     Job {
         name: "aligned",
         about: "every alignment from 16 bytes to 64 MiB",
-        sizes: (50, 250),
+        sizes: (50, 400),
         ..ADVERSE
     },
     Job {
@@ -211,41 +211,41 @@ pub(super) const JOBS: &[Job] = &[
     Job {
         name: "rehash",
         about: "hash maps of many sizes grow from nothing",
-        sizes: (15, 90),
+        sizes: (30, 120),
         ..RUST
     },
-    Job { name: "shapes", about: "trees of boxed trait objects", sizes: (400, 3_000), ..RUST },
+    Job { name: "shapes", about: "trees of boxed trait objects", sizes: (12_000, 60_000), ..RUST },
     Job {
         name: "channels",
         about: "shared values go through channels to three readers",
-        sizes: (60, 400),
+        sizes: (100, 1_000),
         ..RUST
     },
-    Job { name: "tasks", about: "trees of short asynchronous tasks", sizes: (40, 250), ..RUST },
+    Job { name: "tasks", about: "trees of short asynchronous tasks", sizes: (150, 600), ..RUST },
     Job {
         name: "tokio_echo",
         about: "a server and its clients over loopback",
-        sizes: (60_000, 400_000),
+        sizes: (60_000, 130_000),
         ..RUST
     },
     Job {
         name: "rayon_sort",
         about: "parallel sorts of strings",
-        sizes: (1_000_000, 3_000_000),
+        sizes: (1_000_000, 1_500_000),
         ..RUST
     },
-    Job { name: "json", about: "parse, change and print a document", sizes: (15, 40), ..RUST },
-    Job { name: "words", about: "count words in hash maps", sizes: (1_500_000, 6_000_000), ..RUST },
+    Job { name: "json", about: "parse, change and print a document", sizes: (15, 20), ..RUST },
+    Job { name: "words", about: "count words in hash maps", sizes: (1_500_000, 2_000_000), ..RUST },
     Job {
         name: "grep",
         about: "search a generated text by regular expressions",
-        sizes: (300_000, 2_000_000),
+        sizes: (300_000, 600_000),
         ..RUST
     },
     Job {
         name: "tree",
         about: "ordered maps of strings that come and go",
-        sizes: (800_000, 5_000_000),
+        sizes: (800_000, 1_800_000),
         ..RUST
     },
 ];
