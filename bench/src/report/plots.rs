@@ -7,7 +7,8 @@
 //!                    times the best one's time, and beside it, memory. Ours stands out.
 //! ```
 //!
-//! Scales are logarithmic, so that half and double are as far from one.
+//! The scales of the second kind are logarithmic: some allocators are far off in some
+//! rows, and the others should not lie on one point for that.
 
 use std::fs;
 use std::path::Path;
@@ -32,6 +33,8 @@ const LINE: u32 = 20;
 const NAMES: u32 = 130;
 /// Ratios beyond this stand at the edge.
 const FAR: f64 = 32.0;
+/// The edge at the other side: a little less than one, where the best ones stand.
+const NEAR: f64 = 0.95;
 /// The size of letters.
 const LETTERS: f64 = 13.0;
 /// The typeface.
@@ -62,7 +65,9 @@ fn colour(grid: &Grid, column: usize) -> RGBAColor {
 fn bounds(values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
     let (least, most) =
         values.fold((1.0f64, 1.0f64), |(least, most), value| (least.min(value), most.max(value)));
-    least / 1.15..most * 1.3
+    // Names stand to the right of their points.
+    let room = (most - least).max(0.1) / 8.0;
+    least - room / 2.0..most + room
 }
 
 /// Time against memory.
@@ -76,8 +81,8 @@ pub(super) fn against(grid: &Grid, name: &str, file: &Path) -> Result<()> {
         .collect();
     let area = SVGBackend::new(file, (WIDTH, 520)).into_drawing_area();
     area.fill(&WHITE)?;
-    let across = bounds(points.iter().map(|point| point.1)).log_scale();
-    let up = bounds(points.iter().map(|point| point.2)).log_scale();
+    let across = bounds(points.iter().map(|point| point.1));
+    let up = bounds(points.iter().map(|point| point.2));
     let mut chart = ChartBuilder::on(&area)
         .caption(format!("{name}: geometric means over {} workloads", grid.rows.len()), (FACE, 18))
         .margin(12)
@@ -131,17 +136,23 @@ pub(super) fn rows(grid: &Grid, name: &str, file: &Path) -> Result<()> {
 /// One half of it. Names stand where there is room for them.
 fn panel(grid: &Grid, area: &Area, about: &str, of: Measure, room: u32) -> Result<()> {
     let count = f64::from(u32::try_from(grid.rows.len())?);
+    let columns = 0..grid.peers.len();
+    let ratios = grid
+        .rows
+        .iter()
+        .flat_map(|row| columns.clone().filter_map(move |column| row.to_best(column, of)));
+    let far = ratios.fold(2.0, f64::max).min(FAR);
     let mut chart = ChartBuilder::on(area)
         .margin_right(12)
         .x_label_area_size(44)
         .y_label_area_size(room)
-        .build_cartesian_2d((0.9..FAR * 1.1).log_scale(), 0.0..count)?;
+        .build_cartesian_2d((NEAR..far * 1.1).log_scale(), 0.0..count)?;
     chart
         .configure_mesh()
         .disable_y_mesh()
         .disable_y_axis()
         .x_desc(about)
-        .x_label_formatter(&|value| format!("{value:.0}"))
+        .x_label_formatter(&|value| format!("{value}"))
         .label_style((FACE, LETTERS))
         .light_line_style(WHITE)
         .draw()?;
@@ -153,11 +164,11 @@ fn panel(grid: &Grid, area: &Area, about: &str, of: Measure, room: u32) -> Resul
         for column in columns {
             let Some(ratio) = row.to_best(column, of) else { continue };
             let size = if grid.peers[column] == OURS { 6 } else { 4 };
-            let point = (ratio.min(FAR), height);
+            let point = (ratio.min(far), height);
             chart.draw_series([Circle::new(point, size, colour(grid, column).filled())])?;
         }
         if room >= NAMES {
-            let (x, y) = chart.backend_coord(&(0.9, height));
+            let (x, y) = chart.backend_coord(&(NEAR, height));
             let style = (FACE, LETTERS).into_font().color(&BLACK);
             let style = style.pos(Pos::new(HPos::Right, VPos::Center));
             let (left, top) = area.get_base_pixel();
