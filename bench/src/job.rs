@@ -49,6 +49,17 @@ impl Suite {
         Suite::RustThin,
     ];
 
+    /// Those that are measured unless somebody asks for others. The programs that are
+    /// optimised across crates cost as much time again.
+    pub(crate) const DEFAULT: [Suite; 6] = [
+        Suite::Programs,
+        Suite::Stress,
+        Suite::Adverse,
+        Suite::Startup,
+        Suite::Latency,
+        Suite::Rust,
+    ];
+
     /// The allocator is compiled into the programs; nothing is preloaded.
     pub(crate) fn compiled_in(self) -> bool {
         matches!(self, Suite::Rust | Suite::RustThin)

@@ -116,11 +116,14 @@ struct MeasureArguments {
     #[arg(long, value_delimiter = ',', default_values_t = defaults())]
     peers: Vec<String>,
     /// Which tables.
-    #[arg(long, value_delimiter = ',', default_values = Suite::ALL.map(Suite::name))]
+    #[arg(long, value_delimiter = ',', default_values = Suite::DEFAULT.map(Suite::name))]
     suite: Vec<Suite>,
     /// The short form of each job, in a few minutes. To steer by, not to publish.
     #[arg(long, visible_alias = "ci")]
     quick: bool,
+    /// Count calls of the kernel about memory too, in one more run of each.
+    #[arg(long)]
+    calls: bool,
     /// Whether the measured programs may get transparent huge pages.
     #[arg(long, value_enum, default_value_t = HugePages::Default)]
     huge_pages: HugePages,

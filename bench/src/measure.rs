@@ -1,7 +1,7 @@
 //! `measure`: what does each program cost under each allocator?
 //!
 //! For each job, one checked run under each allocator: it proves who serves,
-//! gives the answer that is expected, and fills the file cache. In the full form
+//! gives the answer that is expected, and fills the file cache. If asked to,
 //! another run counts calls of the kernel about memory. Then the rounds. In each round every allocator runs once, in an order shuffled anew,
 //! and before each run a helper touches a fixed amount of memory. So whatever
 //! drifts on the machine drifts for all, and nobody always runs first.
@@ -110,7 +110,7 @@ pub(crate) fn main(arguments: &MeasureArguments) -> Result<bool> {
             continue;
         }
         let mut needs: Vec<_> = jobs.iter().flat_map(|job| job.needs).collect();
-        if !arguments.quick {
+        if arguments.calls {
             needs.push(&STRACE);
         }
         install::ensure(&needs)?;
@@ -140,10 +140,11 @@ pub(crate) fn main(arguments: &MeasureArguments) -> Result<bool> {
         yard,
         form,
         rounds,
+        calls: arguments.calls,
         warm: arguments.warm,
         random: Rng::with_seed(SEED),
         progress: Progress::new(
-            cells as u64 * (1 + u64::from(rounds) + u64::from(form == Form::Full)),
+            cells as u64 * (1 + u64::from(rounds) + u64::from(arguments.calls)),
         ),
     };
     for (suite, jobs, columns) in tasks {
@@ -206,6 +207,8 @@ struct Bench {
     yard: Yard,
     form: Form,
     rounds: u32,
+    /// Whether calls are counted too.
+    calls: bool,
     warm: u32,
     random: Rng,
     progress: Progress,
@@ -227,11 +230,14 @@ impl Bench {
                 Err(error) => cell.failures.push(format!("{error:#}")),
             }
         }
-        if self.form == Form::Full {
+        if self.calls {
             for (column, cell) in sound(columns, &mut cells) {
+                // The counter can be too slow for a program, for one with thousands of
+                // threads for example. That is no failure of the allocator.
                 match self.run(job, &place, column, Purpose::Count) {
-                    Ok(run) => cell.calls = Some(run.calls),
-                    Err(error) => cell.failures.push(format!("while counting: {error:#}")),
+                    Ok(run) if !run.report.timed_out => cell.calls = Some(run.calls),
+                    Ok(_) => self.progress.tell(&format!("{} is too slow to count", job.name)),
+                    Err(error) => self.progress.tell(&format!("not counted: {error:#}")),
                 }
             }
         }

@@ -129,7 +129,10 @@ fn section(results: &Results, suite: &SuiteResults) -> String {
     text.push_str(&times(&grid).render());
     for (about, table) in [
         ("Figures of the loads themselves (medians, smaller is better):", figures(suite)),
-        ("Page faults / calls of the kernel about memory in one run:", counts(&grid)),
+        (
+            "Page faults / calls of the kernel about memory, where those were counted:",
+            counts(&grid),
+        ),
     ] {
         if !table.is_empty() {
             let _ = write!(text, "\n{about}\n\n{}", table.render());

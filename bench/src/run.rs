@@ -192,11 +192,13 @@ impl Yard {
         };
         let mut report = self.carry_out(base, &order)?;
         if job.suite != Suite::Programs {
-            report.figures = figures(&order.logs)?;
+            // Loads of ours are one command.
+            report.figures = figures(&fs::read_to_string(order.logs.join("0.out"))?)?;
         }
         let transcript = transcript::of(&order, &report, &Scrubber::new(job.scrub)?)?;
         let calls = match &order.calls {
-            Some(file) => calls(file, &order)?,
+            Some(file) if !report.timed_out => all_calls(file, &order)?,
+            Some(_) => BTreeMap::new(),
             None => BTreeMap::new(),
         };
         let mut run = Run { transcript, report, calls, processes: 0, doubt: None };
@@ -235,11 +237,10 @@ impl Yard {
     }
 }
 
-/// The figures that our own loads have printed. Only a single step has them.
-fn figures(logs: &Path) -> Result<BTreeMap<String, f64>> {
-    let text = fs::read_to_string(logs.join("0.out"))?;
-    let lines = text.lines().filter_map(|line| line.strip_prefix("figure ")?.split_once(' '));
+/// The figures that a load of ours has printed.
+fn figures(text: &str) -> Result<BTreeMap<String, f64>> {
     let mut figures = BTreeMap::new();
+    let lines = text.lines().filter_map(|line| line.strip_prefix("figure ")?.split_once(' '));
     for (name, value) in lines {
         // The first counts: a load that knows its peak better says so before the last line.
         figures.entry(name.to_string()).or_insert(value.parse()?);
@@ -247,25 +248,27 @@ fn figures(logs: &Path) -> Result<BTreeMap<String, f64>> {
     Ok(figures)
 }
 
-/// What `strace` has counted, over all commands under the allocator: below two lines
-/// of heads a name and a number each, and a sum behind a line.
-fn calls(file: &Path, order: &Order) -> Result<BTreeMap<String, u64>> {
-    let mut calls = BTreeMap::new();
+/// What was counted, over all commands under the allocator.
+fn all_calls(file: &Path, order: &Order) -> Result<BTreeMap<String, u64>> {
+    let mut all = BTreeMap::new();
     for (i, step) in order.plan.steps.iter().enumerate().filter(|(_, s)| s.role != Role::Client) {
-        let file = file.with_extension(i.to_string());
-        let text = fs::read_to_string(&file)
+        let text = fs::read_to_string(file.with_extension(i.to_string()))
             .with_context(|| format!("nobody counted the calls of {}", step.argv[0]))?;
-        for line in text.lines() {
-            let words: Vec<&str> = line.split_ascii_whitespace().collect();
-            if let [name, count] = words[..]
-                && name != "total"
-                && let Ok(count) = count.parse::<u64>()
-            {
-                *calls.entry(name.into()).or_default() += count;
-            }
+        for (name, count) in calls(&text) {
+            *all.entry(name).or_default() += count;
         }
     }
-    Ok(calls)
+    Ok(all)
+}
+
+/// The table that `strace` writes: two lines of heads, a name and a number each, and
+/// a sum behind a line.
+fn calls(text: &str) -> impl Iterator<Item = (String, u64)> {
+    text.lines().filter_map(|line| {
+        let (name, count) = line.trim().split_once(char::is_whitespace)?;
+        let count = count.trim().parse().ok()?;
+        (name != "total").then(|| (name.to_string(), count))
+    })
 }
 
 /// `Slot::face` of a process with `liballod.so` preloaded.
@@ -286,4 +289,25 @@ fn copy(file: &Path, directory: &Path) -> Result<PathBuf> {
 fn subjects(order: &Order, report: &Report) -> Vec<i32> {
     let steps = order.plan.steps.iter().zip(&report.ends);
     steps.filter(|(step, _)| step.role != Role::Client).map(|(_, end)| end.pid).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_figure_of_a_name_counts_and_other_lines_do_not() {
+        let text = "figure peak_mib 2.5\ntiny: checksum 17\nfigure peak_mib 9\nfigure x 1\n";
+        let figures = figures(text).unwrap();
+        assert_eq!(figures, BTreeMap::from([("peak_mib".into(), 2.5), ("x".into(), 1.0)]));
+        assert!(super::figures("figure x one\n").is_err());
+    }
+
+    #[test]
+    fn counted_calls_are_read_without_their_sum() {
+        let text = "syscall              calls\n---------------- ---------\nmmap                    25\n\
+                    brk                      1\n---------------- ---------\ntotal                   26\n";
+        let calls: Vec<_> = calls(text).collect();
+        assert_eq!(calls, [("mmap".to_string(), 25), ("brk".to_string(), 1)]);
+    }
 }

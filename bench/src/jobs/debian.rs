@@ -19,7 +19,7 @@ pub(super) const JOBS: &[Job] = &[
         name: "python",
         about: "objects, strings, JSON and sorting, all objects from malloc",
         needs: &[Need { file: PYTHON, package: "python3.11" }],
-        sizes: (1, 4),
+        sizes: (1, 2),
         prepare: |place| script(place, "churn.py", include_str!("../../inputs/churn.py")),
         plan: |place| {
             let argv = [PYTHON, &place.argument("churn.py"), &place.size.to_string()];
@@ -32,7 +32,7 @@ pub(super) const JOBS: &[Job] = &[
         name: "perl",
         about: "hashes, strings and substitutions",
         needs: &[Need { file: "/usr/bin/perl", package: "perl" }],
-        sizes: (1, 4),
+        sizes: (1, 3),
         prepare: |place| script(place, "churn.pl", include_str!("../../inputs/churn.pl")),
         plan: |place| {
             let argv = ["/usr/bin/perl", &place.argument("churn.pl"), &place.size.to_string()];
@@ -84,7 +84,7 @@ pub(super) const JOBS: &[Job] = &[
         name: "gcc",
         about: "g++ -O2 on a file that is all templates",
         needs: &[Need { file: "/usr/bin/g++", package: "g++" }],
-        sizes: (1, 5),
+        sizes: (1, 2),
         prepare: |place| script(place, "heavy.cpp", include_str!("../../inputs/heavy.cpp")),
         plan: |place| {
             let amount = format!("-DAMOUNT={}", place.size);
@@ -99,7 +99,7 @@ pub(super) const JOBS: &[Job] = &[
         name: "sqlite",
         about: "make, index, join, update and delete",
         needs: &[Need { file: "/usr/bin/sqlite3", package: "sqlite3" }],
-        sizes: (60_000, 500_000),
+        sizes: (60_000, 200_000),
         prepare: |place| {
             let text = include_str!("../../inputs/tables.sql");
             script(place, "tables.sql", &text.replace("AMOUNT", &place.size.to_string()))
@@ -117,7 +117,7 @@ pub(super) const JOBS: &[Job] = &[
             Need { file: "/usr/bin/redis-server", package: "redis-server" },
             Need { file: "/usr/bin/redis-benchmark", package: "redis-tools" },
         ],
-        sizes: (20_000, 100_000),
+        sizes: (20_000, 25_000),
         own_allocator: true,
         prepare: |place| inputs::redis(&place.input("commands"), place.size * 2),
         plan: redis,
@@ -127,7 +127,7 @@ pub(super) const JOBS: &[Job] = &[
         name: "git-gc",
         about: "pack a history, two threads",
         needs: &[Need { file: "/usr/bin/git", package: "git" }],
-        sizes: (600, 2_000),
+        sizes: (600, 1_500),
         prepare: |place| inputs::repository(&place.input("history"), place.size),
         plan: |place| {
             Plan::of([
@@ -159,7 +159,7 @@ pub(super) const JOBS: &[Job] = &[
         name: "ghostscript",
         about: "text, curves and shading on many pages",
         needs: &[Need { file: "/usr/bin/gs", package: "ghostscript" }],
-        sizes: (6, 80),
+        sizes: (6, 40),
         prepare: |place| script(place, "pages.ps", include_str!("../../inputs/pages.ps")),
         plan: |place| {
             let pages = format!("-dAmount={}", place.size);
@@ -185,7 +185,7 @@ pub(super) const JOBS: &[Job] = &[
         name: "sort",
         about: "shuffle a big file, and sort it with two threads",
         needs: &[Need { file: "/usr/bin/sort", package: "coreutils" }],
-        sizes: (150_000, 500_000),
+        sizes: (150_000, 400_000),
         prepare: |place| inputs::text(&place.input("text"), place.size),
         plan: |place| {
             let text = place.argument("text");

@@ -20,13 +20,13 @@ pub(super) const JOBS: &[Job] = &[
     Job {
         name: "larson",
         about: "threads replace blocks at random and leave them to their successors",
-        sizes: (300, 1_000),
+        sizes: (150, 400),
         ..STRESS
     },
     Job {
         name: "handoff",
         about: "one thread allocates, another frees",
-        sizes: (10_000, 60_000),
+        sizes: (6_000, 25_000),
         ..STRESS
     },
     Job {
@@ -44,57 +44,52 @@ pub(super) const JOBS: &[Job] = &[
     Job {
         name: "mstress",
         about: "small and giant blocks in eight threads that are made anew",
-        sizes: (40, 300),
+        sizes: (40, 200),
         ..STRESS
     },
     Job {
         name: "crowd",
         about: "sixteen threads on as many processors as there are",
-        sizes: (300, 2_000),
+        sizes: (300, 1_800),
         ..STRESS
     },
     Job {
         name: "powerlaw",
         about: "blocks are replaced at random, their sizes follow a power law",
-        sizes: (3_000, 15_000),
+        sizes: (3_000, 12_000),
         ..STRESS
     },
     Job {
         name: "lifo",
         about: "batches are freed from the last block to the first",
-        sizes: (8_000, 40_000),
+        sizes: (3_000, 14_000),
         ..STRESS
     },
     Job {
         name: "fifo",
         about: "batches are freed from the first block to the last",
-        sizes: (8_000, 40_000),
+        sizes: (3_000, 14_000),
         ..STRESS
     },
     Job {
         name: "phases",
         about: "sixteen threads, phases of other sizes, a few blocks outlive each",
-        sizes: (60, 250),
+        sizes: (30, 90),
         ..STRESS
     },
     Job {
         name: "fractions",
         about: "continued fractions of roots in big numbers",
-        sizes: (8_000, 50_000),
+        sizes: (6_000, 30_000),
         ..STRESS
     },
     Job {
         name: "trees",
         about: "trees of small nodes, one long-lived, many short-lived",
-        sizes: (15, 70),
+        sizes: (8, 40),
         ..STRESS
     },
-    Job {
-        name: "large",
-        about: "blocks of 1 to 32 MiB come and go",
-        sizes: (300, 1_500),
-        ..STRESS
-    },
+    Job { name: "large", about: "blocks of 1 to 32 MiB come and go", sizes: (150, 600), ..STRESS },
     Job {
         name: "grow",
         about: "one block grows step by step to its size in MiB",
@@ -116,7 +111,7 @@ pub(super) const JOBS: &[Job] = &[
     Job {
         name: "sawtooth",
         about: "all is freed, and then blocks of another size are wanted",
-        sizes: (12, 80),
+        sizes: (12, 60),
         ..ADVERSE
     },
     Job {
@@ -134,7 +129,7 @@ pub(super) const JOBS: &[Job] = &[
     Job {
         name: "drain",
         about: "one thread allocates, another has never done anything but free",
-        sizes: (15, 90),
+        sizes: (15, 50),
         ..ADVERSE
     },
     Job {
@@ -146,13 +141,13 @@ pub(super) const JOBS: &[Job] = &[
     Job {
         name: "churn",
         about: "threads that live for twenty blocks",
-        sizes: (4_000, 25_000),
+        sizes: (4_000, 15_000),
         ..ADVERSE
     },
     Job {
         name: "teardown",
         about: "threads whose locals free and allocate when they end",
-        sizes: (3_000, 10_000),
+        sizes: (3_000, 8_000),
         ..ADVERSE
     },
     Job {
@@ -170,19 +165,19 @@ pub(super) const JOBS: &[Job] = &[
     Job {
         name: "alternate",
         about: "2 MiB are allocated, written and freed",
-        sizes: (500, 4_000),
+        sizes: (500, 20_000),
         ..ADVERSE
     },
     Job {
         name: "edges",
         about: "sizes one byte above and below those of classes",
-        sizes: (4, 20),
+        sizes: (4, 12),
         ..ADVERSE
     },
     Job {
         name: "aligned",
         about: "every alignment from 16 bytes to 64 MiB",
-        sizes: (50, 250),
+        sizes: (50, 400),
         ..ADVERSE
     },
     Job {
@@ -216,41 +211,41 @@ pub(super) const JOBS: &[Job] = &[
     Job {
         name: "rehash",
         about: "hash maps of many sizes grow from nothing",
-        sizes: (15, 90),
+        sizes: (30, 120),
         ..RUST
     },
-    Job { name: "shapes", about: "trees of boxed trait objects", sizes: (400, 3_000), ..RUST },
+    Job { name: "shapes", about: "trees of boxed trait objects", sizes: (12_000, 60_000), ..RUST },
     Job {
         name: "channels",
         about: "shared values go through channels to three readers",
-        sizes: (60, 400),
+        sizes: (100, 1_000),
         ..RUST
     },
-    Job { name: "tasks", about: "trees of short asynchronous tasks", sizes: (40, 250), ..RUST },
+    Job { name: "tasks", about: "trees of short asynchronous tasks", sizes: (150, 600), ..RUST },
     Job {
         name: "tokio_echo",
         about: "a server and its clients over loopback",
-        sizes: (60_000, 400_000),
+        sizes: (60_000, 130_000),
         ..RUST
     },
     Job {
         name: "rayon_sort",
         about: "parallel sorts of strings",
-        sizes: (1_000_000, 3_000_000),
+        sizes: (1_000_000, 1_500_000),
         ..RUST
     },
-    Job { name: "json", about: "parse, change and print a document", sizes: (15, 40), ..RUST },
-    Job { name: "words", about: "count words in hash maps", sizes: (1_500_000, 6_000_000), ..RUST },
+    Job { name: "json", about: "parse, change and print a document", sizes: (15, 20), ..RUST },
+    Job { name: "words", about: "count words in hash maps", sizes: (1_500_000, 2_000_000), ..RUST },
     Job {
         name: "grep",
         about: "search a generated text by regular expressions",
-        sizes: (300_000, 2_000_000),
+        sizes: (300_000, 600_000),
         ..RUST
     },
     Job {
         name: "tree",
         about: "ordered maps of strings that come and go",
-        sizes: (800_000, 5_000_000),
+        sizes: (800_000, 1_800_000),
         ..RUST
     },
 ];

@@ -96,3 +96,18 @@ fn a_section_replaces_what_stands_between_its_marks() {
     assert_eq!(replace(&new, "rust", "NEW\n").unwrap(), new);
     assert!(replace(page, "stress", "NEW\n").is_none());
 }
+
+#[test]
+fn pictures_name_allocators_and_workloads() {
+    let directory = tempfile::tempdir().unwrap();
+    let grid = Grid::of(&suite(vec![cell(4.0, 10), cell(2.0, 20), cell(1.0, 5)]));
+    let file = directory.path().join("x.svg");
+    plots::against(&grid, "stress", &file).unwrap();
+    let picture = fs::read_to_string(&file).unwrap();
+    assert!(["glibc", BASE, "allod"].iter().all(|name| picture.contains(name)), "{picture}");
+    plots::rows(&grid, "stress", &file).unwrap();
+    let picture = fs::read_to_string(&file).unwrap();
+    // A point for each of three allocators in both halves, and three in the legend.
+    assert_eq!(picture.matches("<circle").count(), 9, "{picture}");
+    assert!(picture.lines().any(|line| line.trim() == "x"), "{picture}");
+}

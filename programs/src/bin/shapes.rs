@@ -41,8 +41,8 @@ impl Node for Input {
         input
     }
 
-    fn rewritten(self: Box<Self>, random: &mut Rng) -> Box<dyn Node> {
-        Box::new(Named { name: word(random), inner: self })
+    fn rewritten(self: Box<Self>, _: &mut Rng) -> Box<dyn Node> {
+        Box::new(Sum(vec![self, Box::new(Constant(0))]))
     }
 }
 
