@@ -318,6 +318,49 @@ impl<O: Os> Allocator<O> {
 }
 
 impl Heap {
+    /// The fast way of a `realloc`: moves a block of this heap, of class `c`, into
+    /// one of `class`, with its first `bytes`. `None`, and nothing done, when the
+    /// slow way must be taken.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the heap's thread; the map says that the block is in a span
+    /// of this heap, of class `c`; the program gives it up if there is a result;
+    /// both classes hold `bytes`.
+    #[inline]
+    pub(crate) unsafe fn move_fast<O: Os>(
+        &self,
+        a: &Allocator<O>,
+        block: NonNull<Block>,
+        c: usize,
+        class: SizeClass,
+        bytes: usize,
+    ) -> Option<NonNull<u8>> {
+        let old = SizeClass::from_index(c);
+        // SAFETY: the caller's promise.
+        if !old.can_start_at(block.addr().get()) || unsafe { self.front.is_free(block, c) } {
+            return None;
+        }
+        if old == class {
+            return Some(block.cast());
+        }
+        let mut fresh = self.front.pop(class.index());
+        if fresh.is_null() {
+            // SAFETY: the caller is the heap's thread.
+            fresh = unsafe { self.refill(a, class) };
+        }
+        let fresh = NonNull::new(fresh)?.cast::<u8>();
+        // SAFETY: two blocks of at least `bytes`, and no two blocks overlap.
+        unsafe { fresh.copy_from_nonoverlapping(block.cast(), bytes) };
+        self.copied.add(bytes);
+        // SAFETY: the program has given it up.
+        if unsafe { self.front.push(block, c) } {
+            // SAFETY: the caller is the heap's thread.
+            unsafe { self.flush(a, old) };
+        }
+        Some(fresh)
+    }
+
     /// The fast way of a free: the block is ours and there is room. False when
     /// the slow way must be taken.
     ///

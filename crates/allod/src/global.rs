@@ -249,6 +249,22 @@ impl Allod {
     #[inline(never)]
     unsafe fn realloc_slow(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let Some(at) = NonNull::new(at) else { return ptr::null_mut() };
+        let old = SizeClass::of_layout(layout.size(), layout.align());
+        let new = SizeClass::of_layout(size, layout.align());
+        let heap = local::heap();
+        if let (Some(old), Some(new)) = (old, new.filter(|class| *class != SizeClass::ZERO))
+            && let Some(entry) = ALLOCATOR.arena.map.entry(at.addr().get())
+            && heap.front.owns(entry, old.index())
+        {
+            let (block, bytes) = (at.cast(), size.min(layout.size()));
+            // SAFETY: the map says that the block is ours and of the layout's class, so
+            // there is a heap; `bytes` is within both; the caller's promise.
+            let moved =
+                unsafe { heap.move_fast(&ALLOCATOR, block, old.index(), new, bytes) };
+            if let Some(moved) = moved {
+                return moved.as_ptr();
+            }
+        }
         if crate::block::CHECKED {
             check(at.addr().get(), layout);
         }

@@ -252,6 +252,8 @@ pub(crate) struct Heap {
     installed: Gauge,
     /// Blocks freed for other heaps, ever.
     remote_frees: Gauge,
+    /// Bytes that moves between blocks of this heap have copied, ever.
+    pub(crate) copied: Gauge,
     /// Slow paths taken, ever: a heap whose count stands still is asleep.
     visits: Gauge,
     seen_visits: Cell<usize>,
@@ -296,6 +298,7 @@ impl Heap {
             drift: Cell::new(0),
             installed: Gauge::new(),
             remote_frees: Gauge::new(),
+            copied: Gauge::new(),
             visits: Gauge::new(),
             seen_visits: Cell::new(0),
             next_heap: Cell::new(ptr::null()),
@@ -359,7 +362,7 @@ pub(crate) struct Allocator<O> {
     pub(crate) threads: Tally,
     /// Large and huge objects handed out, and blocks of private heaps.
     pub(crate) others: Gauge,
-    /// Bytes that `realloc` copied.
+    /// Bytes that `realloc` copied, moves between blocks of one heap apart.
     pub(crate) copied: AtomicUsize,
     /// Called at every upkeep, if anybody wants to know.
     herald: AtomicPtr<()>,

@@ -180,6 +180,22 @@ pub unsafe fn free_sized(at: *mut u8, size: usize, align: usize) {
 #[must_use]
 pub unsafe fn realloc(at: *mut u8, size: usize) -> *mut u8 {
     let Some(at) = NonNull::new(at) else { return ptr::null_mut() };
+    let heap = local::heap();
+    if size.wrapping_sub(1) < SMALL_MAX
+        && let Some(entry) = ALLOCATOR.arena.map.entry(at.addr().get())
+    {
+        let c = heap.front.class_of_entry(entry);
+        if c < crate::heap::C_CLASSES {
+            let (class, block) = (SizeClass::of_size(size), at.cast::<Block>());
+            let bytes = size.min(SizeClass::from_index(c).size());
+            // SAFETY: the map says that the block is ours and of class `c`, so there is
+            // a heap; `bytes` is within both; the caller's promise.
+            let moved = unsafe { heap.move_fast(&ALLOCATOR, block, c, class, bytes) };
+            if let Some(moved) = moved {
+                return moved.as_ptr();
+            }
+        }
+    }
     let heap = local::enter();
     // SAFETY: the heap is this thread's; the caller's promise.
     let moved = unsafe { ALLOCATOR.reallocate(heap, at, size, MIN_ALIGN) };

@@ -139,6 +139,14 @@ impl SizeClass {
         u16::from(BATCH[self.index()])
     }
 
+    /// True when a block of this class can start at `address`, as far as the
+    /// address tells: spans of a class start at a multiple of their length.
+    #[inline(always)]
+    pub(crate) fn can_start_at(self, address: usize) -> bool {
+        let offset = address & ((self.span_slices() * SLICE) - 1);
+        self.divide().block_index(offset) < self.capacity() as u32
+    }
+
     /// The division by this class's size.
     #[inline(always)]
     pub(crate) fn divide(self) -> Divide {

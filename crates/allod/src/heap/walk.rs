@@ -151,6 +151,7 @@ impl<O: Os> Allocator<O> {
         for heap in self.heaps() {
             stats.allocations += heap.installed();
             stats.remote_frees += heap.remote_frees();
+            stats.copied += heap.copied.get();
         }
         stats.allocations = stats.allocations.saturating_sub(self.listed(stats));
         stats.threads = self.threads.get();
@@ -159,7 +160,7 @@ impl<O: Os> Allocator<O> {
         stats.system_nanoseconds = kernel.time() as u64;
         stats.purged = kernel.purged();
         // ORDERING: Relaxed, a figure.
-        stats.copied = self.copied.load(Ordering::Relaxed);
+        stats.copied += self.copied.load(Ordering::Relaxed);
     }
 
     /// Blocks counted as installed that still lie on the caller's alloc lists.
