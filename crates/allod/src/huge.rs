@@ -194,7 +194,12 @@ impl HugeObjects {
             && let Some(huge) = self.take_cached(len)
         {
             self.live.add(huge.len());
-            return Some((huge, false));
+            if self.fit(arena, huge, len) {
+                return Some((huge, false));
+            }
+            if huge.retire() {
+                self.free(arena, huge);
+            }
         }
         self.make_room(arena, len);
         // ORDERING: Relaxed, an option.
@@ -316,15 +321,18 @@ impl HugeObjects {
         }
     }
 
-    /// Takes a freed object that holds `len` bytes and wastes at most a quarter.
+    /// Takes the freed object that comes nearest to `len` bytes, if one is within
+    /// a quarter and four times of it. What it has too much goes back, what it lacks
+    /// is added (`fit`): either costs less than to touch all of a new one.
     fn take_cached(&self, len: usize) -> Option<&Huge> {
         let _guard = self.lock.lock()?;
         let mut best: Option<(&Cell<*mut Huge>, &Huge)> = None;
         for cell in &self.cache {
             // SAFETY: cached records are the lock holder's, and never unmapped.
             let Some(huge) = (unsafe { cell.get().as_ref() }) else { continue };
-            let fits = huge.len() >= len && huge.len() - len <= len / 4;
-            if fits && best.is_none_or(|(_, other)| huge.len() < other.len()) {
+            let near = huge.len() / 4 <= len && len / 4 <= huge.len();
+            let off = huge.len().abs_diff(len);
+            if near && best.is_none_or(|(_, other)| off < other.len().abs_diff(len)) {
                 best = Some((cell, huge));
             }
         }
@@ -509,6 +517,15 @@ impl HugeObjects {
         }
         self.set_len(huge, len);
         true
+    }
+
+    /// Makes an object out of the cache hold `len` bytes and little more, here or
+    /// elsewhere. False when the system refuses; it holds then what it held.
+    fn fit<O: Os>(&self, arena: &Arena<O>, huge: &Huge, len: usize) -> bool {
+        if huge.len() >= len {
+            return huge.len() - len <= len / 4 || self.shrink(arena, huge, len);
+        }
+        self.resize(arena, huge, len) || self.grow_elsewhere(arena, huge, len).is_some()
     }
 
     /// Gives the tail of a live object back, if that is worth a system call.
