@@ -9,14 +9,26 @@
 //! |---|---|
 //! | `allocator` | the trait that all of them have |
 //! | `adapters` | the same for the traits of others |
+//! | `global` | from and to `GlobalAlloc` |
+//! | `model` | what can be done to an allocator, and what has to hold (feature `conformance`) |
+//! | `conformance` | a test kit for allocators (feature `conformance`) |
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
+#[cfg(feature = "conformance")]
+extern crate std;
+
 mod allocator;
 mod adapters;
+mod global;
+#[cfg(feature = "conformance")]
+pub mod model;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 
 pub use allocator::{AllocError, Allocator, nothing};
+pub use global::{AsGlobal, FromGlobal};
 
 /// What the macro `adapt` names.
 #[doc(hidden)]
