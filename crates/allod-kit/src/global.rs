@@ -35,6 +35,7 @@ use core::ptr::{self, NonNull};
 /// # Ok::<(), allod_kit::AllocError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(transparent)]
 pub struct FromGlobal<G>(G);
 
 impl<G> FromGlobal<G> {

@@ -10,6 +10,9 @@
 //! | `allocator` | the trait that all of them have |
 //! | `adapters` | the same for the traits of others |
 //! | `global` | from and to `GlobalAlloc` |
+//! | `owns` | whose block is it? |
+//! | `word` | numbers, shared or not |
+//! | `wrap` | allocators made of allocators |
 //! | `model` | what can be done to an allocator, and what has to hold (feature `conformance`) |
 //! | `conformance` | a test kit for allocators (feature `conformance`) |
 #![no_std]
@@ -22,6 +25,9 @@ extern crate std;
 mod allocator;
 mod adapters;
 mod global;
+mod owns;
+mod word;
+mod wrap;
 #[cfg(feature = "conformance")]
 pub mod model;
 #[cfg(feature = "conformance")]
@@ -29,6 +35,13 @@ pub mod conformance;
 
 pub use allocator::{AllocError, Allocator, nothing};
 pub use global::{AsGlobal, FromGlobal};
+pub use owns::Owns;
+pub use word::{Shared, Word};
+pub use wrap::{
+    AlignTo, Broken, Count, Counter, Counts, Event, EventKind, Fail, Failing, Fallback, Guard,
+    Limit, Limiter, Observer, Realign, Refuse, Request, Ring, Segregate, Trace, Watched, What,
+    Wipe,
+};
 
 /// What the macro `adapt` names.
 #[doc(hidden)]
