@@ -51,6 +51,7 @@ impl<G> FromGlobal<G> {
 }
 
 impl<G: GlobalAlloc> FromGlobal<G> {
+    #[inline]
     fn given(block: *mut u8, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let block = NonNull::new(block).ok_or(AllocError)?;
         Ok(NonNull::slice_from_raw_parts(block, layout.size()))
@@ -151,6 +152,7 @@ impl<A> AsGlobal<A> {
     }
 }
 
+#[inline]
 fn pointer(given: Result<NonNull<[u8]>, AllocError>) -> *mut u8 {
     given.map_or(ptr::null_mut(), |block| block.cast().as_ptr())
 }
