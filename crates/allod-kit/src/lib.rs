@@ -9,12 +9,14 @@
 //! |---|---|
 //! | `allocator` | the trait that all of them have |
 //! | `adapters` | the same for the traits of others |
+//! | `addr` | safe address arithmetic |
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 mod allocator;
 mod adapters;
+pub mod addr;
 
 pub use allocator::{AllocError, Allocator, nothing};
 
