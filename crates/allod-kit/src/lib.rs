@@ -9,16 +9,42 @@
 //! |---|---|
 //! | `allocator` | the trait that all of them have |
 //! | `adapters` | the same for the traits of others |
+//! | `infallible` | the end of those who did not ask |
+//! | `installed` | the program's global allocator |
 //! | `addr` | safe address arithmetic |
+//! | `bump` | arenas, scopes, and vectors, strings and boxes in them |
+//! | `global` | from and to `GlobalAlloc` |
+//! | `model` | what can be done to an allocator, and what has to hold (feature `conformance`) |
+//! | `conformance` | a test kit for allocators (feature `conformance`) |
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
+#[cfg(any(test, feature = "conformance"))]
+extern crate std;
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
 mod allocator;
 mod adapters;
 pub mod addr;
+#[cfg(feature = "infallible")]
+mod infallible;
+#[cfg(feature = "alloc")]
+mod installed;
+pub mod bump;
+mod global;
+#[cfg(feature = "conformance")]
+pub mod model;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 
 pub use allocator::{AllocError, Allocator, nothing};
+pub use bump::{Bump, BumpPool, Scope};
+pub use global::{AsGlobal, FromGlobal};
+#[cfg(feature = "alloc")]
+pub use installed::Global;
 
 /// What the macro `adapt` names.
 #[doc(hidden)]
