@@ -11,7 +11,11 @@
 //! | `adapters` | the same for the traits of others |
 //! | `global` | from and to `GlobalAlloc` |
 //! | `owns` | whose block is it? |
-//! | `word` | numbers, shared or not |
+//! | `infallible` | the end of those who did not ask |
+//! | `installed` | the program's global allocator |
+//! | `addr` | safe address arithmetic |
+//! | `bump` | arenas, scopes, and vectors, strings and boxes in them |
+//! | `number` | what is counted with, shared between threads or not |
 //! | `wrap` | allocators made of allocators |
 //! | `model` | what can be done to an allocator, and what has to hold (feature `conformance`) |
 //! | `conformance` | a test kit for allocators (feature `conformance`) |
@@ -19,14 +23,23 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
-#[cfg(feature = "conformance")]
+#[cfg(any(test, loom, feature = "conformance"))]
 extern crate std;
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
 
 mod allocator;
 mod adapters;
 mod global;
 mod owns;
-mod word;
+#[cfg(feature = "infallible")]
+mod infallible;
+#[cfg(feature = "alloc")]
+mod installed;
+pub mod addr;
+pub mod bump;
+mod number;
 mod wrap;
 #[cfg(feature = "conformance")]
 pub mod model;
@@ -34,9 +47,12 @@ pub mod model;
 pub mod conformance;
 
 pub use allocator::{AllocError, Allocator, nothing};
+pub use bump::{Bump, BumpPool, Scope};
 pub use global::{AsGlobal, FromGlobal};
+#[cfg(feature = "alloc")]
+pub use installed::Global;
+pub use number::{Number, Shared};
 pub use owns::Owns;
-pub use word::{Shared, Word};
 pub use wrap::{
     AlignTo, Broken, Count, Counter, Counts, Event, EventKind, Fail, Failing, Fallback, Guard,
     Limit, Limiter, Observer, Realign, Refuse, Request, Ring, Segregate, Trace, Watched, What,

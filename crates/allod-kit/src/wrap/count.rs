@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::{Observer, Request, Watched};
-use crate::word::{Shared, Word};
+use crate::number::{Number, Shared};
 use core::cell::Cell;
 use core::ptr::NonNull;
 
@@ -63,7 +63,7 @@ pub struct Counter<W> {
     refused: W,
 }
 
-impl<W: Word> Counter<W> {
+impl<W: Number> Counter<W> {
     const NEW: Self = Counter {
         blocks: W::ZERO,
         bytes: W::ZERO,
@@ -89,7 +89,7 @@ impl<A> Count<A, Cell<usize>> {
     }
 }
 
-impl<A, W: Word> Count<A, W> {
+impl<A, W: Number> Count<A, W> {
     /// The numbers. While other threads allocate they need not fit each other.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -114,7 +114,7 @@ impl<A, W: Word> Count<A, W> {
 }
 
 // SAFETY: sums do not unwind.
-unsafe impl<W: Word> Observer for Counter<W> {
+unsafe impl<W: Number> Observer for Counter<W> {
     const EXACT: bool = true;
 
     #[inline]

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::{Observer, Request, Watched};
-use crate::word::{Shared, Word};
+use crate::number::{Number, Shared};
 use core::cell::Cell;
 
 /// An allocator that refuses when told to. At first it is told nothing.
@@ -52,7 +52,7 @@ pub struct Failing<W> {
     random: W,
 }
 
-impl<W: Word> Failing<W> {
+impl<W: Number> Failing<W> {
     const NEW: Self = Failing {
         requests: W::ZERO,
         refusals: W::ZERO,
@@ -78,7 +78,7 @@ impl<A> Fail<A, Cell<usize>> {
     }
 }
 
-impl<A, W: Word> Fail<A, W> {
+impl<A, W: Number> Fail<A, W> {
     /// Forgets all rules, and counts requests and refusals from 0.
     pub fn never(&self) {
         let it = self.observer();
@@ -133,7 +133,7 @@ fn mix(number: usize) -> usize {
 }
 
 // SAFETY: comparisons do not unwind.
-unsafe impl<W: Word> Observer for Failing<W> {
+unsafe impl<W: Number> Observer for Failing<W> {
     fn allow(&self, request: &Request) -> bool {
         let number = self.requests.add(1);
         let from = self.from.get();

@@ -4,7 +4,7 @@
 #![allow(unsafe_code)]
 
 use super::{Observer, Request, Watched};
-use crate::word::{Shared, Word};
+use crate::number::{Number, Shared};
 use core::cell::Cell;
 use core::ptr::NonNull;
 
@@ -61,7 +61,7 @@ impl<A> Limit<A, Cell<usize>> {
     }
 }
 
-impl<A, W: Word> Limit<A, W> {
+impl<A, W: Number> Limit<A, W> {
     /// Bytes that are live.
     #[must_use]
     pub fn used(&self) -> usize {
@@ -82,7 +82,7 @@ impl<A, W: Word> Limit<A, W> {
 }
 
 // SAFETY: sums do not unwind.
-unsafe impl<W: Word> Observer for Limiter<W> {
+unsafe impl<W: Number> Observer for Limiter<W> {
     const EXACT: bool = true;
 
     #[inline]

@@ -23,7 +23,7 @@
 #![allow(unsafe_code)]
 
 use super::{Observer, Request, Watched};
-use crate::word::{Shared, Word};
+use crate::number::{Number, Shared};
 use core::cell::Cell;
 use core::ptr::NonNull;
 
@@ -102,7 +102,7 @@ struct Slot<W> {
     align: W,
 }
 
-impl<W: Word> Slot<W> {
+impl<W: Number> Slot<W> {
     const NEW: Self = Slot {
         state: W::ZERO,
         kind: W::ZERO,
@@ -114,7 +114,7 @@ impl<W: Word> Slot<W> {
     };
 }
 
-impl<const N: usize, W: Word> Ring<N, W> {
+impl<const N: usize, W: Number> Ring<N, W> {
     const NEW: Self = {
         assert!(N > 0, "a ring has a slot");
         Ring { head: W::ZERO, lost: W::ZERO, slots: [const { Slot::NEW }; N] }
@@ -183,7 +183,7 @@ impl<A, const N: usize> Trace<A, N, Cell<usize>> {
     }
 }
 
-impl<A, const N: usize, W: Word> Trace<A, N, W> {
+impl<A, const N: usize, W: Number> Trace<A, N, W> {
     /// The last requests, the oldest first. What other threads overwrite in the
     /// meantime is left out.
     pub fn events(&self) -> impl Iterator<Item = Event> {
@@ -206,7 +206,7 @@ impl<A, const N: usize, W: Word> Trace<A, N, W> {
 }
 
 // SAFETY: stores do not unwind.
-unsafe impl<const N: usize, W: Word> Observer for Ring<N, W> {
+unsafe impl<const N: usize, W: Number> Observer for Ring<N, W> {
     fn saw(&self, request: &Request, block: Option<NonNull<u8>>) {
         let (kind, old_block, layout) = match *request {
             Request::Allocate { layout, zeroed: false } => (EventKind::Allocate, None, layout),

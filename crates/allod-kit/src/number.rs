@@ -28,7 +28,7 @@ mod sealed {
 }
 
 /// A number: `AtomicUsize` if threads share it, `Cell<usize>` if not.
-pub trait Word: sealed::Sealed {
+pub trait Number: sealed::Sealed {
     /// 0.
     #[doc(hidden)]
     const ZERO: Self;
@@ -60,7 +60,7 @@ pub trait Word: sealed::Sealed {
     fn observe(&self) -> usize;
 }
 
-impl Word for Cell<usize> {
+impl Number for Cell<usize> {
     const ZERO: Self = Cell::new(0);
 
     #[inline]
@@ -102,7 +102,7 @@ impl Word for Cell<usize> {
 }
 
 #[cfg(target_has_atomic = "ptr")]
-impl Word for AtomicUsize {
+impl Number for AtomicUsize {
     const ZERO: Self = AtomicUsize::new(0);
 
     #[inline]
