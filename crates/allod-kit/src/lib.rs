@@ -9,14 +9,39 @@
 //! |---|---|
 //! | `allocator` | the trait that all of them have |
 //! | `adapters` | the same for the traits of others |
+//! | `words` | a region of memory as an array of 32-bit words |
+//! | `regions` | heaps over memory that you bring: what they have in common |
+//! | `tlsf`, `buddy`, `first_fit` | three plans for such a heap |
+//! | `lock` | who may enter a heap, and when |
+//! | `heap` | a heap behind a lock: `#[global_allocator]` on bare metal |
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
+#[cfg(test)]
+extern crate std;
+
 mod allocator;
 mod adapters;
+mod words;
+mod regions;
+mod tlsf;
+mod buddy;
+mod first_fit;
+mod lock;
+mod heap;
 
 pub use allocator::{AllocError, Allocator, nothing};
+pub use buddy::Buddy;
+pub use first_fit::FirstFit;
+pub use heap::Heap;
+#[cfg(feature = "critical-section")]
+pub use lock::CriticalSection;
+#[cfg(target_has_atomic = "8")]
+pub use lock::Spin;
+pub use lock::{Lock, OneCore, Open, Unshared};
+pub use regions::Regions;
+pub use tlsf::Tlsf;
 
 /// What the macro `adapt` names.
 #[doc(hidden)]
