@@ -269,7 +269,7 @@ fn check(ground: Ground, end: u32) -> Result<u32, &'static str> {
             return Err("an order's bit does not tell whether its list is empty (B3)");
         }
         while at != 0 {
-            if at % UNIT != 0 || at >= end || words.get(at + 1) != before {
+            if !at.is_multiple_of(UNIT) || at >= end || words.get(at + 1) != before {
                 return Err("a list is linked wrongly (B1)");
             }
             let number = ground.number(at);

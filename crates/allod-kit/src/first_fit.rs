@@ -121,7 +121,8 @@ impl Plan for FirstFitPlan {
             after = words.get(next);
             end += words.get(next + 1);
         }
-        let start = if before != FIRST && before + words.get(before + 1) == at { before } else { at };
+        let start =
+            if before != FIRST && before + words.get(before + 1) == at { before } else { at };
         if start == at {
             words.set(before, at);
         }
@@ -158,10 +159,7 @@ impl Plan for FirstFitPlan {
     fn largest(region: Region) -> u32 {
         let (mut at, mut largest) = (region.0.get(FIRST), 0);
         while at != 0 {
-            // A hole that begins at an odd multiple of 8 gives up its first 8
-            // bytes for an alignment of 16.
-            let gap = (region.0.align_up(at, 16) - u64::from(at)) as u32;
-            largest = largest.max(region.0.get(at + 1).saturating_sub(gap));
+            largest = largest.max(region.0.get(at + 1));
             at = region.0.get(at);
         }
         largest
@@ -171,13 +169,13 @@ impl Plan for FirstFitPlan {
         let (mut at, mut free, mut end) = (region.0.get(FIRST), 0, 0);
         while at != 0 {
             let size = region.0.get(at + 1);
-            if at < BLOCKS || at < end || at % UNIT != 0 {
+            if at < BLOCKS || at < end || !at.is_multiple_of(UNIT) {
                 return Err("the holes are out of order (F1)");
             }
             if at == end {
                 return Err("two holes touch (F2)");
             }
-            if at >= words || size == 0 || size % UNIT != 0 || size > words - at {
+            if at >= words || size == 0 || !size.is_multiple_of(UNIT) || size > words - at {
                 return Err("a hole has a size that cannot be (F1)");
             }
             free += size;

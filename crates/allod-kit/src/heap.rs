@@ -183,7 +183,7 @@ impl<'m, P: Plan, L: Lock, const BYTES: usize> Heap<Regions<'m, P>, L, BYTES> {
         self.hold(|heap| heap.capacity())
     }
 
-    /// The largest size that an allocation gets now, for alignments up to 16.
+    /// The largest size that an allocation gets now, for alignments up to 8.
     pub fn max_allocatable(&self) -> usize {
         self.hold(|heap| heap.max_allocatable())
     }

@@ -14,11 +14,14 @@
 //! | `tlsf`, `buddy`, `first_fit` | three plans for such a heap |
 //! | `lock` | who may enter a heap, and when |
 //! | `heap` | a heap behind a lock: `#[global_allocator]` on bare metal |
+//! | `global` | from and to `GlobalAlloc` |
+//! | `model` | what can be done to an allocator, and what has to hold (feature `conformance`) |
+//! | `conformance` | a test kit for allocators (feature `conformance`) |
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
-#[cfg(test)]
+#[cfg(any(test, feature = "conformance"))]
 extern crate std;
 
 mod allocator;
@@ -30,10 +33,16 @@ mod buddy;
 mod first_fit;
 mod lock;
 mod heap;
+mod global;
+#[cfg(feature = "conformance")]
+pub mod model;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 
 pub use allocator::{AllocError, Allocator, nothing};
 pub use buddy::Buddy;
 pub use first_fit::FirstFit;
+pub use global::{AsGlobal, FromGlobal};
 pub use heap::Heap;
 #[cfg(feature = "critical-section")]
 pub use lock::CriticalSection;

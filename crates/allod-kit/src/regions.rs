@@ -329,7 +329,9 @@ impl<'m, P: Plan> Regions<'m, P> {
         if block.addr().get() & (new.align() - 1) != 0 || (old.size() == 0) != (new.size() == 0) {
             return Err(AllocError);
         }
-        let Some(before) = Self::measured(old) else { return Ok(NonNull::slice_from_raw_parts(block, 0)) };
+        let Some(before) = Self::measured(old) else {
+            return Ok(NonNull::slice_from_raw_parts(block, 0));
+        };
         let size = P::measure(new.size()).ok_or(AllocError)?;
         let (mut header, at) = self.find(block).ok_or(AllocError)?;
         // SAFETY: headers on the chain are ours alone (H1).
@@ -402,7 +404,8 @@ impl<'m, P: Plan> Regions<'m, P> {
     }
 
     /// The largest size that [`allocate`](Regions::allocate) gives now, for
-    /// alignments up to 16. No estimate: so much succeeds, a byte more fails.
+    /// alignments up to 8. No estimate: so much succeeds, a byte more fails.
+    /// O(regions); for `FirstFit` O(holes).
     #[must_use]
     pub fn max_allocatable(&self) -> usize {
         let largest = self.headers().map(|header| {
@@ -473,4 +476,4 @@ impl<'m, P: Plan> Regions<'m, P> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

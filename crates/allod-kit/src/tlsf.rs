@@ -386,11 +386,15 @@ fn check(ground: Ground, end: u32) -> Result<u32, &'static str> {
             return Err("a class's bit does not tell whether its list is empty (T2)");
         }
         while at != 0 {
-            if at % UNIT != 0 || at >= end || words.get(at + 1) != before {
+            if !at.is_multiple_of(UNIT) || at >= end || words.get(at + 1) != before {
                 return Err("a list is linked wrongly (T1)");
             }
             let size = ground.size(at);
-            if size == 0 || size > end - at || size % UNIT != 0 || class_of(size / UNIT) != class {
+            if size == 0
+                || size > end - at
+                || !size.is_multiple_of(UNIT)
+                || class_of(size / UNIT) != class
+            {
                 return Err("a free block is on another size's list (T1)");
             }
             if words.get(at + size - 1) != size {

@@ -18,11 +18,22 @@ const STEPS: usize = if cfg!(miri) { 60 } else { 400 };
 
 #[derive(Clone, Debug)]
 enum Op {
-    Allocate { size: usize, align: u32 },
+    Allocate {
+        size: usize,
+        align: u32,
+    },
     /// The block is chosen among the live ones.
-    Free { which: prop::sample::Index },
-    Resize { which: prop::sample::Index, size: usize },
-    ResizeInPlace { which: prop::sample::Index, size: usize },
+    Free {
+        which: prop::sample::Index,
+    },
+    Resize {
+        which: prop::sample::Index,
+        size: usize,
+    },
+    ResizeInPlace {
+        which: prop::sample::Index,
+        size: usize,
+    },
 }
 
 fn sizes() -> impl Strategy<Value = usize> {
@@ -71,7 +82,7 @@ impl<'m, P: Plan> Model<'m, P> {
         let largest = self.heap.max_allocatable();
         let more = Layout::from_size_align(largest + 1, 1).unwrap();
         assert_eq!(self.heap.allocate(more), Err(AllocError));
-        for align in [1, 16] {
+        for align in [1, 8] {
             let layout = Layout::from_size_align(largest, align).unwrap();
             let block = self.heap.allocate(layout).unwrap();
             assert!(block.len() >= largest);
@@ -127,7 +138,7 @@ impl<'m, P: Plan> Model<'m, P> {
                     Ok(block) => self.enter(block, layout, None),
                     Err(AllocError) => {
                         let rounded = Regions::<P>::usable_size(layout);
-                        let least = if align <= 4 { 0 } else { 2 << align };
+                        let least = if align <= 3 { 0 } else { 2 << align };
                         assert!(rounded + least > self.heap.max_allocatable(), "{layout:?}");
                     }
                 }
@@ -303,6 +314,7 @@ pub(crate) fn in_place<P: Plan>() {
     heap.check().unwrap();
 }
 
+/// One test for each of the above.
 macro_rules! plan_tests {
     ($plan:ty) => {
         #[test]

@@ -1,0 +1,52 @@
+//! The heaps behind their lock, held to the test kit: with memory inside, with
+//! one region, and with several.
+#![allow(unsafe_code)]
+
+use allod_kit::model::Bounds;
+use allod_kit::{Buddy, FirstFit, Heap, Spin, Tlsf, Unshared};
+use std::mem::MaybeUninit;
+
+const BYTES: usize = 1 << 20;
+
+/// A fraction of the memory, because it breaks into pieces: a buddy rounds up to
+/// powers of two, regions do not melt, and a few small blocks leave no place for
+/// a large alignment.
+fn bounds() -> Bounds {
+    Bounds::new().size(4000).align(512).total(BYTES / 4)
+}
+
+/// A heap in a box, so that it does not go through the stack of a test.
+type Inside<H> = Box<Heap<H, Spin, BYTES>>;
+
+fn inside<H>() -> Inside<H>
+where
+    Heap<H, Spin, BYTES>: Default,
+{
+    Box::default()
+}
+
+macro_rules! heaps {
+    ($($name:ident $heap:ident)*) => { $(
+        allod_kit::conformance!(
+            $name: &*inside::<$heap>(),
+            bounds(),
+            |heap| assert_eq!(heap.check(), Ok(()), "{heap:?}")
+        );
+    )* };
+}
+
+heaps! { tlsf Tlsf buddy Buddy first_fit FirstFit }
+
+fn regions(memory: &mut [[MaybeUninit<u8>; BYTES / 4]]) -> Heap<Tlsf<'_>, Unshared> {
+    let heap = Heap::new();
+    for (skip, region) in memory.iter_mut().enumerate() {
+        assert!(heap.add(&mut region[skip..]) > 0);
+    }
+    heap
+}
+
+allod_kit::conformance!(
+    several_regions: &regions(&mut vec![[MaybeUninit::uninit(); BYTES / 4]; 5]),
+    bounds(),
+    |heap| assert_eq!(heap.check(), Ok(()), "{heap:?}")
+);
