@@ -184,12 +184,15 @@ fn too_large(bounds: Bounds) -> Vec<Op> {
 /// order each time, and asked for again. What an allocator loses it lacks soon.
 fn exhaustion(bounds: Bounds) -> Vec<Op> {
     let mut program = Vec::new();
-    let rounds = if cfg!(miri) { 2 } else { 6 };
+    let rounds = if cfg!(miri) { 2 } else { 12 };
     for round in 0..rounds {
-        let size = (bounds.size >> (round * 2)).max(bounds.size.min(16));
+        let size = (bounds.size >> (round % 6 * 2)).max(bounds.size.min(16));
         let count = (bounds.total / (size / 2 + 1)).clamp(4, 20 * CROWD);
         program.extend((0..count).map(|number| allocate(size - number % size.min(8), 1)));
-        program.extend((0..count).map(|number| deallocate(number * round)));
+        program.extend(
+            (0..count)
+                .map(|number| Op::Deallocate { which: number * round, longest: number % 3 == 0 }),
+        );
         let most = bounds.size.min(bounds.total / 8);
         program.extend([allocate(most.max(1), 1), deallocate(0)]);
     }

@@ -15,7 +15,7 @@ use super::{Failure, Op};
 use std::vec::Vec;
 
 /// More tries than this are not worth waiting for.
-const TRIES: usize = 20_000;
+const TRIES: usize = 2_000;
 
 /// The smallest program found that still fails, and how it does. `fails` runs a
 /// program on an allocator of its own; `failure` is what it says of `program`.
