@@ -8,14 +8,14 @@
 //! good.
 //!
 //! Each try costs one run on a fresh allocator: O(n log n) of them for n
-//! operations where single ones can be judged alone, and never more than
-//! [`TRIES`].
+//! operations where single ones can be judged alone. After [`PATIENCE`]
+//! operations in all, the shortest program so far has to do.
 
 use super::{Failure, Op};
 use std::vec::Vec;
 
-/// More tries than this are not worth waiting for.
-const TRIES: usize = 2_000;
+/// Operations that are not worth waiting for: some seconds, unoptimized.
+const PATIENCE: usize = 1_000_000;
 
 /// The smallest program found that still fails, and how it does. `fails` runs a
 /// program on an allocator of its own; `failure` is what it says of `program`.
@@ -27,12 +27,13 @@ pub fn shrink(
     // What comes after the fault has no part in it, but the end may.
     let mut best = program.to_vec();
     let mut how = failure;
-    let mut tries = TRIES;
+    let mut patience = PATIENCE;
     let mut attempt = |candidate: Vec<Op>, best: &mut Vec<Op>, how: &mut Failure| -> bool {
-        if tries == 0 {
+        if patience == 0 {
             return false;
         }
-        tries -= 1;
+        // A run is not free even of an empty program.
+        patience = patience.saturating_sub(candidate.len() + 20);
         fails(&candidate).is_some_and(|failure| {
             *best = candidate;
             *how = failure;
