@@ -95,7 +95,13 @@ impl Ground {
     #[inline]
     fn push(self, number: u32, order: u32) {
         self.words.push(Self::head(order), self.at(number));
-        self.words.set(MAP, self.words.get(MAP) | 1 << order);
+        self.mark(1 << order);
+    }
+
+    /// Notes that orders' lists are not empty.
+    #[inline]
+    fn mark(self, orders: u32) {
+        self.words.set(MAP, self.words.get(MAP) | orders);
     }
 
     #[inline]
@@ -110,14 +116,14 @@ impl Ground {
     /// 0, and an order's offset takes the number of its first pair off.
     #[inline]
     fn pair(self, number: u32, order: u32) -> u32 {
-        self.words.get(Self::head(order) + 1).wrapping_add(number >> order >> 1)
+        self.words.get_after(Self::head(order), 1).wrapping_add(number >> order >> 1)
     }
 
     /// Turns the pair's bit over: a half was free and is not, or is and was
     /// not. Returns whether exactly one is free now.
     #[inline]
     fn turn(self, number: u32, order: u32) -> bool {
-        self.words.flip_bit(0, self.pair(number, order))
+        self.words.flip_bit(self.pair(number, order))
     }
 
     /// Frees a block, with all that it can be part of.
@@ -135,9 +141,10 @@ impl Ground {
     /// Frees all halves above the first, until a block of `order` is left.
     #[inline]
     fn halve(self, number: u32, mut from: u32, order: u32) {
+        self.mark((1 << from) - (1 << order));
         while from > order {
             from -= 1;
-            self.push(number + (1 << from), from);
+            self.words.push(Self::head(from), self.at(number + (1 << from)));
             self.turn(number, from);
         }
     }
@@ -214,7 +221,9 @@ impl Plan for BuddyPlan {
         let number = ground.number(at);
         ground.remove(number, found);
         ground.turn(number, found);
-        ground.halve(number, found, order);
+        if found > order {
+            ground.halve(number, found, order);
+        }
         at
     }
 

@@ -275,18 +275,51 @@ impl<'m, P: Plan> Regions<'m, P> {
     #[inline]
     pub(crate) fn allocate_some(&mut self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let size = P::measure(layout.size()).ok_or(AllocError)?;
-        let mut header = self.first;
-        while let Some(mut it) = header {
+        let first = self.first.ok_or(AllocError)?;
+        // SAFETY: headers on the chain are ours alone (H1).
+        match unsafe { Self::take(first, size, layout.align()) } {
+            Some(block) => Ok(block),
+            None => self.take_elsewhere(first, size, layout.align()),
+        }
+    }
+
+    /// A block from this region.
+    ///
+    /// # Safety
+    ///
+    /// The header is on our chain.
+    #[inline]
+    unsafe fn take(mut header: NonNull<Header>, size: u32, align: usize) -> Option<NonNull<[u8]>> {
+        // SAFETY: headers on the chain are ours alone (H1).
+        let words = unsafe { Words::new(header.cast()) };
+        let at = P::take(Region(words), size, align);
+        if at == 0 {
+            return None;
+        }
+        // SAFETY: as above; the plan is done with it.
+        unsafe { header.as_mut() }.free -= size;
+        Some(NonNull::slice_from_raw_parts(words.pointer(at), size as usize * WORD))
+    }
+
+    /// A block from one of the regions behind the first. A function of its own,
+    /// because a loop around `take` costs the first region thirty instructions.
+    #[cold]
+    #[inline(never)]
+    fn take_elsewhere(
+        &mut self,
+        first: NonNull<Header>,
+        size: u32,
+        align: usize,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: headers on the chain are ours alone (H1).
+        let mut next = unsafe { first.as_ref() }.next;
+        while let Some(header) = next {
             // SAFETY: headers on the chain are ours alone (H1).
-            let words = unsafe { Words::new(it.cast()) };
-            let at = P::take(Region(words), size, layout.align());
-            // SAFETY: as above; the plan is done with it.
-            let it = unsafe { it.as_mut() };
-            if at != 0 {
-                it.free -= size;
-                return Ok(NonNull::slice_from_raw_parts(words.pointer(at), size as usize * WORD));
+            if let Some(block) = unsafe { Self::take(header, size, align) } {
+                return Ok(block);
             }
-            header = it.next;
+            // SAFETY: headers on the chain are ours alone (H1).
+            next = unsafe { header.as_ref() }.next;
         }
         Err(AllocError)
     }
@@ -443,17 +476,21 @@ impl<'m, P: Plan> Regions<'m, P> {
     /// The region a block lies in, and where.
     #[inline]
     fn find(&self, block: NonNull<u8>) -> Option<(NonNull<Header>, u32)> {
-        let mut header = self.first;
-        while let Some(it) = header {
-            // SAFETY: headers on the chain are ours alone (H1).
-            let Header { words, next, .. } = *unsafe { it.as_ref() };
-            let at = block.addr().get().wrapping_sub(it.addr().get()) / WORD;
-            if at < words as usize {
-                return Some((it, at as u32));
-            }
-            header = next;
+        let first = self.first?;
+        // SAFETY: headers on the chain are ours alone (H1).
+        match place(unsafe { first.as_ref() }, first, block) {
+            Some(at) => Some((first, at)),
+            None => self.find_elsewhere(block),
         }
-        None
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_elsewhere(&self, block: NonNull<u8>) -> Option<(NonNull<Header>, u32)> {
+        self.headers().find_map(|it| {
+            // SAFETY: headers on the chain are ours alone (H1).
+            place(unsafe { it.as_ref() }, it, block).map(|at| (it, at))
+        })
     }
 
     /// The measured size of a live block's layout, `None` if it is 0.
@@ -473,6 +510,13 @@ impl<'m, P: Plan> Regions<'m, P> {
         // SAFETY: headers on the chain are ours alone (H1).
         self.headers().map(|it| words(unsafe { it.as_ref() }) as usize * WORD).sum()
     }
+}
+
+/// Where in the region that starts at `base` a block lies, if it does.
+#[inline]
+fn place(header: &Header, base: NonNull<Header>, block: NonNull<u8>) -> Option<u32> {
+    let at = block.addr().get().wrapping_sub(base.addr().get()) / WORD;
+    (at < header.words as usize).then_some(at as u32)
 }
 
 #[cfg(test)]

@@ -113,29 +113,36 @@ const fn class_above(granules: u32) -> u32 {
 struct Ground {
     words: Words,
     edges: u32,
+    /// The words of the edges.
+    edge: Words,
 }
 
 impl Ground {
     #[inline]
     fn of(region: Region) -> Self {
-        Self { words: region.0, edges: region.0.get(EDGES) }
+        let edges = region.0.get(EDGES);
+        Self { words: region.0, edges, edge: region.0.behind(edges) }
     }
 
     /// The size of the free block at `at`, in words.
     #[inline]
     fn size(self, at: u32) -> u32 {
-        self.words.get(at + 2)
+        self.words.get_after(at, 2)
     }
 
-    /// Puts a free block on its list. Its edges are the caller's.
+    /// Writes the size of a free block.
     #[inline]
-    fn insert(self, at: u32, size: u32) {
-        self.words.set(at + 2, size);
-        self.words.set(at + size - 1, size);
-        let class = class_of(size / UNIT);
+    fn set_size(self, at: u32, size: u32) {
+        self.words.set_after(at, 2, size);
+        self.words.behind(at).set(size - 1, size);
+    }
+
+    /// Puts a free block that has its size on its class's list.
+    #[inline]
+    fn link(self, at: u32, class: u32) {
         self.words.push(HEADS + class, at);
-        self.words.set_bit(MAPS, class);
-        self.words.set_bit(TOP, class / 32);
+        self.words.set_bit(MAPS as usize, class);
+        self.words.set_bit(TOP as usize, class / 32);
     }
 
     /// Takes a free block from its list. Its edges are the caller's.
@@ -144,28 +151,44 @@ impl Ground {
         let (next, before) = self.words.unlink(at);
         // Last of its list if nothing follows and a head pointed to it.
         if next == 0 && before < self.edges {
-            let class = before - HEADS;
-            self.words.clear_bit(MAPS, class);
-            if self.words.get(MAPS + class / 32) == 0 {
-                self.words.clear_bit(TOP, class / 32);
-            }
+            self.is_empty(before - HEADS);
         }
     }
 
-    /// The first block of the first list at or above `class`, or 0.
+    /// Takes the first block of a class from its list.
     #[inline]
-    fn first_above(self, class: u32) -> u32 {
+    fn remove_first(self, at: u32, class: u32) {
+        let next = self.words.get(at);
+        self.words.set_after(class, HEADS as usize, next);
+        self.words.set_after(next, 1, HEADS + class);
+        if next == 0 {
+            self.is_empty(class);
+        }
+    }
+
+    /// Notes that a class's list is empty.
+    #[inline]
+    fn is_empty(self, class: u32) {
+        self.words.clear_bit(MAPS as usize, class);
+        if self.words.get_after(class / 32, MAPS as usize) == 0 {
+            self.words.clear_bit(TOP as usize, class / 32);
+        }
+    }
+
+    /// The first class at or above this one that has a block.
+    #[inline]
+    fn class_above(self, class: u32) -> Option<u32> {
         let mut slot = class / 32;
-        let mut map = self.words.get(MAPS + slot) & (!0 << (class % 32));
+        let mut map = self.words.get_after(slot, MAPS as usize) & (!0 << (class % 32));
         if map == 0 {
             let top = self.words.get(TOP) & (!1 << slot);
             if top == 0 {
-                return 0;
+                return None;
             }
             slot = top.trailing_zeros();
-            map = self.words.get(MAPS + slot);
+            map = self.words.get_after(slot, MAPS as usize);
         }
-        self.words.get(HEADS + slot * 32 + map.trailing_zeros())
+        Some(slot * 32 + map.trailing_zeros())
     }
 
     /// Where in the free block at `at` an aligned block of `size` begins, or 0.
@@ -178,7 +201,7 @@ impl Ground {
     /// The first of the first few blocks of a class in which this fits: the
     /// block and where in it. Zeros if there is none.
     fn try_class(self, class: u32, size: u32, align: usize) -> (u32, u32) {
-        let mut at = self.words.get(HEADS + class);
+        let mut at = self.words.get_after(class, HEADS as usize);
         for _ in 0..TRIES {
             if at == 0 {
                 break;
@@ -197,13 +220,49 @@ impl Ground {
     fn cut(self, at: u32, size: u32) {
         let rest = self.size(at) - size;
         self.remove(at);
-        self.words.clear_bit(self.edges, at / UNIT);
+        self.move_edge(at, size, rest);
+        if rest != 0 {
+            self.set_size(at + size, rest);
+            self.link(at + size, class_of(rest / UNIT));
+        }
+    }
+
+    /// The same for the first block of a class.
+    #[inline]
+    fn cut_first(self, class: u32, size: u32) -> u32 {
+        let at = self.words.get_after(class, HEADS as usize);
+        let rest = self.size(at) - size;
+        self.move_edge(at, size, rest);
         if rest == 0 {
-            self.words.clear_bit(self.edges, (at + size) / UNIT - 1);
+            self.remove_first(at, class);
+            return at;
+        }
+        let start = at + size;
+        self.set_size(start, rest);
+        let other = class_of(rest / UNIT);
+        if other == class {
+            // The rest takes the whole's place: no other list, no map changes.
+            let next = self.words.get(at);
+            self.words.set(start, next);
+            self.words.set_after(start, 1, HEADS + class);
+            self.words.set_after(next, 1, start);
+            self.words.set_after(class, HEADS as usize, start);
         } else {
-            // Its last granule has its edge already.
-            self.words.set_bit(self.edges, (at + size) / UNIT);
-            self.insert(at + size, rest);
+            self.remove_first(at, class);
+            self.link(start, other);
+        }
+        at
+    }
+
+    /// The first edge of a free block moves behind what is cut from it; if
+    /// nothing is left there, both go.
+    #[inline]
+    fn move_edge(self, at: u32, size: u32, rest: u32) {
+        self.edge.clear_bit(0, at / UNIT);
+        if rest == 0 {
+            self.edge.clear_bit(0, (at + size) / UNIT - 1);
+        } else {
+            self.edge.set_bit(0, (at + size) / UNIT);
         }
     }
 
@@ -211,8 +270,8 @@ impl Ground {
     fn cut_inside(self, at: u32, start: u32, size: u32) {
         let (whole, before) = (self.size(at), start - at);
         self.remove(at);
-        self.words.clear_bit(self.edges, at / UNIT);
-        self.words.clear_bit(self.edges, (at + whole) / UNIT - 1);
+        self.edge.clear_bit(0, at / UNIT);
+        self.edge.clear_bit(0, (at + whole) / UNIT - 1);
         if before != 0 {
             self.lay(at, before);
         }
@@ -224,15 +283,16 @@ impl Ground {
     /// A free block whose neighbours are not free.
     #[inline]
     fn lay(self, at: u32, size: u32) {
-        self.words.set_bit(self.edges, at / UNIT);
-        self.words.set_bit(self.edges, (at + size) / UNIT - 1);
-        self.insert(at, size);
+        self.edge.set_bit(0, at / UNIT);
+        self.edge.set_bit(0, (at + size) / UNIT - 1);
+        self.set_size(at, size);
+        self.link(at, class_of(size / UNIT));
     }
 
     /// Whether a free block begins, or ends, at this word's granule.
     #[inline]
     fn is_edge(self, at: u32) -> bool {
-        self.words.bit(self.edges, at / UNIT)
+        self.edge.bit(0, at / UNIT)
     }
 }
 
@@ -259,7 +319,7 @@ impl Plan for TlsfPlan {
         }
         region.clear(CONTROL, first);
         region.set(EDGES, edges);
-        Ground { words: region, edges }.lay(first, end - first);
+        Ground { words: region, edges, edge: region.behind(edges) }.lay(first, end - first);
         end - first
     }
 
@@ -269,13 +329,10 @@ impl Plan for TlsfPlan {
         if align > GRANULE {
             return take_aligned(ground, size, align);
         }
-        let granules = size / UNIT;
-        let at = ground.first_above(class_above(granules));
-        if at == 0 {
-            return take_last(ground, size);
+        match ground.class_above(class_above(size / UNIT)) {
+            Some(class) => ground.cut_first(class, size),
+            None => take_last(ground, size),
         }
-        ground.cut(at, size);
-        at
     }
 
     #[inline]
@@ -283,12 +340,12 @@ impl Plan for TlsfPlan {
         let ground = Ground::of(region);
         let next = at + size;
         if ground.is_edge(next) {
-            ground.words.clear_bit(ground.edges, next / UNIT);
+            ground.edge.clear_bit(0, next / UNIT);
             size += ground.size(next);
             ground.remove(next);
         }
         if ground.is_edge(at - 1) {
-            ground.words.clear_bit(ground.edges, at / UNIT - 1);
+            ground.edge.clear_bit(0, at / UNIT - 1);
             let before = ground.words.get(at - 1);
             at -= before;
             size += before;
@@ -363,8 +420,8 @@ fn take_aligned(ground: Ground, size: u32, align: usize) -> u32 {
     let slack = align / GRANULE - 1;
     if at == 0 && slack <= MOST_GRANULES - granules as usize {
         let enough = granules + slack as u32;
-        at = ground.first_above(class_above(enough));
-        if at != 0 {
+        if let Some(class) = ground.class_above(class_above(enough)) {
+            at = ground.words.get(HEADS + class);
             start = ground.fit(at, size, align);
         } else if HEADS + class_of(enough) < ground.edges {
             (at, start) = ground.try_class(class_of(enough), size, align);
@@ -382,7 +439,7 @@ fn check(ground: Ground, end: u32) -> Result<u32, &'static str> {
     for class in 0..ground.edges - HEADS {
         let mut before = HEADS + class;
         let mut at = words.get(before);
-        if words.bit(MAPS, class) != (at != 0) {
+        if words.bit(MAPS as usize, class) != (at != 0) {
             return Err("a class's bit does not tell whether its list is empty (T2)");
         }
         while at != 0 {
@@ -412,7 +469,7 @@ fn check(ground: Ground, end: u32) -> Result<u32, &'static str> {
         }
     }
     for slot in 0..MOST_MAPS {
-        if words.bit(TOP, slot) != (words.get(MAPS + slot) != 0) {
+        if words.bit(TOP as usize, slot) != (words.get(MAPS + slot) != 0) {
             return Err("a bit of the top does not tell whether its classes are empty (T2)");
         }
     }

@@ -86,6 +86,30 @@ impl Words {
         unsafe { word.write(value) };
     }
 
+    /// Word `more` behind word `at`. Added up in the width of a pointer, where
+    /// the sum costs no instruction of its own.
+    #[inline]
+    pub(crate) fn get_after(self, at: u32, more: usize) -> u32 {
+        // SAFETY: the word is of the region (W1, W2).
+        let word = unsafe { self.pointer(at).cast::<u32>().add(more) };
+        // SAFETY: the word is readable (W1), and nobody writes it (W2).
+        unsafe { word.read() }
+    }
+
+    #[inline]
+    pub(crate) fn set_after(self, at: u32, more: usize, value: u32) {
+        // SAFETY: the word is of the region (W1, W2).
+        let word = unsafe { self.pointer(at).cast::<u32>().add(more) };
+        // SAFETY: the word is writable (W1), and nobody else looks (W2).
+        unsafe { word.write(value) };
+    }
+
+    /// The words from this one on, counted from 0.
+    #[inline]
+    pub(crate) fn behind(self, at: u32) -> Self {
+        Self { base: self.pointer(at).cast() }
+    }
+
     /// Sets words to 0.
     pub(crate) fn clear(self, from: u32, to: u32) {
         for at in from..to {
@@ -95,28 +119,25 @@ impl Words {
 
     /// Whether bit `i` of the bits that begin at word `bits` is set.
     #[inline]
-    pub(crate) fn bit(self, bits: u32, i: u32) -> bool {
-        self.get(bits + i / 32) & (1 << (i % 32)) != 0
+    pub(crate) fn bit(self, bits: usize, i: u32) -> bool {
+        self.get_after(i / 32, bits) & (1 << (i % 32)) != 0
     }
 
     #[inline]
-    pub(crate) fn set_bit(self, bits: u32, i: u32) {
-        let at = bits + i / 32;
-        self.set(at, self.get(at) | 1 << (i % 32));
+    pub(crate) fn set_bit(self, bits: usize, i: u32) {
+        self.set_after(i / 32, bits, self.get_after(i / 32, bits) | 1 << (i % 32));
     }
 
     #[inline]
-    pub(crate) fn clear_bit(self, bits: u32, i: u32) {
-        let at = bits + i / 32;
-        self.set(at, self.get(at) & !(1 << (i % 32)));
+    pub(crate) fn clear_bit(self, bits: usize, i: u32) {
+        self.set_after(i / 32, bits, self.get_after(i / 32, bits) & !(1 << (i % 32)));
     }
 
     /// Turns bit `i` over and returns what it is then.
     #[inline]
-    pub(crate) fn flip_bit(self, bits: u32, i: u32) -> bool {
-        let at = bits.wrapping_add(i / 32);
-        let now = self.get(at) ^ 1 << (i % 32);
-        self.set(at, now);
+    pub(crate) fn flip_bit(self, i: u32) -> bool {
+        let now = self.get(i / 32) ^ 1 << (i % 32);
+        self.set(i / 32, now);
         now & 1 << (i % 32) != 0
     }
 
@@ -128,9 +149,9 @@ impl Words {
     pub(crate) fn push(self, head: u32, at: u32) {
         let next = self.get(head);
         self.set(at, next);
-        self.set(at + 1, head);
+        self.set_after(at, 1, head);
         // Word 1 if there is no next.
-        self.set(next + 1, at);
+        self.set_after(next, 1, at);
         self.set(head, at);
     }
 
@@ -138,9 +159,9 @@ impl Words {
     /// there is none, and the word that pointed to this one.
     #[inline]
     pub(crate) fn unlink(self, at: u32) -> (u32, u32) {
-        let (next, before) = (self.get(at), self.get(at + 1));
+        let (next, before) = (self.get(at), self.get_after(at, 1));
         self.set(before, next);
-        self.set(next + 1, before);
+        self.set_after(next, 1, before);
         (next, before)
     }
 
