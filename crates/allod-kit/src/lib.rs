@@ -15,6 +15,13 @@
 //! | `installed` | the program's global allocator |
 //! | `addr` | safe address arithmetic |
 //! | `bump` | arenas, scopes, and vectors, strings and boxes in them |
+//! | `words` | a region of memory as an array of 32-bit words |
+//! | `regions` | heaps over memory that you bring: what they have in common |
+//! | `tlsf` | a heap in which everything takes a bounded time |
+//! | `buddy` | a heap of halves of halves |
+//! | `first_fit` | a heap of one list |
+//! | `lock` | who may enter a heap, and when |
+//! | `heap` | a heap behind a lock: `#[global_allocator]` on bare metal |
 //! | `number` | what is counted with, shared between threads or not |
 //! | `wrap` | allocators made of allocators |
 //! | `model` | what can be done to an allocator, and what has to hold (feature `conformance`) |
@@ -39,6 +46,13 @@ mod infallible;
 mod installed;
 pub mod addr;
 pub mod bump;
+mod words;
+mod regions;
+mod tlsf;
+mod buddy;
+mod first_fit;
+mod lock;
+mod heap;
 mod number;
 mod wrap;
 #[cfg(feature = "conformance")]
@@ -47,12 +61,22 @@ pub mod model;
 pub mod conformance;
 
 pub use allocator::{AllocError, Allocator, nothing};
+pub use buddy::Buddy;
 pub use bump::{Bump, BumpPool, Scope};
+pub use first_fit::FirstFit;
 pub use global::{AsGlobal, FromGlobal};
+pub use heap::Heap;
 #[cfg(feature = "alloc")]
 pub use installed::Global;
+#[cfg(feature = "critical-section")]
+pub use lock::CriticalSection;
+#[cfg(target_has_atomic = "8")]
+pub use lock::Spin;
+pub use lock::{Lock, OneCore, Open, Unshared};
 pub use number::{Number, Shared};
 pub use owns::Owns;
+pub use regions::Regions;
+pub use tlsf::Tlsf;
 pub use wrap::{
     AlignTo, Broken, Count, Counter, Counts, Event, EventKind, Fail, Failing, Fallback, Guard,
     Limit, Limiter, Observer, Realign, Refuse, Request, Ring, Segregate, Trace, Watched, What,
