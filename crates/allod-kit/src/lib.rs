@@ -9,14 +9,40 @@
 //! |---|---|
 //! | `allocator` | the trait that all of them have |
 //! | `adapters` | the same for the traits of others |
+//! | `full` | what a container says when it has no room |
+//! | `stack` | blocks that go in the opposite order of their coming |
+//! | `blocks` | an allocator of blocks of one size, which every pool is |
+//! | `pool` | slots for values of one type |
+//! | `slab` | values that are found again by keys |
+//! | `shared` | pools and slabs that threads share |
+//! | `fixed` | containers of a fixed capacity |
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
+#[cfg(test)]
+extern crate std;
+
 mod allocator;
 mod adapters;
+mod full;
+#[cfg(test)]
+mod witness;
+mod stack;
+mod blocks;
+mod pool;
+pub mod slab;
+#[cfg(target_has_atomic = "ptr")]
+mod shared;
+pub mod fixed;
 
 pub use allocator::{AllocError, Allocator, nothing};
+pub use full::Full;
+pub use pool::{GrowingPool, Pool, PoolBox, PoolSlot};
+#[cfg(target_has_atomic = "ptr")]
+pub use shared::{SharedBox, SharedPool, SharedRef, SharedSlab};
+pub use slab::{FixedSlab, GrowingSlab, Key, Slab, SlabSlot};
+pub use stack::{Mark, Stack, StackBox};
 
 /// What the macro `adapt` names.
 #[doc(hidden)]
