@@ -9,6 +9,9 @@
 //! |---|---|
 //! | `allocator` | the trait that all of them have |
 //! | `adapters` | the same for the traits of others |
+//! | `global` | from and to `GlobalAlloc` |
+//! | `model` | what can be done to an allocator, and what has to hold (feature `conformance`) |
+//! | `conformance` | a test kit for allocators (feature `conformance`) |
 //! | `full` | what a container says when it has no room |
 //! | `stack` | blocks that go in the opposite order of their coming |
 //! | `blocks` | an allocator of blocks of one size, which every pool is |
@@ -20,11 +23,16 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
-#[cfg(test)]
+#[cfg(any(test, loom, feature = "conformance"))]
 extern crate std;
 
 mod allocator;
 mod adapters;
+mod global;
+#[cfg(feature = "conformance")]
+pub mod model;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod full;
 #[cfg(test)]
 mod witness;
@@ -38,6 +46,7 @@ pub mod fixed;
 
 pub use allocator::{AllocError, Allocator, nothing};
 pub use full::Full;
+pub use global::{AsGlobal, FromGlobal};
 pub use pool::{GrowingPool, Pool, PoolBox, PoolSlot};
 #[cfg(target_has_atomic = "ptr")]
 pub use shared::{SharedBox, SharedPool, SharedRef, SharedSlab};
