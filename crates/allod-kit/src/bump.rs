@@ -69,6 +69,7 @@ mod boxed;
 mod chunk;
 mod fit;
 mod grow;
+mod owns;
 mod pool;
 mod scope;
 mod source;

@@ -45,6 +45,7 @@ pub use growing::GrowingPool;
 use crate::allocator::{AllocError, Allocator, nothing};
 use crate::blocks::{Blocks, blocks};
 use crate::full::Full;
+use crate::owns::Owns;
 use core::alloc::Layout;
 use core::cell::Cell;
 use core::fmt;
@@ -207,6 +208,7 @@ impl<T> Slots<T> {
 /// number, use a `Slab`. The pool is for one thread: `SharedPool` is for many.
 pub struct Pool<'m, T> {
     slots: Slots<T>,
+    first: NonNull<PoolSlot<T>>,
     memory: PhantomData<&'m mut [PoolSlot<T>]>,
 }
 
@@ -217,7 +219,7 @@ impl<'m, T> Pool<'m, T> {
         // SAFETY: as long as the slice, so the end is within it.
         let end = unsafe { first.add(count) };
         let slots = Slots { free: Cell::new(None), fresh: Cell::new(first), end: Cell::new(end) };
-        Self { slots, memory: PhantomData }
+        Self { slots, first, memory: PhantomData }
     }
 
     /// Puts a value into a slot. O(1).
@@ -290,6 +292,15 @@ unsafe impl<T> Blocks for Pool<'_, T> {
 }
 
 blocks!([T] Pool<'_, T>);
+
+// SAFETY: the slots are the pool's alone, and blocks lie in slots.
+unsafe impl<T> Owns for Pool<'_, T> {
+    /// O(1).
+    #[inline]
+    fn owns(&self, address: NonNull<u8>, _: Layout) -> bool {
+        self.first.cast() <= address && address < self.slots.end.get().cast()
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -4,12 +4,13 @@
 
 use allod_kit::model::{Bounds, Op, bytes, decode, run};
 use allod_kit::{
-    AlignTo, AllocError, Allocator, Broken, Count, EventKind, Fail, Fallback, FromGlobal, Guard,
-    Limit, Owns, Realign, Refuse, Segregate, Trace, Watched, What, Wipe,
+    AlignTo, AllocError, Allocator, Broken, Bump, Count, EventKind, Fail, Fallback, FromGlobal,
+    Guard, Limit, Owns, Pool, PoolSlot, Realign, Refuse, Segregate, Trace, Watched, What, Wipe,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::thread;
@@ -158,6 +159,25 @@ allod_kit::conformance!(global_align_to: global AlignTo::<64, _>::new(System));
 allod_kit::conformance!(global_stack: global Segregate::<256, _, _>::new(
     Guard::new(Count::new(System), never),
     Fallback::new(Refuse, Wipe::new(Realign::<16, _>::new(System)))));
+
+// The stack of the kit's own: what is small from a pool, the rest from an arena
+// on the stack, and what finds no room there from the system.
+allod_kit::conformance!(the_whole_kit:
+    &Segregate::<256, _, _>::new(
+        Fallback::new(
+            &Pool::new(&mut [const { PoolSlot::<[u64; 32]>::new() }; 50]),
+            FromGlobal::new(System),
+        ),
+        Fallback::new(&Bump::on(&mut [MaybeUninit::uninit(); 20_000]), FromGlobal::new(System)),
+    )
+);
+allod_kit::conformance!(arena_of_chunks: Fallback::new(limited(&Bump::new()), Known::default()));
+
+/// An arena that has chunks, and runs dry.
+fn limited(arena: &Bump) -> &Bump {
+    arena.set_limit(30_000);
+    arena
+}
 
 const BYTES: Layout = Layout::new::<[u8; 100]>();
 
