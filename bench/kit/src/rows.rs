@@ -1,11 +1,12 @@
 //! The rows: a file for each family, a function for each row, a contender for
 //! each crate. The first contender of a row is ours.
 
+mod bump;
 mod wrap;
 
 use crate::meter::Row;
 
 /// All rows, in the order of the table.
 pub(crate) fn all() -> Vec<Row> {
-    [wrap::rows()].into_iter().flatten().collect()
+    [bump::rows(), wrap::rows()].into_iter().flatten().collect()
 }
