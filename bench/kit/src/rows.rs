@@ -1,6 +1,7 @@
 //! The rows: a file for each family, a function for each row, a contender for
 //! each crate. The first contender of a row is ours.
 
+mod bump;
 mod heaps;
 mod wrap;
 
@@ -8,5 +9,5 @@ use crate::meter::Row;
 
 /// All rows, in the order of the table.
 pub(crate) fn all() -> Vec<Row> {
-    [heaps::rows(), wrap::rows()].into_iter().flatten().collect()
+    [bump::rows(), heaps::rows(), wrap::rows()].into_iter().flatten().collect()
 }

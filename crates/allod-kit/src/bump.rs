@@ -297,6 +297,15 @@ impl<'b> Bump<Buffer<'b>> {
     }
 }
 
+impl<'b, const MIN_ALIGN: usize> Bump<Buffer<'b>, MIN_ALIGN> {
+    /// As [`on`](Bump::on), with a minimum alignment.
+    #[must_use]
+    #[inline]
+    pub fn with_min_align_on(buffer: &'b mut [MaybeUninit<u8>]) -> Self {
+        Bump::with_buffer(Buffer::new(buffer, Nothing))
+    }
+}
+
 impl<'b, A: crate::Allocator> Bump<Buffer<'b, A>> {
     /// An arena that begins on a buffer, and goes on in an allocator when the
     /// buffer is full.

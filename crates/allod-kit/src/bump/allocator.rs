@@ -30,10 +30,10 @@ impl<A: Source, const MIN_ALIGN: usize> Bump<A, MIN_ALIGN> {
     #[inline(always)]
     fn resize_last(&self, block: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
         let (start, pos, end) = (block.addr().get(), self.pos.get(), self.end.get());
-        let fit = fit::any(start, end.addr().get(), size, 1, MIN_ALIGN)?;
+        let next = fit::resized(start, end.addr().get(), size, MIN_ALIGN)?;
         let block = addr::at(pos, start);
         // SAFETY: `next` is between the block and `end` (B1).
-        self.pos.set(unsafe { block.byte_add(fit.next.wrapping_sub(start)) });
+        self.pos.set(unsafe { block.byte_add(next.wrapping_sub(start)) });
         Some(block)
     }
 

@@ -56,6 +56,9 @@ pub(crate) const fn small(
 
 /// A place for a block of any layout, between a `pos` that is a multiple of
 /// `min_align` and an `end`.
+///
+/// The bytes between are part of one object, so there are at most `isize::MAX`
+/// of them, and so there are of the block and its alignment together.
 #[inline(always)]
 pub(crate) const fn any(
     pos: usize,
@@ -64,14 +67,40 @@ pub(crate) const fn any(
     align: usize,
     min_align: usize,
 ) -> Option<Fit> {
-    let padding = if align > min_align { addr::padding(pos, align) } else { 0 };
-    // A layout's size and alignment are together at most `isize::MAX`.
-    let need = padding.wrapping_add(round(size, min_align));
-    if need <= end.wrapping_sub(pos) {
-        Some(Fit { start: pos.wrapping_add(padding), next: pos.wrapping_add(need) })
+    if min_align > 1 {
+        // Rounding may take the size past `isize::MAX`, but not the sum past
+        // `usize::MAX`.
+        let padding = if align > min_align { addr::padding(pos, align) } else { 0 };
+        let need = padding.wrapping_add(round(size, min_align));
+        if need <= end.wrapping_sub(pos) {
+            let start = pos.wrapping_add(padding);
+            return Some(Fit { start, next: pos.wrapping_add(need) });
+        }
+        return None;
+    }
+    let start = addr::align_down(pos.wrapping_add(align - 1), align);
+    // Signed: `start` may be past `end`, by less than an alignment. If it went
+    // past 0, `pos` was in the upper half, and so is `end`, which is less than 0
+    // then. Both are no room. Two instructions fewer than the way above.
+    let room = end.wrapping_sub(start).cast_signed();
+    if size.cast_signed() <= room {
+        Some(Fit { start, next: start.wrapping_add(size) })
     } else {
         None
     }
+}
+
+/// The position behind a block that starts at `start` and gets another size, if
+/// that is not past `end`.
+#[inline(always)]
+pub(crate) const fn resized(
+    start: usize,
+    end: usize,
+    size: usize,
+    min_align: usize,
+) -> Option<usize> {
+    let size = round(size, min_align);
+    if size <= end.wrapping_sub(start) { Some(start.wrapping_add(size)) } else { None }
 }
 
 #[cfg(test)]
@@ -94,6 +123,9 @@ mod tests {
                                 let want = (next <= end).then_some(Fit { start, next });
                                 assert_eq!(any(pos, end, size, align, min_align), want);
                                 assert_eq!(small(pos, end, size, align, min_align), want);
+                                let want = want.map(|fit| fit.next).filter(|_| align == 1);
+                                let next = resized(pos, end, size, min_align);
+                                assert_eq!(next.filter(|_| align == 1), want);
                             }
                         }
                     }
@@ -107,7 +139,18 @@ mod tests {
         let (top, most) = (usize::MAX - REACH, isize::MAX as usize);
         assert_eq!(any(top, top, most, 1, 16), None);
         assert_eq!(any(top - 15, top, most - 4095, 4096, 1), None);
+        assert_eq!(any(top, top, most, 1, 1), None);
+        assert_eq!(any(top - 15, top, most - 4095, 4096, 1), None);
         assert_eq!(small(top, top, SMALL, SMALL, 1), None);
         assert!(any(0x1000, most, most - 0x1000, 1, 1).is_some());
+        assert!(any(0x1000, most, most - 0xfff, 1, 1).is_none());
+        // The largest alignment there is, from both halves of the addresses.
+        for pos in [0x1000, most, most + 2, top - 64] {
+            let largest = most + 1;
+            for align in [largest, largest / 2, largest / 4] {
+                let start = addr::align_up(pos, align).filter(|start| *start <= pos + 64);
+                assert_eq!(any(pos, pos + 64, 0, align, 1).map(|fit| fit.start), start);
+            }
+        }
     }
 }

@@ -74,7 +74,13 @@ impl<A: Source, const MIN_ALIGN: usize> Bump<A, MIN_ALIGN> {
     /// There is no memory. The value is dropped.
     #[inline(always)]
     pub fn try_alloc<T>(&self, value: T) -> Result<&mut T, AllocError> {
-        self.try_alloc_with(|| value)
+        refuse_drop!(T);
+        // Not by `try_alloc_with`: a closure costs a second copy of the value.
+        let place = self.place::<T>()?;
+        // SAFETY: the place is for a `T`, and ours alone.
+        unsafe { place.write(value) };
+        // SAFETY: it has just been written, and lives as long as the borrow (B2).
+        Ok(unsafe { &mut *place.as_ptr() })
     }
 
     /// As [`alloc_with`](Bump::alloc_with).
@@ -244,7 +250,13 @@ impl<A: Source, const MIN_ALIGN: usize> Bump<A, MIN_ALIGN> {
     /// [box](Bump::alloc_box).
     #[inline(always)]
     pub fn alloc<T>(&self, value: T) -> &mut T {
-        infallible(self.try_alloc(value), Layout::new::<T>())
+        refuse_drop!(T);
+        // Not by `try_alloc`: past a branch, the value would be copied twice.
+        let place = infallible(self.place::<T>(), Layout::new::<T>());
+        // SAFETY: the place is for a `T`, and ours alone.
+        unsafe { place.write(value) };
+        // SAFETY: it has just been written, and lives as long as the borrow (B2).
+        unsafe { &mut *place.as_ptr() }
     }
 
     /// Makes a value in the arena, so that a large one need not be moved there.

@@ -394,7 +394,14 @@ impl<T, A: Allocator> Vec<T, A> {
     /// Puts a value behind the last. O(1), amortised.
     #[inline]
     pub fn push(&mut self, value: T) {
-        infallible(self.try_push(value).map_err(|_| AllocError), Layout::new::<T>());
+        if self.len == self.capacity {
+            infallible(self.grow(), Layout::new::<T>());
+        }
+        // SAFETY: there is room behind the last value.
+        let place = unsafe { self.start.add(self.len) };
+        // SAFETY: the place is ours, and nothing is there.
+        unsafe { place.write(value) };
+        self.len += 1;
     }
 
     /// Puts a value at an index and moves up what is behind. O(n).
