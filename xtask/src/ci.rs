@@ -168,7 +168,7 @@ fn tests() -> Result<End> {
 }
 
 fn tests_in_release() -> Result<End> {
-    let line = "cargo test --quiet -p allod --release";
+    let line = "cargo test --quiet -p allod -p allod-kit --release";
     let tests = Cmd::new(line).limit(LIMIT_SECONDS).test()?;
     Ok(End::Passed(format!("{tests} tests")))
 }

@@ -40,7 +40,24 @@ const FIRST: u32 = CONTROL;
 /// Where blocks begin: the next multiple of 16 bytes.
 const BLOCKS: u32 = CONTROL + 4;
 
-/// A small heap that wastes nothing: O(holes).
+/// A small heap that wastes nothing.
+///
+/// Allocating is O(holes), and so are deallocating and growing or shrinking in
+/// place. A block costs its size rounded up to 8 bytes, a region 48 bytes.
+///
+/// ```
+/// use allod_kit::FirstFit;
+/// use core::{alloc::Layout, mem::MaybeUninit};
+///
+/// let mut memory = [MaybeUninit::uninit(); 256];
+/// let mut heap = FirstFit::new();
+/// assert!(heap.add(&mut memory) >= 192);
+/// let block = heap.allocate(Layout::new::<[u8; 100]>())?;
+/// assert_eq!(block.len(), 104);
+/// # Ok::<(), allod_kit::AllocError>(())
+/// ```
+///
+/// Not for many blocks, and not where time must be bounded.
 pub type FirstFit<'m> = Regions<'m, FirstFitPlan>;
 
 /// See [`FirstFit`].

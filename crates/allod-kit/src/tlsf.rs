@@ -84,7 +84,43 @@ const _: () = assert!(MOST_GRANULES <= MOST_WORDS / UNIT as usize);
 /// Blocks that are looked at on a list that may hold a large enough one.
 const TRIES: u32 = 4;
 
-/// A heap for programs that must not wait: O(1), bounded.
+/// A heap for programs that must not wait: every operation is O(1), bounded by a
+/// number of instructions.
+///
+/// On x86-64, with one region: at most 360 to allocate, whatever the alignment,
+/// 180 to deallocate, and 180 to grow or shrink in place. A test counts each of
+/// thousands of operations and fails if one takes more. A region that is asked in
+/// vain before the one that has the block adds less than 150.
+///
+/// A block costs its size rounded up to 16 bytes, and no header. A region costs
+/// 0.8% of itself, and 64 bytes for each octave of its size: 240 bytes of 512,
+/// 9 KiB of a mebibyte.
+///
+/// Memory that is free may be refused when it is in pieces; see
+/// [`max_allocatable`](Regions::max_allocatable). Beyond that, a request above
+/// 512 bytes can fail although a block less than a sixteenth of an octave larger
+/// is free, behind four others of its class that are too small.
+///
+/// # When not to use it
+///
+/// For blocks of one size a pool is faster, and for a dozen blocks
+/// [`FirstFit`](crate::FirstFit) is smaller. Whoever frees must know the size:
+/// it cannot stand behind C's `free`.
+///
+/// ```
+/// use allod_kit::Tlsf;
+/// use core::{alloc::Layout, mem::MaybeUninit};
+///
+/// let (mut fast, mut slow) = ([MaybeUninit::uninit(); 1024], [MaybeUninit::uninit(); 8192]);
+/// let mut heap = Tlsf::new();
+/// // Regions are asked in this order.
+/// heap.add(&mut fast);
+/// heap.add(&mut slow);
+/// let block = heap.allocate(Layout::new::<[u8; 5000]>())?;
+/// assert!(heap.max_allocatable() < 5000);
+/// # let _ = block;
+/// # Ok::<(), allod_kit::AllocError>(())
+/// ```
 pub type Tlsf<'m> = Regions<'m, TlsfPlan>;
 
 /// See [`Tlsf`].

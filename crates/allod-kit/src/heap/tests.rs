@@ -1,4 +1,5 @@
 //! `Heap`: its own memory, moves, threads. The plans have tests of their own.
+#![allow(unsafe_code)]
 
 use super::*;
 use crate::{Spin, Tlsf, Unshared};
@@ -36,6 +37,7 @@ fn regions_are_added_to_memory_inside() {
     assert!(heap.max_allocatable() > 8000);
     let large = Layout::from_size_align(8000, 8).unwrap();
     let block = (&heap).allocate(large).unwrap();
+    // SAFETY: a live block of this heap, with its layout.
     unsafe { (&heap).deallocate(block.cast(), large) };
     assert_eq!(heap.used(), 0);
 }
@@ -45,8 +47,10 @@ fn regions_are_added_to_memory_inside() {
 fn a_moved_heap_starts_afresh() {
     let mut old = Box::new(Heap::<Tlsf, Unshared, 4096>::new());
     let block = (&*old).allocate(LAYOUT).unwrap();
+    // SAFETY: a live block of this heap, with its layout.
     unsafe { (&*old).deallocate(block.cast(), LAYOUT) };
     let new = Box::new(core::mem::take(&mut *old));
+    // SAFETY: memory of a heap that has no blocks.
     unsafe { old.memory.get().cast::<u8>().write_bytes(0xFF, 4096) };
     let range = new.memory.get().addr()..new.memory.get().addr() + 4096;
     let block = (&*new).allocate(LAYOUT).unwrap();
@@ -60,15 +64,14 @@ fn a_moved_heap_starts_afresh() {
 /// A lock that says whether somebody is inside.
 struct Watched(AtomicBool);
 
-static INSIDE: AtomicBool = AtomicBool::new(false);
-
+// SAFETY: it says so itself if two are inside.
 unsafe impl Lock for Watched {
     fn hold<R>(&self, work: impl FnOnce() -> R) -> R {
         // ORDERING: Relaxed, one thread.
-        assert!(!INSIDE.swap(true, Ordering::Relaxed));
+        assert!(!self.0.swap(true, Ordering::Relaxed));
         let result = work();
         // ORDERING: Relaxed, one thread.
-        assert!(INSIDE.swap(false, Ordering::Relaxed));
+        assert!(self.0.swap(false, Ordering::Relaxed));
         result
     }
 }
@@ -80,9 +83,12 @@ fn each_operation_holds_the_lock_once() {
     let block = (&heap).allocate_zeroed(LAYOUT).unwrap();
     let larger = Layout::new::<[u64; 100]>();
     let blocker = (&heap).allocate(LAYOUT).unwrap();
+    // SAFETY: a live block of this heap, with its layout.
     let moved = unsafe { (&heap).reallocate(block.cast(), LAYOUT, larger) }.unwrap();
     assert_ne!(moved.addr(), block.addr());
+    // SAFETY: a live block of this heap, with its layout.
     unsafe { (&heap).deallocate(moved.cast(), larger) };
+    // SAFETY: a live block of this heap, with its layout.
     unsafe { (&heap).deallocate(blocker.cast(), LAYOUT) };
     assert_eq!(heap.used(), 0);
     heap.check().unwrap();
@@ -93,6 +99,7 @@ fn each_operation_holds_the_lock_once() {
 #[test]
 fn spin_lets_one_in_at_a_time() {
     struct Shared(Spin, UnsafeCell<usize>);
+    // SAFETY: the cell is touched under the lock alone.
     unsafe impl Sync for Shared {}
     let shared = Shared(Spin::default(), UnsafeCell::new(0));
     let rounds = if cfg!(miri) { 50 } else { 20_000 };
@@ -101,11 +108,13 @@ fn spin_lets_one_in_at_a_time() {
             scope.spawn(|| {
                 let shared = &shared;
                 for _ in 0..rounds {
+                    // SAFETY: under the lock, or after all threads.
                     shared.0.hold(|| unsafe { *shared.1.get() += 1 });
                 }
             });
         }
     });
+    // SAFETY: under the lock, or after all threads.
     assert_eq!(unsafe { *shared.1.get() }, 4 * rounds);
 }
 
@@ -123,18 +132,25 @@ fn threads_share_it() {
                     if i % 3 == 0
                         && let Some((block, old)) = blocks.pop()
                     {
+                        // SAFETY: a live block of this heap, with its layout.
                         let block = unsafe { HEAP.realloc(block, layout(old), size) };
                         assert!(!block.is_null());
+                        // SAFETY: the block is live, and this test wrote it.
                         assert_eq!(unsafe { block.read() }, thread);
+                        // SAFETY: a live block of this heap, with its layout.
                         unsafe { HEAP.dealloc(block, layout(size)) };
                     }
+                    // SAFETY: the size is not 0.
                     let block = unsafe { HEAP.alloc(layout(size)) };
                     assert!(!block.is_null());
+                    // SAFETY: the block is live, and so long.
                     unsafe { block.write(thread) };
                     blocks.push((block, size));
                 }
                 for (block, size) in blocks {
+                    // SAFETY: the block is live, and this test wrote it.
                     assert_eq!(unsafe { block.read() }, thread);
+                    // SAFETY: a live block of this heap, with its layout.
                     unsafe { HEAP.dealloc(block, Layout::from_size_align(size, 8).unwrap()) };
                 }
             });

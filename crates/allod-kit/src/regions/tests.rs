@@ -1,5 +1,6 @@
 //! What every plan is held to: the same random operations, beside a model that
 //! knows each block's place and contents. The plans' own tests call this.
+#![allow(unsafe_code)]
 
 use crate::AllocError;
 use crate::regions::{Plan, Regions};
@@ -52,6 +53,14 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 1..STEPS)
 }
 
+/// Whether a live block that a test has filled still is.
+fn holds(block: NonNull<u8>, size: usize, fill: u8) -> bool {
+    (0..size).all(|i| {
+        // SAFETY: inside of a live block that was written.
+        unsafe { block.as_ptr().wrapping_add(i).read() == fill }
+    })
+}
+
 /// A heap and what ought to be in it.
 struct Model<'m, P> {
     heap: Regions<'m, P>,
@@ -86,6 +95,7 @@ impl<'m, P: Plan> Model<'m, P> {
             let layout = Layout::from_size_align(largest, align).unwrap();
             let block = self.heap.allocate(layout).unwrap();
             assert!(block.len() >= largest);
+            // SAFETY: a live block of this heap, with its layout.
             unsafe { self.heap.deallocate(block.cast(), layout) };
         }
     }
@@ -97,9 +107,7 @@ impl<'m, P: Plan> Model<'m, P> {
         let start = block.addr().get();
         assert_eq!(start % layout.align(), 0);
         if let Some((fill, size)) = keep {
-            for i in 0..size {
-                assert_eq!(unsafe { block.add(i).read() }, fill, "byte {i} of {size}");
-            }
+            assert!(holds(block, size, fill), "bytes were lost on the way to {layout:?}");
         }
         if layout.size() == 0 {
             return;
@@ -109,6 +117,7 @@ impl<'m, P: Plan> Model<'m, P> {
             assert!(*before <= start, "two blocks overlap");
         }
         self.next_fill = self.next_fill % 250 + 1;
+        // SAFETY: the block is live, and so long.
         unsafe { block.write_bytes(self.next_fill, layout.size()) };
         self.live.insert(start, (end, block, layout, self.next_fill));
     }
@@ -120,13 +129,12 @@ impl<'m, P: Plan> Model<'m, P> {
 
     fn free(&mut self, start: usize) {
         let (_, block, layout, fill) = self.live.remove(&start).unwrap();
-        for i in 0..layout.size() {
-            assert_eq!(unsafe { block.add(i).read() }, fill, "byte {i} of {layout:?}");
-        }
+        assert!(holds(block, layout.size(), fill), "bytes of {layout:?} have changed");
         // Any size from the one asked for to the one got may be named.
         let most = Regions::<P>::usable_size(layout);
         let size = if fill % 2 == 0 { most } else { layout.size() };
         let layout = Layout::from_size_align(size, layout.align()).unwrap();
+        // SAFETY: a live block of this heap, with its layout.
         unsafe { self.heap.deallocate(block, layout) };
     }
 
@@ -158,8 +166,10 @@ impl<'m, P: Plan> Model<'m, P> {
         let (_, block, old, fill) = self.live[&start];
         let new = Layout::from_size_align(size, old.align()).unwrap();
         let result = if in_place {
+            // SAFETY: a live block of this heap, with its layout.
             unsafe { self.heap.reallocate_in_place(block, old, new) }
         } else {
+            // SAFETY: a live block of this heap, with its layout.
             unsafe { self.heap.reallocate(block, old, new) }
         };
         match result {
@@ -255,13 +265,16 @@ pub(crate) fn small_regions<P: Plan>() {
         let layout = Layout::new::<u64>();
         let mut blocks = Vec::new();
         while let Ok(block) = heap.allocate(layout) {
+            // SAFETY: the block is live, and so long.
             unsafe { block.cast::<u8>().write_bytes(1, block.len()) };
             blocks.push(block);
         }
         assert_eq!(blocks.len() * Regions::<P>::usable_size(layout), usable);
         for block in blocks {
+            // SAFETY: a live block of this heap, with its layout.
             unsafe { heap.deallocate(block.cast(), layout) };
         }
+        // SAFETY: written above.
         assert!(guard.iter().all(|it| unsafe { it.assume_init() } == GUARD));
     }
 }
@@ -279,12 +292,14 @@ pub(crate) fn absurd_requests<P: Plan>() {
             let block = heap.allocate(layout);
             assert_eq!(block.is_ok(), fits, "{size}");
             if let Ok(block) = block {
+                // SAFETY: a live block of this heap, with its layout.
                 unsafe { heap.deallocate(block.cast(), layout) };
             }
         }
         let Ok(layout) = Layout::from_size_align(8, 1 << shift) else { continue };
         if let Ok(block) = heap.allocate(layout) {
             assert_eq!(block.addr().get() % layout.align(), 0);
+            // SAFETY: a live block of this heap, with its layout.
             unsafe { heap.deallocate(block.cast(), layout) };
         }
         heap.check().unwrap();
@@ -300,15 +315,19 @@ pub(crate) fn in_place<P: Plan>() {
     let small = Layout::from_size_align(64, 1024).unwrap();
     let large = Layout::from_size_align(1024, 1024).unwrap();
     let block = heap.allocate(small).unwrap().cast::<u8>();
+    // SAFETY: a live block of this heap, with its layout.
     let same = unsafe { heap.reallocate_in_place(block, small, large) }.unwrap();
     assert_eq!((same.cast(), heap.used()), (block, 1024));
     heap.check().unwrap();
+    // SAFETY: a live block of this heap, with its layout.
     let same = unsafe { heap.reallocate(block, large, small) }.unwrap();
     assert_eq!((same.cast(), heap.used()), (block, 64));
     // A wider alignment that the address has is not a reason to move, and one
     // that it has not is.
     let wide = Layout::from_size_align(64, 2 << block.addr().get().trailing_zeros()).unwrap();
+    // SAFETY: a live block of this heap, with its layout.
     assert!(unsafe { heap.reallocate_in_place(block, small, wide) }.is_err());
+    // SAFETY: a live block of this heap, with its layout.
     unsafe { heap.deallocate(block, small) };
     assert_eq!(heap.max_allocatable() % ALIGN, 0);
     heap.check().unwrap();
