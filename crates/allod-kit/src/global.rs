@@ -172,16 +172,17 @@ unsafe impl<A: Allocator> GlobalAlloc for AsGlobal<A> {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if let Some(block) = NonNull::new(block) {
-            // SAFETY: the caller gives back a block of ours.
-            unsafe { self.0.deallocate(block, layout) };
-        }
+        // SAFETY: the caller gives back a block of ours, and null is none.
+        let block = unsafe { NonNull::new_unchecked(block) };
+        // SAFETY: the same.
+        unsafe { self.0.deallocate(block, layout) };
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, old: Layout, size: usize) -> *mut u8 {
         let Ok(new) = Layout::from_size_align(size, old.align()) else { return ptr::null_mut() };
-        let Some(block) = NonNull::new(block) else { return ptr::null_mut() };
+        // SAFETY: the caller's block is ours, and null is none.
+        let block = unsafe { NonNull::new_unchecked(block) };
         // SAFETY: the caller's block is ours and has the old layout.
         pointer(unsafe { self.0.reallocate(block, old, new) })
     }

@@ -6,7 +6,12 @@
 #![allow(unsafe_code)]
 
 use crate::meter::{Meter, Row};
-use allod_kit::{Allocator, FromGlobal};
+use allod_kit::{
+    AlignTo, Allocator, Broken, Count, Fallback, FromGlobal, Guard, Limit, Realign, Refuse,
+    Segregate, Trace, Wipe,
+};
+use cap::Cap;
+use stats_alloc::StatsAlloc;
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
 use std::hint::black_box;
@@ -18,21 +23,84 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const PAIRS: u32 = 1000;
 
 pub(crate) fn rows() -> Vec<Row> {
-    vec![Row::work(
-        "wrap/nothing at all: a pair through the trait",
-        PAIRS,
-        &[
-            ("FromGlobal", |meter| pairs(meter, &FromGlobal::new(One::new()))),
-            ("bare", |meter| {
-                global_pairs(meter, &One::new());
-            }),
-        ],
-    )]
+    vec![
+        Row::work(
+            "wrap/nothing at all: allocate and free",
+            PAIRS,
+            &[
+                ("FromGlobal", |meter| pairs(meter, &FromGlobal::new(One::new()))),
+                ("bare", |meter| global_pairs(meter, &One::new())),
+            ],
+        ),
+        Row::work(
+            "wrap/Segregate, Fallback, Realign, AlignTo in a stack: allocate and free",
+            PAIRS,
+            &[
+                ("the stack", |meter| {
+                    let large = Fallback::new(Refuse, AlignTo::<8, _>::new(One::new()));
+                    global_pairs(
+                        meter,
+                        &Segregate::<16, _, _>::new(Refuse, Realign::<16, _>::new(large)),
+                    );
+                }),
+                ("bare", |meter| global_pairs(meter, &One::new())),
+            ],
+        ),
+        Row::work(
+            "wrap/Count: allocate and free",
+            PAIRS,
+            &[
+                ("Count", |meter| global_pairs(meter, &Count::new(One::new()))),
+                ("stats_alloc", |meter| global_pairs(meter, &StatsAlloc::new(One::new()))),
+            ],
+        ),
+        Row::work(
+            "wrap/Count for one thread: allocate and free",
+            PAIRS,
+            &[
+                ("Count::local", |meter| global_pairs(meter, &Count::local(One::new()))),
+                ("stats_alloc", |meter| global_pairs(meter, &StatsAlloc::new(One::new()))),
+            ],
+        ),
+        Row::work(
+            "wrap/Limit: allocate and free",
+            PAIRS,
+            &[
+                ("Limit", |meter| global_pairs(meter, &Limit::new(One::new(), 1000))),
+                ("cap", |meter| global_pairs(meter, &Cap::new(One::new(), 1000))),
+            ],
+        ),
+        Row::work(
+            "wrap/Guard: allocate and free",
+            PAIRS,
+            &[("Guard", |meter| {
+                global_pairs(meter, &Guard::new(One::new(), never));
+            })],
+        ),
+        Row::work(
+            "wrap/Wipe of 32 bytes: allocate and free",
+            PAIRS,
+            &[("Wipe", |meter| {
+                global_pairs(meter, &Wipe::new(One::new()));
+            })],
+        ),
+        Row::work(
+            "wrap/Trace: allocate and free",
+            PAIRS,
+            &[("Trace", |meter| {
+                global_pairs(meter, &Trace::<_, 64>::new(One::new()));
+            })],
+        ),
+    ]
+}
+
+extern "C" fn never(_: &Broken) {
+    std::process::abort();
 }
 
 /// One block.
 struct One {
-    block: UnsafeCell<MaybeUninit<[u64; 8]>>,
+    block: UnsafeCell<MaybeUninit<[u64; 16]>>,
     taken: AtomicBool,
 }
 
@@ -50,7 +118,7 @@ unsafe impl GlobalAlloc for One {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // ORDERING: rows run on one thread.
-        if layout.size() > 64 || layout.align() > 8 || self.taken.load(Ordering::Relaxed) {
+        if layout.size() > 128 || layout.align() > 8 || self.taken.load(Ordering::Relaxed) {
             return ptr::null_mut();
         }
         // ORDERING: the same.
