@@ -83,7 +83,7 @@ impl fmt::Display for Finding {
 }
 
 /// Random programs in a check, and operations in each.
-const ROUNDS: (u64, usize) = if cfg!(miri) { (3, 60) } else { (100, 500) };
+const ROUNDS: (u64, usize) = if cfg!(miri) { (3, 60) } else { (50, 400) };
 
 /// Runs a check. `run` carries a program out on a fresh allocator; it may be
 /// called often.

@@ -35,6 +35,7 @@ use core::ptr::{self, NonNull};
 /// # Ok::<(), allod_kit::AllocError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(transparent)]
 pub struct FromGlobal<G>(G);
 
 impl<G> FromGlobal<G> {
@@ -50,6 +51,7 @@ impl<G> FromGlobal<G> {
 }
 
 impl<G: GlobalAlloc> FromGlobal<G> {
+    #[inline]
     fn given(block: *mut u8, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let block = NonNull::new(block).ok_or(AllocError)?;
         Ok(NonNull::slice_from_raw_parts(block, layout.size()))
@@ -150,6 +152,7 @@ impl<A> AsGlobal<A> {
     }
 }
 
+#[inline]
 fn pointer(given: Result<NonNull<[u8]>, AllocError>) -> *mut u8 {
     given.map_or(ptr::null_mut(), |block| block.cast().as_ptr())
 }

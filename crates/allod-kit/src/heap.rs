@@ -344,5 +344,14 @@ unsafe impl<P: Plan, L: Lock, const BYTES: usize> Allocator for &Heap<Regions<'_
 
 crate::adapt!([P: Plan, L: Lock, const BYTES: usize] &Heap<Regions<'_, P>, L, BYTES>);
 
+// SAFETY: a region is one heap's.
+unsafe impl<P: Plan, L: Lock, const BYTES: usize> crate::Owns for Heap<Regions<'_, P>, L, BYTES> {
+    /// O(regions), under the lock.
+    #[inline]
+    fn owns(&self, address: NonNull<u8>, _: Layout) -> bool {
+        self.hold(|heap| heap.owns(address))
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -54,7 +54,7 @@ fn aligns(bounds: Bounds) -> impl Iterator<Item = usize> + Clone {
 
 /// Sizes of a crowd: mixed, and together within the bounds.
 fn crowd(bounds: Bounds) -> impl Iterator<Item = usize> {
-    let each = (bounds.total / CROWD / 2).saturating_sub(64).clamp(1, bounds.size);
+    let each = (bounds.total / CROWD / 2).saturating_sub(64).min(bounds.size).max(1);
     (0..CROWD).map(move |number| number * 7919 % each + 1)
 }
 
@@ -186,7 +186,7 @@ fn exhaustion(bounds: Bounds) -> Vec<Op> {
     let mut program = Vec::new();
     let rounds = if cfg!(miri) { 2 } else { 12 };
     for round in 0..rounds {
-        let size = (bounds.size >> (round % 6 * 2)).max(bounds.size.min(16));
+        let size = (bounds.size >> (round % 6 * 2)).max(bounds.size.clamp(1, 16));
         let count = (bounds.total / (size / 2 + 1)).clamp(4, 20 * CROWD);
         program.extend((0..count).map(|number| allocate(size - number % size.min(8), 1)));
         program.extend(

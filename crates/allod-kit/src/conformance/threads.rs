@@ -20,7 +20,7 @@ use std::vec::Vec;
 /// Enough to make two cores disagree.
 const THREADS: u32 = if cfg!(miri) { 2 } else { 4 };
 /// Operations that each thread carries out before blocks change hands.
-const OPS: usize = if cfg!(miri) { 30 } else { 2000 };
+const OPS: usize = if cfg!(miri) { 30 } else { 600 };
 /// How often blocks change hands.
 const ROUNDS: u64 = if cfg!(miri) { 2 } else { 10 };
 

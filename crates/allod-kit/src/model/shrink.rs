@@ -15,7 +15,7 @@ use super::{Failure, Op};
 use std::vec::Vec;
 
 /// Operations that are not worth waiting for: some seconds, unoptimized.
-const PATIENCE: usize = 1_000_000;
+const PATIENCE: usize = 300_000;
 
 /// The smallest program found that still fails, and how it does. `fails` runs a
 /// program on an allocator of its own; `failure` is what it says of `program`.
