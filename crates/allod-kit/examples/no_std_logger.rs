@@ -136,3 +136,8 @@ fn main() {
     }
     println!("{} records in {} bytes", log.count, log.heap.used());
 }
+
+#[test]
+fn it_runs() {
+    main();
+}

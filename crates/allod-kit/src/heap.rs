@@ -353,5 +353,5 @@ unsafe impl<P: Plan, L: Lock, const BYTES: usize> crate::Owns for Heap<Regions<'
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -103,47 +103,7 @@ unsafe impl Lock for OneCore {
 }
 
 #[cfg(target_has_atomic = "8")]
-mod spin {
-    use super::{Lock, Open};
-    use core::hint::spin_loop;
-    use core::sync::atomic::{AtomicBool, Ordering};
-
-    /// A spin lock: for several cores.
-    ///
-    /// Whoever waits burns its core, so it is for heaps whose every operation is
-    /// short: [`Tlsf`](crate::Tlsf) and [`Buddy`](crate::Buddy). It is not fair.
-    ///
-    /// An interrupt handler that allocates while its own core holds the lock
-    /// waits forever. Use the feature `critical-section` then, or a lock of your
-    /// own that turns interrupts off.
-    #[derive(Debug, Default)]
-    pub struct Spin(AtomicBool);
-
-    // SAFETY: one `swap` at a time sees false, and none until the `store`.
-    unsafe impl Lock for Spin {
-        #[inline]
-        fn hold<R>(&self, work: impl FnOnce() -> R) -> R {
-            // ORDERING: Acquire, pairs with the Release below: we see what the
-            // last holder wrote.
-            while self.0.swap(true, Ordering::Acquire) {
-                // Reading shares the line; swapping would steal it each time.
-                // ORDERING: Relaxed, the swap is what counts.
-                while self.0.load(Ordering::Relaxed) {
-                    spin_loop();
-                }
-            }
-            let result = work();
-            // ORDERING: Release, pairs with the Acquire above: the next holder
-            // sees what `work` wrote.
-            self.0.store(false, Ordering::Release);
-            result
-        }
-    }
-
-    impl Open for Spin {
-        const OPEN: Self = Self(AtomicBool::new(false));
-    }
-}
+mod spin;
 
 #[cfg(target_has_atomic = "8")]
 pub use spin::Spin;

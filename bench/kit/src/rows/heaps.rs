@@ -21,33 +21,57 @@ const TIMES: u32 = 2000;
 pub(crate) fn rows() -> Vec<Row> {
     vec![
         Row::work(
-            "heaps/allocate and free 64 bytes",
+            "heaps/tlsf: allocate and free 64 bytes",
             TIMES,
             &[
                 ("Tlsf", |meter| pairs::<Tlsf>(meter)),
                 ("rlsf", |meter| pairs::<Rlsf>(meter)),
                 ("talc", |meter| pairs::<Talc>(meter)),
-                ("linked_list_allocator", |meter| pairs::<LinkedList>(meter)),
-                ("FirstFit", |meter| pairs::<FirstFit>(meter)),
-                ("buddy_system_allocator", |meter| pairs::<BuddySystem>(meter)),
-                ("Buddy", |meter| pairs::<Buddy>(meter)),
             ],
         ),
         Row::work(
-            "heaps/fill with 1000 blocks, free them in another order",
+            "heaps/tlsf: fill with 1000 blocks, free them in another order",
             2000,
             &[
                 ("Tlsf", |meter| fill::<Tlsf>(meter)),
                 ("rlsf", |meter| fill::<Rlsf>(meter)),
                 ("talc", |meter| fill::<Talc>(meter)),
-                ("linked_list_allocator", |meter| fill::<LinkedList>(meter)),
-                ("FirstFit", |meter| fill::<FirstFit>(meter)),
-                ("buddy_system_allocator", |meter| fill::<BuddySystem>(meter)),
-                ("Buddy", |meter| fill::<Buddy>(meter)),
             ],
         ),
         Row::work(
-            "heaps/random actions, half full",
+            "heaps/buddy: allocate and free 64 bytes",
+            TIMES,
+            &[
+                ("Buddy", |meter| pairs::<Buddy>(meter)),
+                ("buddy_system_allocator", |meter| pairs::<BuddySystem>(meter)),
+            ],
+        ),
+        Row::work(
+            "heaps/buddy: fill with 1000 blocks, free them in another order",
+            2000,
+            &[
+                ("Buddy", |meter| fill::<Buddy>(meter)),
+                ("buddy_system_allocator", |meter| fill::<BuddySystem>(meter)),
+            ],
+        ),
+        Row::work(
+            "heaps/first fit: allocate and free 64 bytes",
+            TIMES,
+            &[
+                ("FirstFit", |meter| pairs::<FirstFit>(meter)),
+                ("linked_list_allocator", |meter| pairs::<LinkedList>(meter)),
+            ],
+        ),
+        Row::work(
+            "heaps/first fit: fill with 1000 blocks, free them in another order",
+            2000,
+            &[
+                ("FirstFit", |meter| fill::<FirstFit>(meter)),
+                ("linked_list_allocator", |meter| fill::<LinkedList>(meter)),
+            ],
+        ),
+        Row::work(
+            "heaps/tlsf: random actions, 1000 slots, sizes 1 to 4000",
             STEPS,
             &[
                 ("Tlsf", |meter| random::<Tlsf>(meter)),
@@ -56,7 +80,7 @@ pub(crate) fn rows() -> Vec<Row> {
             ],
         ),
         Row::work(
-            "heaps/buddy: random actions, powers of two",
+            "heaps/buddy: random actions, 1000 slots, powers of two",
             STEPS,
             &[
                 ("Buddy", |meter| random_powers::<Buddy>(meter)),
@@ -64,7 +88,7 @@ pub(crate) fn rows() -> Vec<Row> {
             ],
         ),
         Row::work(
-            "heaps/first fit: random actions, 20 blocks",
+            "heaps/first fit: random actions, 20 slots, sizes 1 to 4000",
             STEPS,
             &[
                 ("FirstFit", |meter| few::<FirstFit>(meter)),
@@ -97,29 +121,53 @@ pub(crate) fn rows() -> Vec<Row> {
             ],
         ),
         Row::figure(
-            "heaps/memory not in use at the first refusal, small sizes (16 to 256 bytes)",
+            "heaps/tlsf: memory not in use when a request first fails, sizes 16 to 256",
             "% of the memory",
             &[
                 ("Tlsf", |meter| refused::<Tlsf>(meter, 16, 256)),
-                ("FirstFit", |meter| refused::<FirstFit>(meter, 16, 256)),
-                ("Buddy", |meter| refused::<Buddy>(meter, 16, 256)),
                 ("rlsf", |meter| refused::<Rlsf>(meter, 16, 256)),
                 ("talc", |meter| refused::<Talc>(meter, 16, 256)),
-                ("linked_list_allocator", |meter| refused::<LinkedList>(meter, 16, 256)),
+            ],
+        ),
+        Row::figure(
+            "heaps/tlsf: memory not in use when a request first fails, sizes 1 to 10,000",
+            "% of the memory",
+            &[
+                ("Tlsf", |meter| refused::<Tlsf>(meter, 1, 10_000)),
+                ("rlsf", |meter| refused::<Rlsf>(meter, 1, 10_000)),
+                ("talc", |meter| refused::<Talc>(meter, 1, 10_000)),
+            ],
+        ),
+        Row::figure(
+            "heaps/buddy: memory not in use when a request first fails, sizes 16 to 256",
+            "% of the memory",
+            &[
+                ("Buddy", |meter| refused::<Buddy>(meter, 16, 256)),
                 ("buddy_system_allocator", |meter| refused::<BuddySystem>(meter, 16, 256)),
             ],
         ),
         Row::figure(
-            "heaps/memory not in use at the first refusal, mixed sizes (1 to 10,000 bytes)",
+            "heaps/buddy: memory not in use when a request first fails, sizes 1 to 10,000",
             "% of the memory",
             &[
-                ("Tlsf", |meter| refused::<Tlsf>(meter, 1, 10_000)),
-                ("FirstFit", |meter| refused::<FirstFit>(meter, 1, 10_000)),
                 ("Buddy", |meter| refused::<Buddy>(meter, 1, 10_000)),
-                ("rlsf", |meter| refused::<Rlsf>(meter, 1, 10_000)),
-                ("talc", |meter| refused::<Talc>(meter, 1, 10_000)),
-                ("linked_list_allocator", |meter| refused::<LinkedList>(meter, 1, 10_000)),
                 ("buddy_system_allocator", |meter| refused::<BuddySystem>(meter, 1, 10_000)),
+            ],
+        ),
+        Row::figure(
+            "heaps/first fit: memory not in use when a request first fails, sizes 16 to 256",
+            "% of the memory",
+            &[
+                ("FirstFit", |meter| refused::<FirstFit>(meter, 16, 256)),
+                ("linked_list_allocator", |meter| refused::<LinkedList>(meter, 16, 256)),
+            ],
+        ),
+        Row::figure(
+            "heaps/first fit: memory not in use when a request first fails, sizes 1 to 10,000",
+            "% of the memory",
+            &[
+                ("FirstFit", |meter| refused::<FirstFit>(meter, 1, 10_000)),
+                ("linked_list_allocator", |meter| refused::<LinkedList>(meter, 1, 10_000)),
             ],
         ),
     ]

@@ -95,26 +95,35 @@ fn each_operation_holds_the_lock_once() {
     assert!(!std::format!("{heap:?}").is_empty());
 }
 
-/// Threads count in a cell that only the lock protects.
+/// Threads count in a cell that only the lock protects, slowly.
 #[test]
 fn spin_lets_one_in_at_a_time() {
     struct Shared(Spin, UnsafeCell<usize>);
     // SAFETY: the cell is touched under the lock alone.
     unsafe impl Sync for Shared {}
     let shared = Shared(Spin::default(), UnsafeCell::new(0));
+    let start = std::sync::Barrier::new(4);
     let rounds = if cfg!(miri) { 50 } else { 20_000 };
+    let count = |shared: &Shared| {
+        // SAFETY: under the lock.
+        let before = unsafe { shared.1.get().read_volatile() };
+        for _ in 0..before % 50 {
+            core::hint::spin_loop();
+        }
+        // SAFETY: under the lock.
+        unsafe { shared.1.get().write_volatile(before + 1) };
+    };
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                let shared = &shared;
+                start.wait();
                 for _ in 0..rounds {
-                    // SAFETY: under the lock, or after all threads.
-                    shared.0.hold(|| unsafe { *shared.1.get() += 1 });
+                    shared.0.hold(|| count(&shared));
                 }
             });
         }
     });
-    // SAFETY: under the lock, or after all threads.
+    // SAFETY: after all threads.
     assert_eq!(unsafe { *shared.1.get() }, 4 * rounds);
 }
 
