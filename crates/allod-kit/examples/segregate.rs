@@ -59,3 +59,8 @@ fn main() -> Result<(), allod_kit::AllocError> {
     }
     Ok(())
 }
+
+#[test]
+fn it_runs() {
+    main().expect("the system has memory");
+}

@@ -6,7 +6,9 @@ use allod_kit::model::Bounds;
 use allod_kit::{Buddy, FirstFit, Heap, Spin, Tlsf, Unshared};
 use std::mem::MaybeUninit;
 
-const BYTES: usize = 1 << 20;
+/// A test's thread has two MiB of stack, and without optimization a heap is
+/// there more than once on its way into its box.
+const BYTES: usize = 1 << 18;
 
 /// Enough for all that the threads of the test kit can want together: they do
 /// not keep to a total.

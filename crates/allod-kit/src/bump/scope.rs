@@ -108,6 +108,12 @@ macro_rules! scope {
         /// more than the tail, the largest of its chunks goes to the parent for
         /// the next scope, and the others back to where they came from.
         ///
+        /// The parent that allocates beside an open scope does so in another
+        /// chunk. That is cheap once, and not in a recursion where every level
+        /// does it: there, close the scope before the result is made.
+        ///
+        /// As an allocator a scope is `&*scope`, which is a `&Bump`.
+        ///
         /// A scope that is forgotten (`mem::forget`) keeps its bytes until the
         /// arena is reset, and its chunks for ever. That is a leak, and safe.
         ///
