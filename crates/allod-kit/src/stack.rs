@@ -129,7 +129,7 @@ pub struct Mark {
 /// stack.scope(|stack| kept = stack.try_alloc(1).ok());
 /// ```
 ///
-/// ```compile_fail,E0501
+/// ```compile_fail,E0502
 /// # use allod_kit::Stack;
 /// # let mut memory = [core::mem::MaybeUninit::uninit(); 1024];
 /// # let mut stack = Stack::new(&mut memory).unwrap();

@@ -97,7 +97,12 @@ impl<K: Eq, V, const N: usize> LinearMap<K, V, N> {
     where
         K: Borrow<Q>,
     {
-        self.pairs.iter().find(|(other, _)| other.borrow() == key).map(|(_, value)| value)
+        for (other, value) in &self.pairs {
+            if other.borrow() == key {
+                return Some(value);
+            }
+        }
+        None
     }
 
     /// The value of a key, to change.

@@ -5,8 +5,8 @@
 //!                             head        length = 5
 //! ```
 //!
-//! Any `N` will do, not only powers of two: going round is a compare and a
-//! subtraction.
+//! Any `N` will do: going round is a compare and a subtraction, and for a power
+//! of two a mask.
 //!
 //! # Invariants
 //!
@@ -86,10 +86,13 @@ impl<T, const N: usize> Ring<T, N> {
     /// The item `by` behind the head, going round. `by` is at most `N`.
     #[inline]
     fn place(&self, by: usize) -> usize {
-        // Neither is more than `N`, and an array is no larger than half of the
-        // address space; of elements without bytes there may be more.
+        // Neither is more than `N`. Of elements without bytes there may be so many
+        // that the sum wraps; of all others an array holds half of that at most.
         let (at, wraps) = self.head.overflowing_add(by);
-        if wraps || at >= N { at.wrapping_sub(N) } else { at }
+        if N.is_power_of_two() {
+            return at & (N - 1);
+        }
+        if (size_of::<T>() == 0 && wraps) || at >= N { at.wrapping_sub(N) } else { at }
     }
 
     #[inline]

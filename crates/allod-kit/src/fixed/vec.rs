@@ -132,14 +132,16 @@ impl<T, const N: usize> Vec<T, N> {
     /// There is no room; the element comes back.
     #[inline]
     pub fn try_push(&mut self, item: T) -> Result<(), Full<T>> {
-        match self.items.get_mut(self.length) {
-            Some(place) => {
-                place.write(item);
-                self.length += 1;
-                Ok(())
-            }
-            None => Err(Full(item)),
+        let length = self.length;
+        if length >= N {
+            return Err(Full(item));
         }
+        // SAFETY: below `N`.
+        let place = unsafe { self.first_mut().add(length) };
+        // SAFETY: the place is ours, and nothing is there (V1).
+        unsafe { place.write(item) };
+        self.length = length + 1;
+        Ok(())
     }
 
     /// Adds an element at the end. O(1).
@@ -332,16 +334,25 @@ impl<T, const N: usize> Vec<T, N> {
     where
         T: Clone,
     {
-        if items.len() > N - self.length {
-            return Err(Full(()));
+        /// Counts what is whole (V2). Apart, so that copying a slice of bytes is
+        /// not copying byte by byte: 43 instructions for 16 words against 103
+        /// with the length in memory (2026-11-21).
+        struct Whole<'a> {
+            length: &'a mut usize,
+            more: usize,
         }
-        for item in items {
-            let place = self.length;
-            // SAFETY: there is room for all of them.
-            let place = unsafe { self.first_mut().add(place) };
-            // SAFETY: nothing is there.
-            unsafe { place.write(item.clone()) };
-            self.length += 1;
+        impl Drop for Whole<'_> {
+            fn drop(&mut self) {
+                *self.length += self.more;
+            }
+        }
+        let Self { length, items: all } = self;
+        let room = all.get_mut(*length..).unwrap_or(&mut []);
+        let Some(room) = room.get_mut(..items.len()) else { return Err(Full(())) };
+        let mut whole = Whole { length, more: 0 };
+        for (place, item) in room.iter_mut().zip(items) {
+            place.write(item.clone());
+            whole.more += 1;
         }
         Ok(())
     }

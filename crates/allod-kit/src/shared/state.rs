@@ -20,7 +20,7 @@
 //!   step to "closed, and no references" happens once, and who takes it is the
 //!   owner.
 
-use super::atomic::{AtomicUsize, Ordering};
+use super::atomic::{AtomicUsize, Ordering, fence};
 
 const HALF: u32 = usize::BITS / 2;
 const CLOSED: usize = 1 << (HALF - 1);
@@ -97,10 +97,14 @@ impl State {
     #[inline]
     pub(super) fn leave(&self) -> bool {
         // ORDERING: Release: what this one did with the value is before what the last
-        // one does. Acquire: the other side of that, for the last one. Pairs with
-        // itself, and the Release with the Acquire in `close`.
-        let before = self.0.fetch_sub(1, Ordering::AcqRel);
-        before & CLOSED != 0 && before & MOST == 1
+        // one does. Pairs with the fence below and the Acquire in `close`.
+        let before = self.0.fetch_sub(1, Ordering::Release);
+        if before & CLOSED == 0 || before & MOST != 1 {
+            return false;
+        }
+        // ORDERING: Acquire, the other side of that: for the last one alone.
+        fence(Ordering::Acquire);
+        true
     }
 
     /// Lets nobody in any more, if this value is there and open.

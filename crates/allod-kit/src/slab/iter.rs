@@ -95,6 +95,19 @@ macro_rules! walks {
             fn size_hint(&self) -> (usize, Option<usize>) {
                 (self.walk.left as usize, Some(self.walk.left as usize))
             }
+
+            // To the end, nobody need count what is left.
+            #[inline]
+            fn fold<B, F: FnMut(B, $item) -> B>(self, init: B, mut f: F) -> B {
+                let mut sum = init;
+                for index in self.walk.next..self.walk.end {
+                    if let Some(($key, place)) = self.walk.at(index) {
+                        let $value = value_in(place);
+                        sum = f(sum, $give);
+                    }
+                }
+                sum
+            }
         }
 
         impl<'a, T, K> DoubleEndedIterator for $name<'a, T, K> {

@@ -199,6 +199,21 @@ fn a_scope_without_room_for_its_floor_runs_without_memory() {
 }
 
 #[test]
+fn a_scope_has_the_memory_that_is_left_and_gives_it_back() {
+    let mut memory = [MaybeUninit::uninit(); 1000];
+    let mut stack = Stack::new(&mut memory).unwrap();
+    let kept = stack.alloc(7u32);
+    let (used, left) = (stack.used(), stack.left());
+    stack.scope(|stack| {
+        assert_eq!(stack.left(), left - size_of::<Head>());
+        let inside = stack.try_slice(stack.left() - size_of::<Head>(), |_| 1u8);
+        assert!(inside.is_ok() && stack.try_alloc(1u8).is_err());
+        StackBox::leak(inside.unwrap());
+    });
+    assert_eq!((*kept, stack.used()), (7, used));
+}
+
+#[test]
 fn the_top_grows_where_it_is() {
     let mut memory = [MaybeUninit::uninit(); 1000];
     let stack = Stack::new(&mut memory).unwrap();
