@@ -9,7 +9,7 @@
 //! installs, or it fails and says what is missing.
 
 use crate::sh::{Cmd, OPTIMIZED, root, target};
-use crate::{golden, loom, targets};
+use crate::{bare, golden, loom, targets};
 use anyhow::{Context, Result, bail};
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ const fn slow(name: &'static str, run: fn() -> Result<End>) -> Step {
 }
 
 /// The cheap and telling ones first.
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 18] = [
     quick("format", format),
     quick("clippy", || clippy("--workspace")),
     slow("clippy: unchecked", || clippy("--workspace --features allod/unchecked")),
@@ -52,6 +52,7 @@ const STEPS: [Step; 17] = [
     slow("golden", || golden::run(false, false).map(|()| End::Passed(String::new()))),
     slow("loom", models),
     slow("other targets", || targets::run().map(End::Passed)),
+    slow("bare metal", || bare::run().map(End::Passed)),
     slow("programs", || bench("programs --ci")),
     slow("Rust programs", || bench("rust --ci")),
 ];
@@ -167,7 +168,7 @@ fn tests() -> Result<End> {
 }
 
 fn tests_in_release() -> Result<End> {
-    let line = "cargo test --quiet -p allod --release";
+    let line = "cargo test --quiet -p allod -p allod-kit --release";
     let tests = Cmd::new(line).limit(LIMIT_SECONDS).test()?;
     Ok(End::Passed(format!("{tests} tests")))
 }

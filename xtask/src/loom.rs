@@ -11,13 +11,16 @@ use anyhow::{Result, bail};
 use std::fs;
 use std::path::Path;
 
-/// Seconds for all models together. Loom's time grows fast with the size of a
+/// Seconds for all models of a crate. Loom's time grows fast with the size of a
 /// model, and one that takes minutes is too large to be read either.
 const LIMIT_SECONDS: u32 = 900;
 
-/// The command that runs the models of the crate in `house`.
-pub(crate) fn cargo_test(house: &Path, arguments: &str) -> Cmd {
-    Cmd::new(&format!("cargo test -p allod --release --lib {arguments}"))
+/// The crates that have models.
+pub(crate) const CRATES: [&str; 2] = ["allod", "allod-kit"];
+
+/// The command that runs the models of a crate in `house`.
+pub(crate) fn cargo_test(house: &Path, package: &str, arguments: &str) -> Cmd {
+    Cmd::new(&format!("cargo test -p {package} --release --lib {arguments}"))
         .env("CARGO_TARGET_DIR", target().join("loom"))
         .env("RUSTFLAGS", "--cfg loom")
         // Link-time optimization of the whole test would take longer than it saves.
@@ -26,17 +29,23 @@ pub(crate) fn cargo_test(house: &Path, arguments: &str) -> Cmd {
         .within(house)
 }
 
-/// Runs all models. `None` when the crate has nothing to model.
+/// Runs all models. `None` when no crate has anything to model.
 pub(crate) fn run() -> Result<Option<String>> {
-    if !speaks_of_loom(&root().join("crates/allod/src"))? {
-        println!("loom: the crate does not say `cfg(loom)`, so there is nothing to run");
-        return Ok(None);
+    let mut notes = Vec::new();
+    for package in CRATES {
+        if !speaks_of_loom(&root().join("crates").join(package).join("src"))? {
+            println!("loom: {package} does not say `cfg(loom)`, so it has nothing to run");
+            continue;
+        }
+        let tests = cargo_test(&root(), package, "loom_").limit(LIMIT_SECONDS).test();
+        match tests {
+            Ok(tests) => notes.push(format!("{package} {tests}")),
+            Err(error) => {
+                bail!("{error:#} ({package} says `cfg(loom)`, so models are expected)")
+            }
+        }
     }
-    let tests = cargo_test(&root(), "loom_").limit(LIMIT_SECONDS).test();
-    match tests {
-        Ok(tests) => Ok(Some(format!("{tests} models"))),
-        Err(error) => bail!("{error:#} (the crate says `cfg(loom)`, so models are expected)"),
-    }
+    Ok((!notes.is_empty()).then(|| notes.join(", ")))
 }
 
 fn speaks_of_loom(folder: &Path) -> Result<bool> {

@@ -5,6 +5,7 @@
 //! what users build, and it has few dependencies, because it stands in the
 //! path of everything we do.
 
+mod bare;
 mod ci;
 mod debian;
 mod golden;
@@ -25,6 +26,7 @@ usage: cargo xtask <verb> [options]
   loom                      the models of the concurrent structures
   mutate [WORD]             weaken each ordering in turn; the models must object
   targets                   tests and type checks for other targets
+  bare                      the kit on bare metal: x86-64, Cortex-M3, wasm
 
 --quick leaves out the slow steps. --bless writes the counts down as the new
 truth. --show prints the instructions that were counted. WORD limits `mutate`
@@ -68,7 +70,7 @@ fn run() -> Result<bool> {
         "ci" => (&["quick"], 0),
         "golden" => (&["bless", "show"], 0),
         "mutate" => (&[], 1),
-        "loom" | "targets" => (&[], 0),
+        "bare" | "loom" | "targets" => (&[], 0),
         other => bail!("no verb `{other}`\n\n{USAGE}"),
     };
     if let Some(flag) = flags.iter().find(|flag| !known.contains(&flag.as_str())) {
@@ -80,6 +82,7 @@ fn run() -> Result<bool> {
     let has = |flag: &str| flags.iter().any(|given| given == flag);
     match verb.as_str() {
         "ci" => return Ok(ci::run(has("quick"))),
+        "bare" => drop(bare::run()?),
         "golden" => golden::run(has("bless"), has("show"))?,
         "loom" => drop(loom::run()?),
         "mutate" => mutate::run(words.first().map_or("", String::as_str))?,

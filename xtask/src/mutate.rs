@@ -9,8 +9,8 @@
 //! A weakening that nobody notices is a survivor: either the ordering is
 //! stronger than it need be, or a model is missing. Survivors fail the run,
 //! unless `golden/mutants.txt` lists them with a reason. That file has one line
-//! a site: `path | line of code, [the ordering] in brackets | reason`, the path below
-//! the crate's `src`.
+//! a site: `path | line of code, [the ordering] in brackets | reason`, the path
+//! being the crate's name and what is below its `src`.
 //!
 //! Not part of the gate: each site costs a build and a run of models.
 
@@ -45,34 +45,11 @@ enum Fate {
 pub(crate) fn run(word: &str) -> Result<()> {
     let house = target().join("mutate");
     copy_house(&house)?;
-    let models = all_models(&house)?;
-    if models.is_empty() {
-        bail!("no test whose name begins with `loom_`");
-    }
-    models_command(&house, "loom_").test().context("before anything was weakened")?;
-
     let list = fs::read_to_string(root().join(LIST)).unwrap_or_default();
     let mut survivors = Survivors::parse(&list)?;
     let mut rows = Vec::new();
-    let source = house.join("crates/allod/src");
-    for path in sources(&source)? {
-        let file = path.strip_prefix(&source)?.to_string_lossy().into_owned();
-        let own = models_of(&file, &models);
-        if own.is_empty() || !file.contains(word) {
-            continue;
-        }
-        let text = fs::read_to_string(&path)?;
-        for site in site::find(&text) {
-            let start = Instant::now();
-            fs::write(&path, site::weaken(&text, &site))?;
-            let fate = fate(&house, &own, &models);
-            fs::write(&path, &text)?;
-            let (right, verdict) = survivors.judge(&file, &site.label, fate?);
-            let seconds = start.elapsed().as_secs_f64();
-            let row = format!("{file}:{}  {}  {verdict}, {seconds:.0} s", site.line, site.label);
-            println!("{row}");
-            rows.push((right, row));
-        }
+    for package in loom::CRATES {
+        weaken_all(&House { folder: &house, package }, word, &mut survivors, &mut rows)?;
     }
     if rows.is_empty() {
         bail!("no file with models and orderings has `{word}` in its path");
@@ -87,6 +64,57 @@ pub(crate) fn run(word: &str) -> Result<()> {
         bail!("not as it should be:\n{}", wrong.join("\n"));
     }
     Ok(())
+}
+
+/// Weakens every site of one crate, and says of each what became of it.
+fn weaken_all(
+    house: &House<'_>,
+    word: &str,
+    survivors: &mut Survivors,
+    rows: &mut Vec<(bool, String)>,
+) -> Result<()> {
+    let source = house.folder.join("crates").join(house.package).join("src");
+    let mut files = Vec::new();
+    for path in sources(&source)? {
+        let below = path.strip_prefix(&source)?.to_string_lossy().into_owned();
+        let name = format!("{}/{below}", house.package);
+        if name.contains(word) && !site::find(&fs::read_to_string(&path)?).is_empty() {
+            files.push((path, below, name));
+        }
+    }
+    if files.is_empty() {
+        return Ok(());
+    }
+    let models = all_models(house)?;
+    if models.is_empty() {
+        bail!("no test of {} whose name begins with `loom_`", house.package);
+    }
+    models_command(house, "loom_").test().context("before anything was weakened")?;
+    for (path, below, name) in files {
+        let own = models_of(&below, &models);
+        if own.is_empty() {
+            continue;
+        }
+        let text = fs::read_to_string(&path)?;
+        for site in site::find(&text) {
+            let start = Instant::now();
+            fs::write(&path, site::weaken(&text, &site))?;
+            let fate = fate(house, &own, &models);
+            fs::write(&path, &text)?;
+            let (right, verdict) = survivors.judge(&name, &site.label, fate?);
+            let seconds = start.elapsed().as_secs_f64();
+            let row = format!("{name}:{}  {}  {verdict}, {seconds:.0} s", site.line, site.label);
+            println!("{row}");
+            rows.push((right, row));
+        }
+    }
+    Ok(())
+}
+
+/// The copy of the repository, and one of its crates.
+struct House<'a> {
+    folder: &'a Path,
+    package: &'static str,
 }
 
 /// The list of sites that may be weakened, and which of them were met.
@@ -149,12 +177,13 @@ fn copy_house(house: &Path) -> Result<()> {
 
 /// The command for the models of the copy. It builds beside the copy: cargo
 /// tells two sources apart by their place in the workspace, which is the same.
-fn models_command(house: &Path, arguments: &str) -> Cmd {
-    loom::cargo_test(house, arguments).env("CARGO_TARGET_DIR", target().join("mutate-build"))
+fn models_command(house: &House<'_>, arguments: &str) -> Cmd {
+    loom::cargo_test(house.folder, house.package, arguments)
+        .env("CARGO_TARGET_DIR", target().join("mutate-build"))
 }
 
 /// The full names of all models, such as `span::remote::tests::loom_push`.
-fn all_models(house: &Path) -> Result<Vec<String>> {
+fn all_models(house: &House<'_>) -> Result<Vec<String>> {
     let text = models_command(house, "-q -- --list").output()?;
     let tests = text.lines().filter_map(|line| line.strip_suffix(": test"));
     Ok(tests.filter(|name| last(name).starts_with("loom_")).map(str::to_owned).collect())
@@ -181,7 +210,7 @@ fn models_of<'a>(file: &str, models: &'a [String]) -> Vec<&'a str> {
 }
 
 /// Builds the copy as it stands and asks its models, the `own` ones first.
-fn fate(house: &Path, own: &[&str], models: &[String]) -> Result<Fate> {
+fn fate(house: &House<'_>, own: &[&str], models: &[String]) -> Result<Fate> {
     if !models_command(house, "-q --no-run").succeeds() {
         return Ok(Fate::Broken);
     }
@@ -194,7 +223,7 @@ fn fate(house: &Path, own: &[&str], models: &[String]) -> Result<Fate> {
     ask(house, &others)
 }
 
-fn ask(house: &Path, models: &[&str]) -> Result<Fate> {
+fn ask(house: &House<'_>, models: &[&str]) -> Result<Fate> {
     let line = format!("-q -- --exact {}", models.join(" "));
     let output = models_command(house, &line).limit(LIMIT_SECONDS).bare().output()?;
     // What `timeout` says when it had to end the command, politely or not.

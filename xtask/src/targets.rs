@@ -116,7 +116,7 @@ fn cross(line: &str, rustc: &Path, name: &str) -> Cmd {
 }
 
 /// The path of a script that starts Debian's compiler, unpacked if need be.
-fn debian_rustc() -> Result<PathBuf> {
+pub(crate) fn debian_rustc() -> Result<PathBuf> {
     let folder = target().join("debian-rust");
     let script = folder.join("rustc");
     if !script.exists() {

@@ -115,32 +115,59 @@ macro_rules! __adapt {
     };
 }
 
-/// One macro for each feature: what `__adapt` writes, or nothing.
-macro_rules! feature {
-    ($feature:literal, $name:ident, $($api:ident)::+) => {
-        feature!($feature, $name, $($api)::+, $);
-    };
-    ($feature:literal, $name:ident, $($api:ident)::+, $d:tt) => {
-        #[cfg(feature = $feature)]
-        #[doc(hidden)]
-        #[macro_export]
-        macro_rules! $name {
-            ($d($d any:tt)*) => {
-                $d crate::__adapt! {
-                    $d crate::$($api)::+::Allocator, $d crate::$($api)::+::AllocError, $d($d any)*
-                }
-            };
-        }
+// One macro for each feature: what `__adapt` writes, or nothing. Spelled out,
+// because a macro that a macro wrote has no path within this crate.
 
-        #[cfg(not(feature = $feature))]
-        #[doc(hidden)]
-        #[macro_export]
-        macro_rules! $name {
-            ($d($d any:tt)*) => {};
+#[cfg(feature = "allocator-api2-02")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __adapt_02 {
+    ($($any:tt)*) => {
+        $crate::__adapt! {
+            $crate::foreign::api2_02::Allocator, $crate::foreign::api2_02::AllocError, $($any)*
         }
     };
 }
 
-feature!("allocator-api2-02", __adapt_02, foreign::api2_02);
-feature!("allocator-api2-04", __adapt_04, foreign::api2_04);
-feature!("nightly", __adapt_nightly, foreign::nightly);
+#[cfg(not(feature = "allocator-api2-02"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __adapt_02 {
+    ($($any:tt)*) => {};
+}
+
+#[cfg(feature = "allocator-api2-04")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __adapt_04 {
+    ($($any:tt)*) => {
+        $crate::__adapt! {
+            $crate::foreign::api2_04::Allocator, $crate::foreign::api2_04::AllocError, $($any)*
+        }
+    };
+}
+
+#[cfg(not(feature = "allocator-api2-04"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __adapt_04 {
+    ($($any:tt)*) => {};
+}
+
+#[cfg(feature = "nightly")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __adapt_nightly {
+    ($($any:tt)*) => {
+        $crate::__adapt! {
+            $crate::foreign::nightly::Allocator, $crate::foreign::nightly::AllocError, $($any)*
+        }
+    };
+}
+
+#[cfg(not(feature = "nightly"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __adapt_nightly {
+    ($($any:tt)*) => {};
+}

@@ -113,6 +113,54 @@ pub unsafe trait Allocator {
     unsafe fn usable_size(&self, block: NonNull<u8>, layout: Layout) -> usize;
 }
 
+// SAFETY: a reference stands for what it refers to, which stays where it is
+// and alive for as long.
+unsafe impl<A: Allocator + ?Sized> Allocator for &A {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        (**self).allocate(layout)
+    }
+
+    #[inline]
+    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        (**self).allocate_zeroed(layout)
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { (**self).deallocate(block, layout) };
+    }
+
+    #[inline]
+    unsafe fn reallocate(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promise is the same.
+        unsafe { (**self).reallocate(block, old, new) }
+    }
+
+    #[inline]
+    unsafe fn reallocate_in_place(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promise is the same.
+        unsafe { (**self).reallocate_in_place(block, old, new) }
+    }
+
+    #[inline]
+    unsafe fn usable_size(&self, block: NonNull<u8>, layout: Layout) -> usize {
+        // SAFETY: the caller's promise is the same.
+        unsafe { (**self).usable_size(block, layout) }
+    }
+}
+
 /// The block of a layout of size 0: aligned, of no bytes, and nobody's. For
 /// those who write an allocator.
 #[inline]

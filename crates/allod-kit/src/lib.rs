@@ -9,14 +9,102 @@
 //! |---|---|
 //! | `allocator` | the trait that all of them have |
 //! | `adapters` | the same for the traits of others |
+//! | `global` | from and to `GlobalAlloc` |
+//! | `owns` | whose block is it? |
+//! | `full` | what a container says when it has no room |
+//! | `infallible` | the end of those who did not ask |
+//! | `installed` | the program's global allocator |
+//! | `addr` | safe address arithmetic |
+//! | `bump` | arenas, scopes, and vectors, strings and boxes in them |
+//! | `stack` | blocks that go in the opposite order of their coming |
+//! | `blocks` | an allocator of blocks of one size, which every pool is |
+//! | `pool` | slots for values of one type |
+//! | `slab` | values that are found again by keys |
+//! | `shared` | pools and slabs that threads share |
+//! | `fixed` | containers of a fixed capacity |
+//! | `words` | a region of memory as an array of 32-bit words |
+//! | `regions` | heaps over memory that you bring: what they have in common |
+//! | `tlsf` | a heap in which everything takes a bounded time |
+//! | `buddy` | a heap of halves of halves |
+//! | `first_fit` | a heap of one list |
+//! | `lock` | who may enter a heap, and when |
+//! | `heap` | a heap behind a lock: `#[global_allocator]` on bare metal |
+//! | `number` | what is counted with, shared between threads or not |
+//! | `wrap` | allocators made of allocators |
+//! | `model` | what can be done to an allocator, and what has to hold (feature `conformance`) |
+//! | `conformance` | a test kit for allocators (feature `conformance`) |
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
+#[cfg(any(test, loom, feature = "conformance"))]
+extern crate std;
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
 mod allocator;
 mod adapters;
+mod global;
+mod owns;
+mod full;
+#[cfg(feature = "infallible")]
+mod infallible;
+#[cfg(feature = "alloc")]
+mod installed;
+pub mod addr;
+pub mod bump;
+#[cfg(test)]
+mod witness;
+mod stack;
+mod blocks;
+mod pool;
+pub mod slab;
+#[cfg(target_has_atomic = "ptr")]
+mod shared;
+pub mod fixed;
+mod words;
+mod regions;
+mod tlsf;
+mod buddy;
+mod first_fit;
+mod lock;
+mod heap;
+mod number;
+mod wrap;
+#[cfg(feature = "conformance")]
+pub mod model;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 
 pub use allocator::{AllocError, Allocator, nothing};
+pub use buddy::Buddy;
+pub use bump::{Bump, BumpPool, Scope};
+pub use first_fit::FirstFit;
+pub use full::Full;
+pub use global::{AsGlobal, FromGlobal};
+pub use heap::Heap;
+#[cfg(feature = "alloc")]
+pub use installed::Global;
+#[cfg(feature = "critical-section")]
+pub use lock::CriticalSection;
+#[cfg(target_has_atomic = "8")]
+pub use lock::Spin;
+pub use lock::{Lock, OneCore, Open, Unshared};
+pub use number::{Number, Shared};
+pub use owns::Owns;
+pub use pool::{GrowingPool, Pool, PoolBox, PoolSlot};
+pub use regions::Regions;
+#[cfg(target_has_atomic = "ptr")]
+pub use shared::{SharedBox, SharedPool, SharedRef, SharedSlab};
+pub use slab::{FixedSlab, GrowingSlab, Key, Slab, SlabSlot};
+pub use stack::{Mark, Stack, StackBox};
+pub use tlsf::Tlsf;
+pub use wrap::{
+    AlignTo, Broken, Count, Counter, Counts, Event, EventKind, Fail, Failing, Fallback, Guard,
+    Limit, Limiter, Observer, Realign, Refuse, Request, Ring, Segregate, Trace, Watched, What,
+    Wipe,
+};
 
 /// What the macro `adapt` names.
 #[doc(hidden)]
