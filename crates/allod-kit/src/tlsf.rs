@@ -89,8 +89,8 @@ const TRIES: u32 = 4;
 ///
 /// On x86-64, with one region: at most 360 to allocate, whatever the alignment,
 /// 180 to deallocate, and 180 to grow or shrink in place. A test counts each of
-/// thousands of operations and fails if one takes more. A region that is asked in
-/// vain before the one that has the block adds less than 150.
+/// thousands of operations and fails if one takes more. Each region that is
+/// asked in vain before the one that has the block adds a constant.
 ///
 /// A block costs its size rounded up to 16 bytes, and no header. A region costs
 /// 0.8% of itself, and 64 bytes for each octave of its size: 240 bytes of 512,
