@@ -34,10 +34,11 @@ const fn slow(name: &'static str, run: fn() -> Result<End>) -> Step {
 }
 
 /// The cheap and telling ones first.
-const STEPS: [Step; 18] = [
+const STEPS: [Step; 19] = [
     quick("format", format),
-    quick("clippy", || clippy("--workspace")),
-    slow("clippy: unchecked", || clippy("--workspace --features allod/unchecked")),
+    quick("clippy", || clippy_all("")),
+    slow("clippy: unchecked", || clippy_all("--features allod/unchecked")),
+    slow("clippy: kit", clippy_kit),
     // These two are for Rust programs. The C face cannot be built on them: it
     // has no allocator below itself.
     slow("clippy: allocator-api2", || clippy(&format!("-p allod --features {ADAPTERS}"))),
@@ -138,6 +139,21 @@ fn format() -> Result<End> {
 fn clippy(what: &str) -> Result<End> {
     Cmd::new(&format!("cargo clippy --quiet --all-targets {what} -- -Dwarnings")).run()?;
     Ok(End::Passed(String::new()))
+}
+
+/// The C face stands alone: it ends panics itself, and the kit's tests bring
+/// `std`, which does so too, into whatever is built together with them.
+fn clippy_all(features: &str) -> Result<End> {
+    clippy(&format!("--workspace --exclude allod-capi {features}"))?;
+    clippy(&format!("-p allod-capi -p allod {features}"))
+}
+
+/// The kit without what it has by default, and with all that it can have.
+fn clippy_kit() -> Result<End> {
+    Cmd::new("cargo clippy --quiet -p allod-kit --no-default-features --lib -- -Dwarnings")
+        .run()?;
+    let all = "allocator-api2-02,allocator-api2-04,alloc,conformance,critical-section";
+    clippy(&format!("-p allod-kit --features {all}"))
 }
 
 fn clippy_outside() -> Result<End> {

@@ -137,7 +137,7 @@ macro_rules! bump {
         ///
         /// | made by | memory |
         /// |---|---|
-        /// | [`Bump::new`] | the global allocator (feature `alloc`) |
+        /// | `Bump::new` | the global allocator (feature `alloc`) |
         /// | [`Bump::new_in`] | any [`Allocator`](crate::Allocator) |
         /// | [`Bump::on`] | a buffer of yours, and no other |
         /// | [`Bump::on_and_then`] | a buffer of yours, then an allocator |
