@@ -43,14 +43,6 @@ groups! {
     process = "34-35";
     system_call_faults = "36";
     accounting = "38";
-    early = "early-constructor,early-library";
+    early = "39";
     signals = "40";
-}
-
-/// Unlike the others this promise is not kept. See the essay of `resolver`: the
-/// thread-local slot still reads as zero then, and our fast path follows it.
-#[test]
-#[ignore = "an IFUNC resolver that allocates crashes"]
-fn early_resolver() {
-    rows("early-resolver");
 }

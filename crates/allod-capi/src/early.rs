@@ -7,6 +7,8 @@
 //!
 //! ```text
 //!   loader: maps everything, applies relocations   (IFUNC resolvers may allocate)
+//!           resolve, here, as the last of ours
+//!           gives thread-local variables their first values
 //!   start, here, as `-z initfirst` asks            (before the C library's own constructor)
 //!   constructors of the C library, then of the others
 //!   main ... exit
@@ -46,6 +48,28 @@ unsafe extern "C" {
         argument: *mut c_void,
         library: *mut c_void,
     ) -> c_int;
+}
+
+// A resolver of the program may allocate while our thread-local slot is still
+// zero, and the fast path follows it without a question. So there is an indirect
+// function of ours too. Nobody calls it; the loader asks for it when it relocates
+// us, which is before it relocates the program. musl has no such functions.
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
+core::arch::global_asm!(
+    ".type allod_indirect, @gnu_indirect_function",
+    ".set allod_indirect, {resolve}",
+    ".pushsection .data.rel.ro.allod_indirect, \"awR\", @progbits",
+    ".balign 8",
+    "allod_indirect_place: .quad allod_indirect",
+    ".popsection",
+    resolve = sym resolve,
+);
+
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
+extern "C" fn resolve() -> extern "C" fn() {
+    extern "C" fn nothing() {}
+    raw::before_first_values();
+    nothing
 }
 
 extern "C" fn start(_count: c_int, arguments: *mut *mut c_char, variables: *mut *mut c_char) {

@@ -183,6 +183,13 @@ pub(crate) fn heap() -> &'static Heap {
     unsafe { &*slot::get() }
 }
 
+/// Gives the slot its first value if the loader has not done so yet.
+pub(crate) fn before_first_values() {
+    if slot::get().is_null() {
+        slot::set(&raw const NEW);
+    }
+}
+
 /// The calling thread's heap, if it has one now.
 pub(crate) fn present() -> Option<&'static Heap> {
     let heap = heap();
@@ -201,10 +208,21 @@ pub(crate) fn enter() -> Option<&'static Heap> {
     if !ptr::eq(heap, &raw const NEW) {
         return Some(heap);
     }
-    let heap = ALLOCATOR.adopt()?;
-    slot::set(heap);
     // ORDERING: Relaxed, set before the allocator was published as open.
     let key = KEY.load(Ordering::Relaxed);
+    if key != u64::MAX {
+        // A thread that allocated before the loader gave its variables their first
+        // values has a heap that its slot has forgotten.
+        // SAFETY: the key is ours, and its values are heaps.
+        let heap = unsafe { libc::pthread_getspecific(key as libc::pthread_key_t) };
+        // SAFETY: null, or a heap, which is never unmapped.
+        if let Some(heap) = unsafe { heap.cast::<Heap>().as_ref() } {
+            slot::set(heap);
+            return Some(heap);
+        }
+    }
+    let heap = ALLOCATOR.adopt()?;
+    slot::set(heap);
     if key != u64::MAX {
         // May allocate (glibc does for keys from the 32nd on): the slot is set by now.
         // SAFETY: the key is ours and its value is this thread's.

@@ -222,6 +222,12 @@ pub fn trim(keep: usize) -> bool {
     unsafe { ALLOCATOR.trim(local::present(), keep) != 0 }
 }
 
+/// For a face that may be called before the loader has given the first thread's
+/// variables their first values: after it, all here can be used.
+pub fn before_first_values() {
+    local::before_first_values();
+}
+
 /// Opens the allocator for a face (1: `liballod.so`). It also happens by itself.
 pub fn start(face: u32) {
     report::set_face(face);
