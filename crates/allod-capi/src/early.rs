@@ -68,8 +68,32 @@ core::arch::global_asm!(
 #[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
 extern "C" fn resolve() -> extern "C" fn() {
     extern "C" fn nothing() {}
-    raw::before_first_values();
+    if has_thread_pointer() {
+        raw::before_first_values();
+    }
     nothing
+}
+
+/// False in a program linked statically: it asks for its indirect functions
+/// before it sets the thread pointer up, and then gives first values at once.
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
+fn has_thread_pointer() -> bool {
+    /// `arch_prctl(ARCH_GET_FS)`; asked of the kernel, because the C library is
+    /// not ready yet either.
+    const ARCH_GET_FS: usize = 0x1003;
+    let mut pointer = 0usize;
+    // SAFETY: the call writes one word to where its second argument points, and
+    // nothing else but the registers named here.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            inlateout("rax") libc::SYS_arch_prctl => _,
+            in("rdi") ARCH_GET_FS, in("rsi") &raw mut pointer,
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack),
+        );
+    }
+    pointer != 0
 }
 
 extern "C" fn start(_count: c_int, arguments: *mut *mut c_char, variables: *mut *mut c_char) {
