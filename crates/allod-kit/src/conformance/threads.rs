@@ -5,7 +5,8 @@
 //! one where its bounds hold. So the macro needs not be told which allocators
 //! are `Sync` and `Send`; a check that does not apply passes.
 //!
-//! Threads run random programs of their own on one allocator. Then each passes
+//! Threads run random programs of their own on one allocator, each with a share
+//! of what the allocator promises, and none asks for more. Then each passes
 //! its blocks on to the next thread, which looks at every byte and gives them
 //! back. Every shadow marks its blocks differently, so a block that two threads
 //! were given shows as changed bytes.
@@ -47,7 +48,7 @@ fn finding(check: Check, (at, fault): (usize, Fault)) -> Finding {
     Finding { check, program: Vec::new(), failure: Failure { at, fault } }
 }
 
-/// A thread's own program. What is promised is shared by all of them.
+/// A thread's own program.
 fn work<A: Allocator>(shadow: &mut Shadow<'_, A>, program: &[Op]) -> Result<(), (usize, Fault)> {
     for (at, op) in program.iter().enumerate() {
         shadow.step(*op).map_err(|fault| (at, fault))?;
@@ -63,7 +64,7 @@ impl<A: Allocator + Sync> Probe<&A> {
         let share = bounds.shared_by(THREADS as usize);
         let turn = Barrier::new(THREADS as usize);
         let mut books: Vec<_> = (0..THREADS)
-            .map(|mark| Shadow::new(allocator, share).marked(mark << 8 | 1).detach())
+            .map(|mark| Shadow::new(allocator, share).modest().marked(mark << 8 | 1).detach())
             .collect();
         for round in 0..ROUNDS {
             let results = thread::scope(|scope| {

@@ -90,6 +90,8 @@ pub(crate) struct Books {
     ranges: BTreeMap<usize, usize>,
     /// What counts against the promised total.
     cost: usize,
+    /// Asks for no more than is promised.
+    modest: bool,
     next_mark: u32,
 }
 
@@ -175,12 +177,27 @@ impl<'a, A: Allocator> Shadow<'a, A> {
         self
     }
 
+    /// Leaves out what is not promised. One of several that share an allocator
+    /// could otherwise take what was promised to the others.
+    pub(crate) fn modest(mut self) -> Self {
+        self.books.modest = true;
+        self
+    }
+
     /// Carries out one operation.
     ///
     /// # Errors
     ///
     /// What the allocator did wrong.
     pub fn step(&mut self, op: Op) -> Result<(), Fault> {
+        if let Op::Allocate { size, align, .. }
+        | Op::Reallocate { size, align, .. }
+        | Op::ReallocateInPlace { size, align, .. } = op
+            && self.books.modest
+            && !self.promised(size, align)
+        {
+            return Ok(());
+        }
         match op {
             Op::Allocate { size, align, zeroed } => self.allocate(size, align, zeroed),
             Op::Deallocate { which, longest } => match self.pick(which) {
@@ -221,13 +238,17 @@ impl<'a, A: Allocator> Shadow<'a, A> {
         which.checked_rem(self.books.live.len())
     }
 
+    /// Whether one more such block is promised.
+    fn promised(&self, size: usize, align: usize) -> bool {
+        let cost = self.books.cost.saturating_add(Bounds::cost(size, align));
+        size <= self.books.bounds.size
+            && align <= self.books.bounds.align
+            && cost <= self.books.bounds.total
+    }
+
     /// Whether a refusal breaks a promise.
     fn refused(&self, size: usize, align: usize) -> Result<(), Fault> {
-        let cost = self.books.cost.saturating_add(Bounds::cost(size, align));
-        let promised = size <= self.books.bounds.size
-            && align <= self.books.bounds.align
-            && cost <= self.books.bounds.total;
-        if promised { Err(Fault::Refused) } else { Ok(()) }
+        if self.promised(size, align) { Err(Fault::Refused) } else { Ok(()) }
     }
 
     fn allocate(&mut self, size: usize, align: usize, zeroed: bool) -> Result<(), Fault> {
