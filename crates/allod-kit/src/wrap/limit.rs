@@ -95,10 +95,15 @@ unsafe impl<W: Number> Observer for Limiter<W> {
     #[inline]
     fn saw(&self, request: &Request, block: Option<NonNull<u8>>) {
         let (old, new) = (request.old_size(), request.new_size());
-        let came_back = matches!(request, Request::Deallocate { .. });
-        if came_back || (block.is_some() && new < old) {
+        if block.is_some() && new < old {
             self.used.sub(old - new);
         }
+    }
+
+    /// Not before: another thread would be given the bytes while they are live.
+    #[inline]
+    fn came_back(&self, bytes: usize) {
+        self.used.sub(bytes);
     }
 
     #[inline]

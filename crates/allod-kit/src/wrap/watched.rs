@@ -118,6 +118,12 @@ pub unsafe trait Observer {
     fn saw(&self, request: &Request, block: Option<NonNull<u8>>) {
         let _ = (request, block);
     }
+
+    /// A block of so many bytes, not 0, has come back.
+    #[inline]
+    fn came_back(&self, bytes: usize) {
+        let _ = bytes;
+    }
 }
 
 // SAFETY: it does nothing.
@@ -198,6 +204,9 @@ unsafe impl<A: Allocator, O: Observer> Allocator for Watched<A, O> {
         }
         // SAFETY: the caller's promise is the same.
         unsafe { self.inner.deallocate(block, layout) };
+        if layout.size() != 0 {
+            self.observer.came_back(layout.size());
+        }
     }
 
     #[inline]
