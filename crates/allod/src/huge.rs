@@ -522,8 +522,10 @@ impl HugeObjects {
     /// Makes an object out of the cache hold `len` bytes and little more, here or
     /// elsewhere. False when the system refuses; it holds then what it held.
     fn fit<O: Os>(&self, arena: &Arena<O>, huge: &Huge, len: usize) -> bool {
+        let is_close = || huge.len() - len <= len / 4;
         if huge.len() >= len {
-            return huge.len() - len <= len / 4 || self.shrink(arena, huge, len);
+            // The tail may have to stay where the system refuses to split a mapping.
+            return is_close() || (self.shrink(arena, huge, len) && is_close());
         }
         self.resize(arena, huge, len) || self.grow_elsewhere(arena, huge, len).is_some()
     }

@@ -358,6 +358,23 @@ fn a_freed_huge_object_becomes_one_of_another_size() {
 }
 
 #[test]
+fn a_huge_object_is_of_its_size_even_where_no_tail_can_be_cut_off() {
+    for k in 0..12 {
+        let a = open(Fake::new(SPACE, 4096));
+        let heap = a.adopt().unwrap();
+        let at = alloc(&a, heap, 8 << 20, 16).unwrap();
+        free(&a, heap, at);
+        a.arena.kernel.os().fail(k, 1);
+        if let Some(at) = alloc(&a, heap, 3 << 20, 16) {
+            // Ends the process where the size is not the object's.
+            a.check_size(at.addr().get(), 3 << 20, 16);
+            free(&a, heap, at);
+        }
+        nothing_is_lost(&a);
+    }
+}
+
+#[test]
 fn a_busy_process_visits_the_idle_too() {
     let a = open(Fake::new(SPACE, 4096));
     let (gone, busy) = (a.adopt().unwrap(), a.adopt().unwrap());
