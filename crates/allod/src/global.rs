@@ -237,8 +237,13 @@ impl Allod {
     fn slow(&self, layout: Layout) -> *mut u8 {
         let class = SizeClass::of_layout(layout.size(), layout.align());
         if let Some(class) = class.filter(|class| *class != SizeClass::ZERO) {
-            // SAFETY: the heap is this thread's, or stands for none.
-            let block = unsafe { local::heap().swap(&ALLOCATOR, class) };
+            let heap = local::heap();
+            // Not every layout that comes here has been looked for on its list.
+            let mut block = heap.front.pop(class.index());
+            if block.is_null() {
+                // SAFETY: the heap is this thread's, or stands for none; the list is dry.
+                block = unsafe { heap.swap(&ALLOCATOR, class) };
+            }
             if !block.is_null() {
                 return block.cast();
             }

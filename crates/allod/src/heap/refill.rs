@@ -63,7 +63,8 @@ impl Heap {
     /// # Safety
     ///
     /// The caller is the heap's thread (P1), or the heap is one of the two that
-    /// stand for none and have nothing.
+    /// stand for none and have nothing. The list to allocate from is dry: what was
+    /// on it would be lost.
     #[inline]
     pub(crate) unsafe fn swap<O: Os>(&self, a: &Allocator<O>, class: SizeClass) -> *mut Block {
         let c = class.index();
@@ -74,6 +75,7 @@ impl Heap {
         if list.is_null() {
             return list;
         }
+        debug_assert!(self.front.alloc.get(c).is_some_and(|alloc| alloc.get().is_null()));
         let count = usize::from(class.room() - room.get());
         free.set(core::ptr::null_mut());
         room.set(class.room());
