@@ -210,6 +210,34 @@ fn the_figures_agree_with_the_kernels() {
 }
 
 #[test]
+fn layouts_that_share_a_class_lose_none_of_its_blocks() {
+    if !alone("layouts_that_share_a_class_lose_none_of_its_blocks") {
+        return;
+    }
+    // The fast path takes the first; the second goes the slow way each time.
+    let layouts = [8, 128].map(|align| Layout::from_size_align(2048, align).unwrap());
+    let mut early = 0;
+    for turn in 0..4_000 {
+        if turn == 400 {
+            early = resident();
+        }
+        for (layout, count) in std::hint::black_box(layouts).into_iter().zip([7, 1]) {
+            // SAFETY: the size is not 0.
+            let held: Vec<_> = (0..count).map(|_| unsafe { GLOBAL.alloc(layout) }).collect();
+            for at in held {
+                assert!(!at.is_null());
+                // SAFETY: the object is live and holds bytes.
+                unsafe { at.write_bytes(1, layout.size()) };
+                // SAFETY: a live object of this layout.
+                unsafe { GLOBAL.dealloc(at, layout) };
+            }
+        }
+    }
+    let grown = resident().saturating_sub(early);
+    assert!(grown < 1 << 20, "{grown} bytes more");
+}
+
+#[test]
 fn threads_that_come_and_go_leave_no_memory_behind() {
     if !alone("threads_that_come_and_go_leave_no_memory_behind") {
         return;
