@@ -35,6 +35,8 @@ pub struct Row {
     pub min: u64,
     /// The greatest value.
     pub max: u64,
+    /// Words that stand for a value in `ALLOD_CONF`, besides the number itself.
+    pub words: &'static [(&'static str, u64)],
     /// One sentence.
     pub what: &'static str,
 }
@@ -50,6 +52,7 @@ pub const TABLE: [Row; OPTIONS] = [
         default: 500,
         min: 0,
         max: 3_600_000,
+        words: &[],
         what: "milliseconds that free memory is kept before it goes back to the system",
     },
     Row {
@@ -58,6 +61,7 @@ pub const TABLE: [Row; OPTIONS] = [
         default: 2 << 20,
         min: 0,
         max: u64::MAX >> 1,
+        words: &[],
         what: "bytes in use from which on new memory is asked for in huge pages; 0 for never",
     },
     Row {
@@ -66,6 +70,7 @@ pub const TABLE: [Row; OPTIONS] = [
         default: 64 << 20,
         min: 0,
         max: u64::MAX >> 1,
+        words: &[],
         what: "bytes of freed huge objects that are kept for the next one",
     },
     Row {
@@ -74,6 +79,7 @@ pub const TABLE: [Row; OPTIONS] = [
         default: 1,
         min: 0,
         max: 1,
+        words: &[("off", 0), ("on", 1)],
         what: "1: an inaccessible page follows each huge object; 0: none",
     },
 ];
@@ -156,8 +162,12 @@ pub(crate) fn find(name: &[u8]) -> Result<&'static Row, Refused> {
     TABLE.iter().find(|row| row.name.as_bytes() == name).ok_or(Refused::UnknownKey)
 }
 
-/// A number for `row`: decimal digits, perhaps with k, m or g behind them.
+/// A number for `row`: one of its words, or decimal digits, perhaps with k, m or g
+/// behind them.
 pub(crate) fn parse(row: &Row, value: &[u8]) -> Result<u64, Refused> {
+    if let Some((_, number)) = row.words.iter().find(|(word, _)| word.as_bytes() == value) {
+        return Ok(*number);
+    }
     let (digits, shift) = match value {
         [digits @ .., b'k' | b'K'] => (digits, 10),
         [digits @ .., b'm' | b'M'] => (digits, 20),

@@ -36,7 +36,7 @@
 //! | `os` | the system, real or made up |
 //!
 //! Furniture: `block` (a free block's two words), `page` (the shared page),
-//! `stats`, `config`, `size` (the class table), `units`, `sync`, `fatal`.
+//! `dump` (the layout of heap dumps), `stats`, `config`, `size` (the class table), `units`, `sync`, `fatal`.
 //!
 //! # Promises
 //!
@@ -81,6 +81,7 @@ cfg_select! {
         mod os;
         mod block;
         pub mod page;
+        pub mod dump;
         mod stats;
         pub mod config;
         mod size;
@@ -98,6 +99,7 @@ cfg_select! {
         mod adapters;
         mod allocate;
         pub mod page;
+        pub mod dump;
         mod stats;
         #[allow(dead_code, reason = "nobody reads the environment here")]
         pub mod config;

@@ -24,7 +24,8 @@ const ROOMS: &[&str] = &[
 /// has them all below it.
 const ANNEX: &str = "delegate";
 /// Used by every room; uses no room. In the order of `lib.rs` as well.
-const FURNITURE: &[&str] = &["block", "page", "stats", "config", "size", "units", "sync", "fatal"];
+const FURNITURE: &[&str] =
+    &["block", "page", "dump", "stats", "config", "size", "units", "sync", "fatal"];
 /// The only files of the allocator that may say `allow(unsafe_code)`.
 const UNSAFE_FILES: &[&str] = &[
     "adapters.rs",

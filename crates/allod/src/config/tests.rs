@@ -35,3 +35,13 @@ fn numbers_that_are_none_are_refused() {
     }
     assert_eq!(parse(&TABLE[2], b"3g"), Ok(3 << 30));
 }
+
+#[test]
+fn a_word_stands_for_its_number() {
+    let row = TABLE[Key::GuardPages as usize];
+    assert_eq!((parse(&row, b"on"), parse(&row, b"off")), (Ok(1), Ok(0)));
+    assert_eq!(parse(&row, b"on1"), Err(Refused::BadValue));
+    for row in TABLE {
+        assert!(row.words.iter().all(|(_, value)| (row.min..=row.max).contains(value)));
+    }
+}
