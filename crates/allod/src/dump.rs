@@ -33,6 +33,8 @@
 //!   stack, which may be the address of an instruction being executed: look up
 //!   `pc - 1` for all of them.
 
+use core::sync::atomic::{AtomicU32, AtomicU64};
+
 /// `Header::magic`: "allodhd" and a version digit, in memory order.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"allodhd1");
 /// Where the first section starts, in bytes.
@@ -283,4 +285,41 @@ pub struct Occupancy {
     pub in_use: u64,
     /// Bytes of a block; 0 for a large object.
     pub block_size: u64,
+}
+
+/// [`Root::magic`]: "allodrt" and a version digit, in memory order.
+pub const ROOT_MAGIC: u64 = u64::from_le_bytes(*b"allodrt1");
+/// Tables that a [`Root`] has place for.
+pub const TABLES: usize = 8;
+
+/// What a running process shows to who may read its memory from outside.
+///
+/// It lies in the writable data of the file that has Allod in it, at a multiple of
+/// 64 bytes, and is found by its magic. The tables lie in the process's memory just
+/// as a dump holds them, so a dump can be put together without its help. They
+/// change while they are read: a reader takes what it finds, and a record whose
+/// numbers do not agree for half written.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct Root {
+    /// [`ROOT_MAGIC`] once the rest can be read.
+    pub magic: AtomicU64,
+    /// Address of a [`Header`] that every upkeep brings up to date.
+    pub header: AtomicU64,
+    /// The tables; the first with a `kind` of 0 ends the list.
+    pub tables: [Table; TABLES],
+}
+
+/// Where a table lies.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Table {
+    /// A [`Kind`].
+    pub kind: AtomicU32,
+    /// Bytes of one record.
+    pub record: AtomicU32,
+    /// Address of the first record.
+    pub address: AtomicU64,
+    /// How many records are in use.
+    pub count: AtomicU64,
 }
