@@ -102,7 +102,7 @@ pub use stack::{Mark, Stack, StackBox};
 pub use tlsf::Tlsf;
 pub use wrap::{
     AlignTo, Broken, Count, Counter, Counts, Event, EventKind, Fail, Failing, Fallback, Guard,
-    Limit, Limiter, Observer, Realign, Refuse, Request, Ring, Segregate, Trace, Watched, What,
+    Limit, Limiter, NoPeak, Observer, Peak, PeakCounts, Peaks, Realign, Refuse, Request, Ring, Segregate, Trace, Watched, What,
     Wipe,
 };
 
