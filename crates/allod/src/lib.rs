@@ -79,7 +79,7 @@ cfg_select! {
         mod span;
         mod map;
         mod meta;
-        #[allow(dead_code, reason = "whoever takes samples calls it")]
+        #[allow(dead_code, unused_imports, reason = "whoever takes samples calls it")]
         mod unwind;
         mod os;
         mod block;

@@ -56,6 +56,9 @@ const UNSAFE_FILES: &[&str] = &[
     "report.rs",
     "span.rs",
     "sync.rs",
+    "unwind/memory.rs",
+    "unwind/stack.rs",
+    "unwind/walk.rs",
 ];
 /// Outside `os`, the only files that may ask which system they are on.
 const PLATFORM_FILES: &[&str] = &["lib.rs"];
