@@ -21,12 +21,16 @@ use core::ffi::{CStr, c_int, c_long, c_void};
 use core::ptr::{self, NonNull};
 
 /// A refusal of `process_vm_readv` is for good.
-static REFUSED: AtomicBool = AtomicBool::new(false);
+pub(super) static REFUSED: AtomicBool = AtomicBool::new(false);
 
 /// Bytes of the buffer for the list of mappings.
 const BUFFER: usize = 64 << 10;
 /// Ranges that one call reads.
 const RANGES: usize = 32;
+
+/// Calls of the system so far.
+#[cfg(test)]
+pub(super) static CALLS: crate::sync::AtomicUsize = crate::sync::AtomicUsize::new(0);
 
 /// Runs `call`, puts `errno` back (M2), and says what it was after the call.
 fn quietly<R>(call: impl FnOnce() -> R) -> (R, c_int) {
@@ -34,6 +38,9 @@ fn quietly<R>(call: impl FnOnce() -> R) -> (R, c_int) {
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: the location is this thread's own and lives as long as it.
     let before = unsafe { *errno };
+    #[cfg(test)]
+    // ORDERING: Relaxed, a figure.
+    CALLS.fetch_add(1, Ordering::Relaxed);
     let result = call();
     // SAFETY: as above.
     let after = unsafe { *errno };

@@ -210,18 +210,26 @@ fn mix(word: u64) -> u64 {
     word.wrapping_mul(0xd6e8_feb8_6659_fd93)
 }
 
+impl Key {
+    /// What a slot holds for this key (R1).
+    pub(super) fn slot(self, rule: u64) -> [u64; 2] {
+        [self.word ^ mix(rule), rule]
+    }
+
+    /// The rule, if the slot holds one for this key.
+    #[inline(always)]
+    pub(super) fn fits(self, check: &AtomicU64, rule: &AtomicU64) -> Option<u64> {
+        // ORDERING: Relaxed, R1: the words say themselves whether they belong together.
+        let (check, rule) = (check.load(Ordering::Relaxed), rule.load(Ordering::Relaxed));
+        (check ^ mix(rule) == self.word).then_some(rule)
+    }
+}
+
 impl Set {
     #[inline(always)]
     fn get(&self, key: Key) -> Option<u64> {
         let [check0, rule0, check1, rule1] = &self.0;
-        // ORDERING: Relaxed, R1: the words say themselves whether they belong together.
-        let (check, rule) = (check0.load(Ordering::Relaxed), rule0.load(Ordering::Relaxed));
-        if check ^ mix(rule) == key.word {
-            return Some(rule);
-        }
-        // ORDERING: Relaxed, as above.
-        let (check, rule) = (check1.load(Ordering::Relaxed), rule1.load(Ordering::Relaxed));
-        (check ^ mix(rule) == key.word).then_some(rule)
+        key.fits(check0, rule0).or_else(|| key.fits(check1, rule1))
     }
 
     /// The older of the two slots goes.
@@ -229,12 +237,13 @@ impl Set {
         let [check0, rule0, check1, rule1] = &self.0;
         // ORDERING: Relaxed, R1.
         let old = (check0.load(Ordering::Relaxed), rule0.load(Ordering::Relaxed));
+        let [check, rule] = key.slot(rule);
         // ORDERING: Relaxed, R1.
         check1.store(old.0, Ordering::Relaxed);
         // ORDERING: Relaxed, R1.
         rule1.store(old.1, Ordering::Relaxed);
         // ORDERING: Relaxed, R1.
-        check0.store(key.word ^ mix(rule), Ordering::Relaxed);
+        check0.store(check, Ordering::Relaxed);
         // ORDERING: Relaxed, R1.
         rule0.store(rule, Ordering::Relaxed);
     }

@@ -35,6 +35,9 @@ const SIGNALS: usize = 8;
 /// Frames that are walked beyond the end of the buffer to learn about the stack.
 const LONGER: usize = 1024;
 
+/// A frame pointer leads to at most so many bytes above the stack pointer.
+const POINTER_REACH: usize = 256 << 10;
+
 /// Our number for a register of the unwind tables.
 #[inline]
 pub(super) fn register(dwarf: u64) -> Option<usize> {
@@ -329,6 +332,12 @@ impl<'a> Walk<'a> {
         let mut origin = now.values[SP];
         let (mut exact, mut signals, mut extra) = (false, 0usize, 0usize);
         let end = loop {
+            let look = now.pc.wrapping_sub(usize::from(!exact));
+            let rule = self.rule(look);
+            if self.depth != 0 && rule.is_none() {
+                // Not code: what was taken for a return address is none.
+                break End::Cut;
+            }
             if self.depth != 0 || now.pc.wrapping_sub(self.own[0]) >= self.own[1] {
                 if let Some(word) = self.words.get_mut(self.depth) {
                     *word = now.pc.wrapping_add(exact.into());
@@ -337,8 +346,7 @@ impl<'a> Walk<'a> {
                     break End::Cut;
                 }
             }
-            let look = now.pc.wrapping_sub(usize::from(!exact));
-            let Some(rule) = self.rule(look) else { break End::Cut };
+            let Some(rule) = rule else { break End::Cut };
             let next = match rule.kind() {
                 Kind::Frame | Kind::Stored => self.frame::<ALL>(&mut now, rule, exact, look),
                 Kind::End => Err(End::Reached),
@@ -397,7 +405,12 @@ impl<'a> Walk<'a> {
         let module = module?;
         let found = match module.kind {
             Code::File if module.image.index.count != 0 => {
-                cfi::find(&memory::Own, module.image.index, look)
+                let index = module.image.index;
+                let find = |pc| cfi::find(&memory::Own, index, pc);
+                // No call returns to the start of a function that has none before it:
+                // the address was put there for what is outermost on this stack.
+                let is_outermost = || find(look.wrapping_add(1)).map(outermost);
+                find(look).or_else(is_outermost)
             }
             _ => None,
         };
@@ -490,7 +503,8 @@ impl<'a> Walk<'a> {
         if at == 0 {
             return Err(End::Reached);
         }
-        if at < now.values[SP] {
+        // What is far away is another stack: the register holds something else.
+        if at.wrapping_sub(now.values[SP]) > POINTER_REACH {
             return Err(End::Cut);
         }
         let fp = self.stack.read(at).ok_or(End::Cut)?;
@@ -521,6 +535,11 @@ impl<'a> Walk<'a> {
         self.gone = 0;
         Ok(())
     }
+}
+
+/// What the rule of a frame without a caller comes to.
+fn outermost((rule, others): (Rule, Others)) -> (Rule, Others) {
+    if rule == Rule::SIGNAL { (rule, others) } else { (Rule::END, others) }
 }
 
 /// True when the instructions at `pc` are those that end a signal handler.
