@@ -84,6 +84,15 @@ pub(crate) fn is_allocation(function: &str) -> bool {
         || by.starts_with("core::alloc::") && !of.contains("::RawVec")
 }
 
+/// Gives every stack its whole length back.
+pub fn restore(profile: &mut Profile) {
+    for site in &mut profile.sites {
+        let outer = std::mem::take(&mut site.stack);
+        site.stack = std::mem::take(&mut site.trimmed);
+        site.stack.extend(outer);
+    }
+}
+
 /// The frame that a site is best named by: the innermost that is neither the
 /// allocator's nor a container's of a standard library.
 pub fn place<'a>(profile: &'a Profile, site: &Site) -> Option<&'a Frame> {
