@@ -30,6 +30,9 @@ use clap::{CommandFactory, Parser};
 mod verb;
 mod json;
 mod summary;
+mod html;
+mod data;
+mod findings;
 mod report;
 mod page;
 mod launch;
@@ -39,6 +42,8 @@ mod program;
 
 mod failure;
 mod units;
+#[cfg(test)]
+mod synthetic;
 
 use failure::{Code, Failure};
 use library::Library;
