@@ -104,23 +104,14 @@ pub(crate) fn place(profile: &Profile, place: &Place) -> Value {
     let frame = place.frame.map_or(&unknown, |frame| &profile.frames[frame]);
     let module = frame.module.and_then(|module| profile.modules.get(module));
     json!({
-        "function": name(frame),
-        "short": findings::short_name(&name(frame)),
+        "function": findings::name(frame),
+        "short": findings::short_name(&findings::name(frame)),
         "file": frame.file,
         "line": frame.line,
         "module": module.map_or("", |module| module.path.as_str()),
         "type": place.rust_type,
         "growth": place.growth.as_ref().map(growth),
     })
-}
-
-/// Code without a name is known by its address.
-fn name(frame: &Frame) -> String {
-    match (frame.function.as_str(), frame.address) {
-        ("", 0) => String::new(),
-        ("", address) => format!("{address:#x}"),
-        (name, _) => name.to_owned(),
-    }
 }
 
 pub(crate) fn growth(growth: &Growth) -> Value {

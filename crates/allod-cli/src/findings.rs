@@ -129,7 +129,8 @@ pub(crate) fn plus(left: Amount, right: Amount) -> Amount {
     }
 }
 
-fn add_up(sum: &mut Vec<f64>, part: &[f64]) {
+/// Adds a list of numbers to another, which becomes as long as it.
+pub(crate) fn add_up(sum: &mut Vec<f64>, part: &[f64]) {
     sum.resize(sum.len().max(part.len()), 0.0);
     sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
 }
@@ -225,6 +226,26 @@ pub(crate) fn short_name(name: &str) -> String {
     }
 }
 
+/// A type without the paths of its parts: `Vec<server::lex::Token>` is `Vec<Token>`.
+pub(crate) fn short_type(name: &str) -> String {
+    let mut short = String::new();
+    let mut word = String::new();
+    let mut letters = name.chars().peekable();
+    while let Some(letter) = letters.next() {
+        if letter.is_alphanumeric() || letter == '_' {
+            word.push(letter);
+        } else if letter == ':' && letters.peek() == Some(&':') {
+            letters.next();
+            word.clear();
+        } else {
+            short.push_str(&word);
+            word.clear();
+            short.push(letter);
+        }
+    }
+    short + &word
+}
+
 /// `<T as Trait>::method` is `T::method`, and `<T>::method` too.
 fn unwrapped(name: &str) -> String {
     let Some(rest) = name.strip_prefix('<') else { return name.to_owned() };
@@ -246,6 +267,25 @@ fn unwrapped(name: &str) -> String {
 
 fn is_hash(part: &str) -> bool {
     part.len() == 17 && part.starts_with('h') && part[1..].bytes().all(|it| it.is_ascii_hexdigit())
+}
+
+/// The name of a frame; code without one is known by its address.
+pub(crate) fn name(frame: &Frame) -> String {
+    match (frame.function.as_str(), frame.address) {
+        ("", 0) => String::new(),
+        ("", address) => format!("{address:#x}"),
+        (name, _) => name.to_owned(),
+    }
+}
+
+/// Where a frame is, for people: file and line, or the module.
+pub(crate) fn origin(profile: &Profile, frame: &Frame) -> String {
+    let file = short_file(frame);
+    let module = frame.module.and_then(|module| profile.modules.get(module));
+    match (file.is_empty(), module) {
+        (true, Some(module)) => module.path.rsplit('/').next().unwrap_or_default().to_owned(),
+        _ => file,
+    }
 }
 
 /// A source file as people write it: the last two parts of its path, and the line.

@@ -32,6 +32,10 @@ mod json;
 mod summary;
 mod html;
 mod data;
+#[cfg(feature = "screen")]
+mod screen;
+#[cfg(feature = "screen")]
+mod watch;
 mod findings;
 mod report;
 mod page;
@@ -41,6 +45,7 @@ mod library;
 mod program;
 
 mod failure;
+mod text;
 mod units;
 #[cfg(test)]
 mod synthetic;

@@ -58,6 +58,18 @@ fn names_become_short() {
 }
 
 #[test]
+fn types_become_short() {
+    for (long, short) in [
+        ("server::lex::Token", "Token"),
+        ("alloc::vec::Vec<(u32, a::B<c::D>)>", "Vec<(u32, B<D>)>"),
+        ("&[u8]", "&[u8]"),
+        ("", ""),
+    ] {
+        assert_eq!(short_type(long), short);
+    }
+}
+
+#[test]
 fn medians_count_the_living() {
     let mut lifetimes = vec![0.0; 16];
     lifetimes[2] = 10.0;

@@ -69,7 +69,7 @@ function siteTable() {
     el("td", {}, bytes(it.weight), el("span", { class: "share" }, el("i", { style: `width:${(100 * ratio(it.weight, whole)).toFixed(1)}%` }))),
     el("td", { class: "quiet" }, plusMinus(amount(it)).slice(2)),
     before && el("td", { class: "quiet" }, bytes(it.before)),
-    before && el("td", { class: moved > 0 ? "up" : "down" }, (moved > 0 ? "+" : "−") + bytes(Math.abs(moved))),
+    before && el("td", { class: Math.abs(moved) < 1 ? "quiet" : moved > 0 ? "up" : "down" }, Math.abs(moved) < 1 ? "same" : (moved > 0 ? "+" : "−") + bytes(Math.abs(moved))),
     el("td", {}, count(it.allocated.count)),
     el("td", {}, lifetimeWords(median(it.lifetimes, it.live.count))),
     el("td", {}, percent(it.short.bytes, it.allocated.bytes)),

@@ -3,7 +3,7 @@
 function spanMap() {
   const SLICE = 32768, CHUNK = 2097152, SIDE = 8;
   const body = card("spans", "Map of the heap",
-    "Each square is 32 KiB of addresses, each tile 2 MiB. Dark squares are full of live objects; pale ones are held open by a few. Many pale squares are fragmentation.");
+    "Each square is 32 KiB of addresses, each tile 2 MiB. Blue squares are full of live objects; sand-coloured ones are held open by a few, and many of those are fragmentation.");
   const spans = profile.spans;
   if (!spans.length) { body.append(empty("No map of spans is in this profile.")); return; }
   const small = spans.filter((it) => it.bytes <= CHUNK), huge = spans.filter((it) => it.bytes > CHUNK);
