@@ -5,7 +5,9 @@
 //!
 //! ```text
 //!   main      options in, exit code out
-//!   verb      a file for each verb: run, where
+//!   verb      a file for each verb: run, bench, where
+//!   race      commands that take turns under several allocators
+//!   loads     what they do when no program is named
 //!   json      the report for machines
 //!   summary   the report for people
 //!   report    what the page says, put in order
@@ -28,6 +30,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 mod verb;
+mod race;
+mod loads;
 mod json;
 mod summary;
 mod report;
@@ -64,6 +68,7 @@ the program and of its children is served by Allod. Nothing is rebuilt.
 Examples:
   allod run -- sort -R /etc/services      a program, and a summary at the end
   allod run --json --output m.json make   a build, and figures of each process
+  allod bench -- gzip -k big.tar          a program under all allocators here
   LD_PRELOAD=$(allod where) git status    the library alone, without a summary
 
 Environment:

@@ -14,10 +14,10 @@ use std::thread;
 
 use fastrand::Rng;
 
-use crate::block::Block;
-use crate::figures::{MIB, figure, peak, resident, settle, times};
-use crate::small::small;
-use crate::threads::joined;
+use super::block::Block;
+use super::figures::{MIB, figure, peak, resident, settle, times};
+use super::small::small;
+use super::threads::joined;
 
 /// Bytes of the table entry of a block. It is live as the block itself is.
 const ENTRY: usize = size_of::<Block>();

@@ -7,10 +7,10 @@ use std::thread;
 
 use fastrand::Rng;
 
-use crate::block::Block;
-use crate::figures::{figure, resident, times};
-use crate::small::small;
-use crate::threads::{joined, locked};
+use super::block::Block;
+use super::figures::{figure, resident, times};
+use super::small::small;
+use super::threads::{joined, locked};
 
 /// Bytes of a thread's stack. Only what is touched is resident.
 const STACK: usize = 64 << 10;

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use crate::block::Block;
-use crate::figures::figure;
+use super::block::Block;
+use super::figures::figure;
 
 /// What a small program does: a few blocks of a few sizes.
 pub(crate) fn tiny(amount: u64) -> u64 {
@@ -12,13 +12,17 @@ pub(crate) fn tiny(amount: u64) -> u64 {
     blocks.into_iter().map(Block::free).fold(0, u64::wrapping_add)
 }
 
-/// Starts this program `amount` times, one after the other, to do next to nothing.
+/// Starts this program `amount` times, one after the other, to do next to nothing:
+/// with the arguments it has, but for the last two, which name the load and the amount.
 /// The peak that it tells is the median one of those processes.
 pub(crate) fn startup(amount: u64) -> u64 {
     let mut sum = 0u64;
     let mut peaks = Vec::new();
+    let own: Vec<_> = std::env::args_os().skip(1).collect();
+    let before = own.split_last_chunk::<2>().map_or(&own[..], |(before, _)| before);
     for turn in 0..amount {
-        let output = Command::new("/proc/self/exe").args(["tiny", &turn.to_string()]).output();
+        let output =
+            Command::new("/proc/self/exe").args(before).args(["tiny", &turn.to_string()]).output();
         let Ok(output) = output else { panic!("cannot start: {output:?}") };
         assert!(output.status.success(), "process {turn}: {output:?}");
         let text = String::from_utf8_lossy(&output.stdout);

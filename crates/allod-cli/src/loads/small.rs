@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use crate::block::Block;
+use super::block::Block;
 
 /// Blocks of a batch: more than any front list holds.
 const BATCH: usize = 2_000;

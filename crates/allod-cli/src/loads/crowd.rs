@@ -13,9 +13,9 @@ use std::thread;
 
 use fastrand::Rng;
 
-use crate::block::Block;
-use crate::small::{power, small};
-use crate::threads::{joined, locked};
+use super::block::Block;
+use super::small::{power, small};
+use super::threads::{joined, locked};
 
 /// A queue that makes both sides wait.
 struct Queue {

@@ -17,10 +17,10 @@ use std::time::Duration;
 use fastrand::Rng;
 use hdrhistogram::Histogram;
 
-use crate::block::Block;
-use crate::figures::figure;
-use crate::small::power;
-use crate::threads::{joined, locked};
+use super::block::Block;
+use super::figures::figure;
+use super::small::power;
+use super::threads::{joined, locked};
 
 /// The kinds of calls.
 const KINDS: [&str; 3] = ["malloc", "free", "realloc"];

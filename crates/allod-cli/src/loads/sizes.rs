@@ -1,7 +1,7 @@
 //! Every size and every alignment, where classes end and begin.
 
-use crate::block::Block;
-use crate::figures::{MIB, figure, peak, times};
+use super::block::Block;
+use super::figures::{MIB, figure, peak, times};
 
 /// `amount` rounds. In each, for every power of two from 16 bytes to 1 MiB and for
 /// the steps between, blocks of that size, of one byte less and of one more: about

@@ -7,8 +7,8 @@
 use std::sync::Barrier;
 use std::thread;
 
-use crate::block::Block;
-use crate::threads::joined;
+use super::block::Block;
+use super::threads::joined;
 
 /// Threads. One a processor is enough to see it.
 const THREADS: u64 = 2;

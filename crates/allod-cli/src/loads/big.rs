@@ -2,8 +2,8 @@
 
 use fastrand::Rng;
 
-use crate::block::Block;
-use crate::figures::{MIB, figure, peak, times};
+use super::block::Block;
+use super::figures::{MIB, figure, peak, times};
 
 /// How many large blocks are held at once.
 const HELD: usize = 4;

@@ -11,7 +11,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::block::Block;
+use super::block::Block;
 
 /// One MiB.
 pub(crate) const MIB: usize = 1 << 20;

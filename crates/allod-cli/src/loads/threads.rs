@@ -5,8 +5,8 @@ use std::thread;
 
 use fastrand::Rng;
 
-use crate::block::Block;
-use crate::small::small;
+use super::block::Block;
+use super::small::small;
 
 /// `amount` generations of threads in two lanes. A thread gets a thousand
 /// blocks from the one before it, replaces one at random fifty thousand times,
