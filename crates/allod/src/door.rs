@@ -7,9 +7,8 @@
 //! filled, and an entry in the map that is 0, send every call this way, inlined
 //! ones as well, and cost the others nothing.
 //!
-//! The order of attempts for a block: the thread's heap; the common heap when
-//! there is none or it is busy under us. A handler that interrupted both on its
-//! own thread is told that there is no memory.
+//! The order of attempts for a block: the thread's heap; a common heap when
+//! there is none or it is busy under us.
 #![allow(unsafe_code)]
 
 use crate::block::{self, Block};
@@ -98,8 +97,8 @@ impl<O: Os> Allocator<O> {
         if heap.is_some_and(Heap::is_private) {
             return None;
         }
-        let common = self.common().map_or(ptr::null_mut(), |common| common.alloc_locked(self, class));
-        NonNull::new(common).map(|block| Fresh { at: block.cast(), zeroed: false })
+        let block = self.common_block(class);
+        NonNull::new(block).map(|block| Fresh { at: block.cast(), zeroed: false })
     }
 
     fn large(
@@ -277,7 +276,8 @@ impl<O: Os> Allocator<O> {
         }
         let Some(span) = self.arena.span_at(address) else { return false };
         if let Some(has) = span.class() {
-            return class == Some(has) && span.block_at(address).is_some();
+            let stays = class.is_some_and(|class| self.serves(span, has, class));
+            return stays && span.block_at(address).is_some();
         }
         if class.is_some() || span.base().addr() != address {
             return false;

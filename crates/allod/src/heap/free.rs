@@ -486,9 +486,11 @@ impl<O: Os> Allocator<O> {
     /// would not be what stands at `address`.
     pub(crate) fn check_size(&self, address: usize, size: usize, align: usize) {
         let usable = self.usable(address);
-        let class = SizeClass::of_layout(size, align).map(SizeClass::size);
+        let class = SizeClass::of_layout(size, align);
         let right = match (class, self.arena.span_at(address)) {
-            (Some(wanted), Some(span)) => span.class().is_some() && wanted == usable,
+            (Some(wanted), Some(span)) => {
+                span.class().is_some_and(|has| self.serves(span, has, wanted))
+            }
             // Size 0, or a class that stood in when those ran out.
             (Some(_), None) => size == 0 && usable == 0,
             (None, Some(span)) => {
