@@ -146,9 +146,9 @@ impl<O: Os> Allocator<O> {
                     }
                     return Some(at);
                 }
-                _ => self.common()?,
+                _ => self.any_common()?,
             },
-            None => self.common()?,
+            None => self.any_common()?,
         };
         let _guard = heap.lock.lock()?;
         let locker = heap.locker()?;
