@@ -3,7 +3,7 @@
 //! thread, and says by a variable what it is to do.
 #![allow(unsafe_code)]
 
-use super::{compare, oracle};
+use super::{Stop, compare, oracle, warm};
 use crate::sync::{AtomicBool, Ordering};
 use crate::unwind::memory::CALLS;
 use crate::unwind::{capture, fork_prepare, fork_release, memory};
@@ -68,6 +68,7 @@ fn on_the_main_thread() {
     // SAFETY: a query without preconditions.
     let thread = unsafe { libc::syscall(libc::SYS_gettid) };
     assert_eq!(thread, std::process::id().into(), "the main thread");
+    warm();
     compare();
     deep(30, &mut || {
         compare();
@@ -77,6 +78,7 @@ fn on_the_main_thread() {
 
 /// On the calling thread.
 fn walks_cost_nothing() {
+    warm();
     let mut walk = || assert!(!capture(&mut [0; 256]).truncated);
     deep(30, &mut || assert_eq!(calls(&mut walk), 0));
     let mut short = || assert!(capture(&mut [0; 16]).truncated);
@@ -104,6 +106,7 @@ fn memory_is_read_in_another_way_when_the_first_is_refused() {
         return alone(name);
     }
     refuse(libc::SYS_process_vm_readv);
+    warm();
     compare();
     deep(50, &mut || { compare(); });
     // ORDERING: Relaxed, there is one thread.
@@ -143,6 +146,7 @@ fn forks_signals_and_panics_do_not_get_in_the_way() {
     if !is_part(name) {
         return alone(name);
     }
+    warm();
     extern "C" fn handler(_: libc::c_int) {
         assert!(capture(&mut [0; 128]).depth > 2);
     }
@@ -174,6 +178,7 @@ fn forks_signals_and_panics_do_not_get_in_the_way() {
                 }
             });
         }
+        let _stop = Stop(&done);
         for _ in 0..60 {
             fork_prepare();
             // SAFETY: the child calls nothing that another thread may have locked.
@@ -196,8 +201,6 @@ fn forks_signals_and_panics_do_not_get_in_the_way() {
             }
             assert_eq!(libc::WEXITSTATUS(status), 7, "the child has walked to the end");
         }
-        // ORDERING: Relaxed, as above.
-        done.store(true, Ordering::Relaxed);
     });
     assert!(!oracle().is_empty());
 }
