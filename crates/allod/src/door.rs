@@ -13,6 +13,7 @@
 
 use crate::block::{self, Block};
 use crate::config::Config;
+use crate::fatal::{self, Misuse};
 use crate::heap::{Allocator, Heap};
 use crate::huge::Huge;
 use crate::local::{self, ALLOCATOR};
@@ -264,20 +265,32 @@ impl<O: Os> Allocator<O> {
         unsafe { self.free_slow(heap, at) };
     }
 
-    /// Makes the object at `at` hold `size` bytes where it is, if that can be.
+    /// Makes the object at `at` hold `size` bytes where it is, if that can be. An
+    /// object that is free already ends the process: it would be the program's and
+    /// on a list of ours at once.
     pub(crate) fn resize_in_place(&self, at: NonNull<u8>, size: usize, align: usize) -> bool {
         let address = at.addr().get();
         let class = SizeClass::of_layout(size, align);
         if let Some(huge) = self.huge.find(&self.arena, address) {
+            if !huge.is_live() {
+                fatal::misuse(Misuse::DoubleFree, address, huge.len());
+            }
             let before = huge.len();
             let done = size >= LARGE_MAX && self.huge.resize(&self.arena, huge, size);
             self.live.shift(huge.len() as isize - before as isize);
             return done;
         }
         let Some(span) = self.arena.span_at(address) else { return false };
+        if span.word.load().state() == State::Free {
+            self.free_of_free(span, address);
+        }
         if let Some(has) = span.class() {
             let stays = class.is_some_and(|class| self.serves(span, has, class));
-            return stays && span.block_at(address).is_some();
+            if !stays || span.block_at(address).is_none() {
+                return false;
+            }
+            self.must_be_live(at.cast(), has);
+            return true;
         }
         if class.is_some() || span.base().addr() != address {
             return false;

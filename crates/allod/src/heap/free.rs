@@ -399,14 +399,10 @@ impl<O: Os> Allocator<O> {
         if index >= u32::from(span.carved()) {
             fatal::misuse(Misuse::InvalidFree, address, class.size());
         }
+        self.must_be_live(block, class);
         if block::CHECKED && class.index() != EIGHT {
-            let secret = self.secret();
-            // SAFETY: a block of a span of ours, of 16 bytes or more.
-            if unsafe { block::is_marked(block, secret) } {
-                fatal::misuse(Misuse::DoubleFree, address, class.size());
-            }
             // SAFETY: the program gives the block up.
-            unsafe { block::mark(block, secret) };
+            unsafe { block::mark(block, self.secret()) };
         }
     }
 
@@ -446,8 +442,19 @@ impl<O: Os> Allocator<O> {
         self.upkeep_soon();
     }
 
+    /// Ends the process when a block of `class` carries its mark.
+    pub(crate) fn must_be_live(&self, block: NonNull<Block>, class: SizeClass) {
+        if block::CHECKED
+            && class.index() != EIGHT
+            // SAFETY: a block of a span of ours, of 16 bytes or more.
+            && unsafe { block::is_marked(block, self.secret()) }
+        {
+            fatal::misuse(Misuse::DoubleFree, block.as_ptr().addr(), class.size());
+        }
+    }
+
     /// A free into a span that is not one any more, or not yet.
-    fn free_of_free(&self, span: &Span, address: usize) -> ! {
+    pub(crate) fn free_of_free(&self, span: &Span, address: usize) -> ! {
         let was_block = match span.class() {
             Some(_) => span.block_at(address).is_some(),
             None => span.base().addr() == address,
