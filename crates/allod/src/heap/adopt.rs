@@ -191,7 +191,7 @@ impl<O: Os> Allocator<O> {
         for heap in self.heaps() {
             heap.lock.hold();
         }
-        for lock in self.locks() {
+        for lock in self.harden.locks().chain(self.locks()) {
             lock.hold();
         }
         // Heaps made meanwhile stand before the first one we saw; with the store of
@@ -207,7 +207,7 @@ impl<O: Os> Allocator<O> {
 
     /// After `fork`, in the parent: gives them back.
     pub(crate) fn fork_parent(&self) {
-        for lock in self.locks().iter().rev() {
+        for lock in self.harden.locks().chain(self.locks()).rev() {
             lock.unhold();
         }
         // ORDERING: Acquire pairs with the Release in `fork_prepare`.
@@ -229,6 +229,9 @@ impl<O: Os> Allocator<O> {
             let is_mine = mine.is_some_and(|mine| ptr::eq(mine, heap));
             if in_use == Use::Thread as u32 && !is_mine {
                 heap.ring_busy.set(false);
+                if let Some(locker) = heap.locker() {
+                    locker.leave();
+                }
                 self.threads.sub(1);
                 self.push_orphan(heap);
             }
@@ -327,6 +330,7 @@ impl Heap {
             unsafe { self.send_home(a, class, list, count) };
         }
         a.live.shift(self.drift.replace(0));
+        a.drain_hard(self);
         let Some(_guard) = self.lock.lock() else { return };
         // SAFETY: the lock is held.
         unsafe { self.share_all(a) };
@@ -351,9 +355,13 @@ impl<O: Os> Allocator<O> {
             if let Some(_guard) = heap.lock.try_lock() {
                 // SAFETY: the lock is held.
                 unsafe { heap.release_empty(self) };
+                if heap.is_private() {
+                    self.release_own_hard(heap);
+                }
             }
         }
         self.dig();
+        self.harden.release(self.ground());
         self.huge.release_cached(&self.arena, usize::MAX) + self.arena.trim(keep)
     }
 }
