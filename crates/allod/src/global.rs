@@ -13,7 +13,7 @@ use crate::harden::slot::Family;
 use crate::heap::EIGHT;
 use crate::local::{self, ALLOCATOR};
 use crate::report;
-use crate::size::SizeClass;
+use crate::size::{BY_8, SizeClass};
 use crate::stats::Stats;
 use crate::units::{MIN_ALIGN, SMALL_MAX};
 use core::alloc::{GlobalAlloc, Layout};
@@ -174,8 +174,12 @@ pub fn trim(keep: usize) -> usize {
 /// layout is one.
 #[inline(always)]
 fn class_of(layout: Layout) -> Option<usize> {
-    if layout.size() <= SMALL_MAX && layout.align() <= MIN_ALIGN {
-        SizeClass::of_layout(layout.size(), layout.align()).map(SizeClass::index)
+    let place = SizeClass::place_in_table(layout.size(), layout.align());
+    if place < BY_8.len() {
+        // SAFETY: just compared.
+        Some(usize::from(unsafe { *BY_8.get_unchecked(place) }))
+    } else if layout.size() <= SMALL_MAX && layout.align() <= MIN_ALIGN {
+        Some(SizeClass::of_size(layout.size()).index())
     } else {
         None
     }
@@ -314,6 +318,17 @@ unsafe fn dealloc_slow(at: *mut u8, layout: Layout) {
         let given = Given::layout(Family::Rust, layout.size(), layout.align());
         // SAFETY: the heap is this thread's; the caller's promise.
         return unsafe { ALLOCATOR.free_hard(local::enter(), at, given) };
+    }
+    // Rare alignments: the fast path does not look for their class.
+    if layout.align() > MIN_ALIGN
+        && let Some(class) = SizeClass::of_layout(layout.size(), layout.align())
+        && let Some(entry) = ALLOCATOR.arena.map.entry(at.addr().get())
+    {
+        let heap = local::heap();
+        // SAFETY: the heap is this thread's, and the program has given the block up.
+        if heap.front.owns(entry, class.index()) && unsafe { heap.free_fast(&ALLOCATOR, at) } {
+            return;
+        }
     }
     if crate::block::CHECKED {
         check(at.addr().get(), layout);

@@ -237,6 +237,27 @@ fn layouts_that_share_a_class_lose_none_of_its_blocks() {
     assert!(grown < 1 << 20, "{grown} bytes more");
 }
 
+/// Batches for other heaps cost more than lists of one's own, and a thread that frees
+/// what it has allocated has no use for them.
+#[test]
+fn blocks_of_every_alignment_are_freed_by_their_own_thread_the_short_way() {
+    if !alone("blocks_of_every_alignment_are_freed_by_their_own_thread_the_short_way") {
+        return;
+    }
+    let before = allod::stats().remote_frees;
+    for align in (0..=15).map(|shift| 1usize << shift) {
+        for size in [8, 100, 384, 1000, 1025, 3000, 20_000] {
+            let layout = Layout::from_size_align(std::hint::black_box(size), align).unwrap();
+            for _ in 0..100 {
+                // SAFETY: the size is not 0, and the block is freed once.
+                unsafe { GLOBAL.dealloc(GLOBAL.alloc(layout), layout) };
+            }
+        }
+    }
+    let remote = allod::stats().remote_frees - before;
+    assert!(remote < 100, "{remote} blocks went through the ring");
+}
+
 #[test]
 fn threads_that_come_and_go_leave_no_memory_behind() {
     if !alone("threads_that_come_and_go_leave_no_memory_behind") {
