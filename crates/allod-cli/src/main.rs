@@ -1,15 +1,20 @@
 //! The command `allod`: any program on Allod, and what its memory did.
 //!
-//! Read downward. A room may name those below it and no other; `units` and
-//! `failure` may be named by all.
+//! Read downward. A room may name those below it and no other; `units`,
+//! `text` and `failure` may be named by all.
 //!
 //! ```text
 //!   main      options in, exit code out
 //!   verb      a file for each verb: run, bench, export, compare, check, where
 //!   race      commands that take turns under several allocators
 //!   loads     what they do when no program is named
+//!   screen    a running process in the terminal
+//!   watch     looks at a running process, one after the other
+//!   html      a profile as one HTML file
+//!   data      a profile for machines
 //!   json      the report for machines
 //!   summary   the report for people
+//!   findings  what a profile shows: places, lifetimes, growth
 //!   report    what the page says, put in order
 //!   checkup   why something does not work, and what to do
 //!   dumps     what programs write at their end, and what is left of it
@@ -35,8 +40,15 @@ use clap::{CommandFactory, Parser};
 mod verb;
 mod race;
 mod loads;
+#[cfg(feature = "screen")]
+mod screen;
+#[cfg(feature = "screen")]
+mod watch;
+mod html;
+mod data;
 mod json;
 mod summary;
+mod findings;
 mod report;
 mod checkup;
 mod dumps;
@@ -48,7 +60,10 @@ mod library;
 mod program;
 
 mod failure;
+mod text;
 mod units;
+#[cfg(test)]
+mod synthetic;
 
 use failure::{Code, Failure};
 use library::Library;

@@ -27,12 +27,14 @@
 //! | `report` | what the process and `allod run` hear of us |
 //! | `local` | the process's one allocator; how a thread finds its heap |
 //! | `heap` | a thread's lists and spans: refill, flush, adopt |
+//! | `harden` | the hardened levels: objects that are watched |
 //! | `nothing`, `huge` | objects of no bytes, and of more than a mebibyte |
 //! | `arena` | reservations, chunks, runs of slices, giving memory back |
 //! | `depot` | spans without an owner |
 //! | `span` | runs of slices cut into blocks; the word that says whose they are |
 //! | `map` | from an address to all of the above |
 //! | `meta` | memory for our own records |
+//! | `unwind` | who calls: the program counters of the stack |
 //! | `os` | the system, real or made up |
 //!
 //! Furniture: `block` (a free block's two words), `page` (the shared page),
@@ -71,6 +73,7 @@ cfg_select! {
         mod report;
         mod local;
         mod heap;
+        mod harden;
         mod nothing;
         mod huge;
         mod arena;
@@ -78,6 +81,8 @@ cfg_select! {
         mod span;
         mod map;
         mod meta;
+        #[allow(dead_code, unused_imports, reason = "whoever takes samples calls it")]
+        mod unwind;
         mod os;
         mod block;
         pub mod page;

@@ -9,12 +9,12 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 const CUT: &str = "...";
 
 /// The columns that `text` takes.
-pub(super) fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
 /// `text` without what is not printable, in at most `columns` columns.
-pub(super) fn fit(text: &str, columns: usize) -> String {
+pub(crate) fn fit(text: &str, columns: usize) -> String {
     let printable = |character: char| if character.is_control() { '?' } else { character };
     let text: String = text.chars().map(printable).collect();
     if width(&text) <= columns {
@@ -29,6 +29,19 @@ pub(super) fn fit(text: &str, columns: usize) -> String {
     text.chars().take_while(fits).chain(CUT.chars()).collect()
 }
 
+/// `text` in exactly `columns` columns, at the left.
+pub(crate) fn left(text: &str, columns: usize) -> String {
+    let text = fit(text, columns);
+    let gap = columns.saturating_sub(width(&text));
+    text + &" ".repeat(gap)
+}
+
+/// `text` in exactly `columns` columns, at the right.
+pub(crate) fn right(text: &str, columns: usize) -> String {
+    let text = fit(text, columns);
+    " ".repeat(columns.saturating_sub(width(&text))) + &text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +50,13 @@ mod tests {
     fn long_text_is_cut() {
         assert_eq!(fit("abcdef", 6), "abcdef");
         assert_eq!(fit("abcdefg", 6), "abc...");
+    }
+
+    #[test]
+    fn columns_are_filled() {
+        assert_eq!(left("漢", 4), "漢  ");
+        assert_eq!(right("abc", 5), "  abc");
+        assert_eq!(right("abcdefgh", 5), "ab...");
     }
 
     #[test]
