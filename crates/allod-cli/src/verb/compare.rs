@@ -25,15 +25,15 @@ const LESS: Style = AnsiColor::Green.on_default();
 
 /// Show what changed between two profiles, and fail when it is too much
 ///
-/// A and B are profiles, heap dumps, or numbers of running processes. Sites are matched
-/// by the names of their functions, so the programs may have been built anew. What may
-/// be chance, given how few samples there are, is shown as such.
+/// A and B are profiles, heap dumps, or numbers of running processes. Sites are
+/// matched by the names of their functions, so the programs may have been built
+/// anew. What may be chance, given how few samples there are, is shown as such.
 ///
 ///     allod compare before.pb.gz after.pb.gz
-///     allod compare base.pb.gz new.pb.gz --fail-if '+5% peak' --fail-if '+10MiB live'
+///     allod compare a.pb.gz b.pb.gz --fail-if '+5% peak' --fail-if '+1MiB live'
 ///
-/// The figures are live (at the end), peak, allocated, allocations, and resident (the
-/// most at one moment).
+/// The figures are live (at the end), peak, allocated, allocations, and resident
+/// (the most at one moment).
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -48,11 +48,11 @@ pub(crate) struct Options {
     #[arg(value_name = "B")]
     after: OsString,
 
-    /// Which bytes: live at the end, at the peak, allocated ever, freed within 1 ms
+    /// Which bytes: live at the end, at the peak, allocated, freed within 1 ms
     #[arg(long, value_enum, default_value = "live")]
     value: Amount,
 
-    /// End with exit code 1 when this holds: '+5% peak', '+10MiB live', '+1000 allocations'
+    /// End with exit code 1 when this holds: '+5% peak', '+9 allocations'
     #[arg(long, value_name = "CONDITION", allow_hyphen_values = true)]
     fail_if: Vec<Condition>,
 

@@ -15,8 +15,9 @@ use crate::verb::{Ending, say};
 
 /// Write a profile in the format of another tool
 ///
-/// FILE is a profile that `allod run` has left (.pb.gz), one of another tool, or a heap
-/// dump. A number is a running process, which is read from outside and not stopped.
+/// FILE is a profile that `allod run` has left (.pb.gz), one of another tool, or a
+/// heap dump. A number is a running process, which is read from outside and not
+/// stopped.
 ///
 ///     allod export allod-server.4242.pb.gz --to folded | flamegraph.pl > f.svg
 ///     allod export 4242 --to speedscope -o server.json
@@ -35,7 +36,7 @@ pub(crate) struct Options {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Which bytes: live at the end, at the peak, allocated ever, freed within 1 ms
+    /// Which bytes: live at the end, at the peak, allocated, freed within 1 ms
     #[arg(long, value_enum, default_value = "live")]
     value: Amount,
 

@@ -38,9 +38,9 @@ const PRELOAD: &str = "LD_PRELOAD";
 /// its standard streams, the terminal, signals. Its children run on Allod too.
 /// The command ends as the program ends, with its exit code or by its signal.
 ///
-/// A profile of the program is left in the working directory: allod-PROGRAM.PID.pb.gz.
-/// `allod report`, `allod compare` and `allod export` read it, and so does any tool that
-/// reads pprof.
+/// A profile of the program is left in the working directory, under the name
+/// allod-PROGRAM.PID.pb.gz. `allod report`, `allod compare` and `allod export` read
+/// it, and so does any tool that reads pprof.
 #[derive(Args)]
 #[command(
     override_usage = "allod run [OPTIONS] -- PROGRAM [ARGS]...",
@@ -96,8 +96,8 @@ Exit codes, besides the program's own:
        statically linked, linked against musl, set-user-ID, ...
   127  the program, its interpreter or its loader is not there
 
-A program that is ended by a signal leaves no profile, unless ALLOD_CONF asks for one
-at each new peak (profile_dump:peak); then the last one is left.
+A program that is ended by a signal leaves no profile, unless ALLOD_CONF asks
+for one at each new peak (profile_dump:peak); then the last one is left.
 
 What cannot be told: a process that changes its user, or sees another /proc,
 runs on Allod and cannot report. A static program in the middle of a run keeps
