@@ -432,6 +432,13 @@ pub(crate) fn allocate(
     fresh.at.as_ptr()
 }
 
+/// The calling thread's heap, made if need be, at the hardened levels.
+#[inline(always)]
+pub(crate) fn heap() -> Option<&'static Heap> {
+    let heap = local::heap();
+    if heap.is_equipped() { Some(heap) } else { local::enter() }
+}
+
 /// [`allocate`] at the hardened levels, for the calling thread's heap.
 #[cold]
 #[inline(never)]

@@ -9,7 +9,7 @@ use crate::block::Block;
 use crate::config::{Config, Harden, Key, Refused, TABLE};
 use crate::door;
 use crate::harden::Given;
-use crate::harden::slot::Family;
+use crate::harden::slot::{self, Family};
 use crate::heap::EIGHT;
 use crate::local::{self, ALLOCATOR};
 use crate::report;
@@ -252,6 +252,11 @@ impl Allod {
     fn slow(&self, layout: Layout) -> *mut u8 {
         if ALLOCATOR.harden.is_on() {
             let (size, align) = (layout.size(), layout.align());
+            if let Some(class) = slot::class_for(size, align).filter(|_| size != 0)
+                && let Some(at) = local::heap().alloc_slot(&ALLOCATOR, class, size, Family::Rust)
+            {
+                return at.as_ptr();
+            }
             return door::hardened(local::enter(), size, align, false, Family::Rust);
         }
         let class = SizeClass::of_layout(layout.size(), layout.align());
@@ -313,7 +318,7 @@ unsafe fn dealloc_slow(at: *mut u8, layout: Layout) {
     if ALLOCATOR.harden.is_on() {
         let given = Given::layout(Family::Rust, layout.size(), layout.align());
         // SAFETY: the heap is this thread's; the caller's promise.
-        return unsafe { ALLOCATOR.free_hard(local::enter(), at, given) };
+        return unsafe { ALLOCATOR.free_hard(door::heap(), at, given) };
     }
     if crate::block::CHECKED {
         check(at.addr().get(), layout);

@@ -157,7 +157,7 @@ impl Harden {
 
     /// An object of `size` bytes in a slot of `class`, which [`slot::class_for`]
     /// has named. It reads as zeros.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn alloc<O: Os>(
         &self,
         ground: Ground<'_, O>,
@@ -191,7 +191,7 @@ impl Harden {
 
     /// Takes a slot back from the program, after looking at it from all sides, and
     /// makes it zeros. What is to become of it is the caller's choice.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn receive(
         &self,
         span: &Span,
@@ -227,7 +227,7 @@ impl Harden {
     /// Puts a slot that was received into quarantine, and what has been there long
     /// enough to where it can be used again. False when a batch has gone back to
     /// the shelf: a good moment for upkeep.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn retain<O: Os>(
         &self,
         ground: Ground<'_, O>,
@@ -242,6 +242,14 @@ impl Harden {
         if locker.put(class, out) {
             return true;
         }
+        self.thin_out(ground, locker, class, out);
+        false
+    }
+
+    /// Sends half of a full magazine, and a slot besides, back to the shelf.
+    #[cold]
+    #[inline(never)]
+    fn thin_out<O: Os>(&self, ground: Ground<'_, O>, locker: &Locker, class: SizeClass, out: Slot) {
         let mut one = Some(out);
         let mut left = Locker::batch(class);
         let next = || {
@@ -253,7 +261,6 @@ impl Harden {
         if let Some(shelves) = locker.shelves() {
             shelves.give_back(ground, &self.tables, class, next);
         }
-        false
     }
 
     /// Puts a slot back onto the common shelf at once, for a thread that has no
@@ -376,6 +383,7 @@ impl Harden {
 
     /// Ends the process when the size, the alignment or the family of a free is
     /// not the object's.
+    #[inline(always)]
     fn judge_word(&self, seen: SlotWord, class: SizeClass, address: usize, given: Given) {
         if let Some((size, align)) = given.layout {
             let fits = slot::class_for(size, align) == Some(class)

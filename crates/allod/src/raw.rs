@@ -69,7 +69,7 @@ pub fn alloc_slow(size: usize) -> *mut u8 {
 #[must_use]
 pub fn alloc_slow_for<const FAMILY: u16>(size: usize) -> *mut u8 {
     if ALLOCATOR.harden.is_on() {
-        return door::hardened(local::enter(), size, MIN_ALIGN, false, slot::family(FAMILY));
+        return hardened::<FAMILY>(size, false);
     }
     if size.wrapping_sub(1) < SMALL_MAX {
         let class = SizeClass::of_size(size);
@@ -89,6 +89,19 @@ pub fn alloc_slow_for<const FAMILY: u16>(size: usize) -> *mut u8 {
     door::allocate(&CONFIG, size, MIN_ALIGN, false, slot::family(FAMILY))
 }
 
+/// [`alloc_slow`] at the hardened levels.
+#[inline(always)]
+fn hardened<const FAMILY: u16>(size: usize, zeroed: bool) -> *mut u8 {
+    let family = slot::family(FAMILY);
+    if size.wrapping_sub(1) < SMALL_MAX - 1 {
+        let class = SizeClass::of_size(size + 1);
+        if let Some(at) = local::heap().alloc_slot(&ALLOCATOR, class, size, family) {
+            return at.as_ptr();
+        }
+    }
+    door::hardened(local::enter(), size, MIN_ALIGN, zeroed, family)
+}
+
 /// As [`alloc`], and the object reads as zeros.
 #[inline]
 #[must_use]
@@ -99,7 +112,7 @@ pub fn alloc_zeroed(size: usize) -> *mut u8 {
     let mut at = alloc_fast(size);
     if at.is_null() {
         if ALLOCATOR.harden.is_on() {
-            return door::hardened(local::enter(), size, MIN_ALIGN, true, Family::C);
+            return hardened::<C>(size, true);
         }
         at = alloc_slow(size);
     }
@@ -179,7 +192,7 @@ unsafe fn free_slow<const FAMILY: u16>(at: *mut u8) {
     if ALLOCATOR.harden.is_on() {
         let given = Given::family(slot::family(FAMILY));
         // SAFETY: the heap is this thread's; the caller's promise.
-        return unsafe { ALLOCATOR.free_hard(local::enter(), at, given) };
+        return unsafe { ALLOCATOR.free_hard(door::heap(), at, given) };
     }
     // SAFETY: the heap is this thread's; the caller's promise.
     unsafe { ALLOCATOR.free_slow(local::present(), at) };
@@ -249,7 +262,7 @@ unsafe fn free_sized_hard(at: *mut u8, size: usize, align: usize, family: Family
     let size = if align > MIN_ALIGN { size.max(1) } else { size };
     let given = Given::layout(family, size, align.max(MIN_ALIGN));
     // SAFETY: the heap is this thread's; the caller's promise.
-    unsafe { ALLOCATOR.free_hard(local::enter(), at, given) };
+    unsafe { ALLOCATOR.free_hard(door::heap(), at, given) };
 }
 
 /// Makes an object hold `size` bytes, in place or elsewhere. Null: it is as it was.

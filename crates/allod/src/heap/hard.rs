@@ -16,7 +16,7 @@
 use super::{Allocator, Heap};
 use crate::arena::Chunk;
 use crate::fatal::{self, Misuse};
-use crate::harden::locker::Locker;
+use crate::harden::locker::{Locker, Slot};
 use crate::harden::shelf::Ground;
 use crate::harden::slot::{self, Family};
 use crate::harden::{Given, canary, look_at_all, runs};
@@ -50,6 +50,34 @@ impl Heap {
     pub(super) fn locker(&self) -> Option<&Locker> {
         // SAFETY: null, or a locker, which is never unmapped.
         unsafe { self.locker.get().as_ref() }
+    }
+
+    /// True when the heap has a locker.
+    #[inline(always)]
+    pub(crate) fn is_equipped(&self) -> bool {
+        !self.locker.get().is_null()
+    }
+
+    /// An object of `size` bytes in a slot of `class`, for the heap's thread. `None`
+    /// when there is no memory, or this is a handler above the locker.
+    #[inline(always)]
+    pub(crate) fn alloc_slot<O: Os>(
+        &self,
+        a: &Allocator<O>,
+        class: SizeClass,
+        size: usize,
+        family: Family,
+    ) -> Option<NonNull<u8>> {
+        let locker = self.locker().filter(|locker| locker.enter())?;
+        let at = a.harden.alloc(a.ground(), locker, class, size, family);
+        locker.leave();
+        let at = at?;
+        self.installed.add(1);
+        self.account(a, class.size() as isize);
+        if self.installed.get().is_multiple_of(SEEN_BY_CLOCK) {
+            self.tick(a);
+        }
+        Some(at)
     }
 
     /// Looks at what waits in this heap's locker.
@@ -124,7 +152,6 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     ///
     /// As for [`Allocator::allocate`].
-    #[inline]
     unsafe fn slot_hard(
         &self,
         heap: Option<&Heap>,
@@ -134,19 +161,9 @@ impl<O: Os> Allocator<O> {
     ) -> Option<NonNull<u8>> {
         let heap = match heap {
             Some(heap) if heap.is_private() => heap,
-            Some(heap) => match heap.locker() {
-                Some(locker) if locker.enter() => {
-                    let at = self.harden.alloc(self.ground(), locker, class, size, family);
-                    locker.leave();
-                    let at = at?;
-                    heap.installed.add(1);
-                    heap.account(self, class.size() as isize);
-                    if heap.installed.get().is_multiple_of(SEEN_BY_CLOCK) {
-                        heap.tick(self);
-                    }
-                    return Some(at);
-                }
-                _ => self.common()?,
+            Some(heap) => match heap.alloc_slot(self, class, size, family) {
+                Some(at) => return Some(at),
+                None => self.common()?,
             },
             None => self.common()?,
         };
@@ -262,37 +279,59 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     ///
     /// `heap` is the calling thread's, if any; the program gives the object up.
+    #[inline(always)]
     pub(crate) unsafe fn free_hard(&self, heap: Option<&Heap>, at: NonNull<u8>, given: Given) {
+        // What is by far the most frequent goes first, and straight.
+        if let Some(chunk) = self.arena.chunk_at(at.addr().get()) {
+            let span = chunk.span_of(at.addr().get());
+            if let (State::Hard, Some(class)) = (span.word.load().state(), span.class()) {
+                let slot = self.harden.receive(span, class, at, given);
+                if let Some(heap) = heap
+                    && span.heap().is_null()
+                    && let Some(locker) = heap.locker()
+                    && locker.enter()
+                {
+                    let quiet = self.harden.retain(self.ground(), locker, class, slot);
+                    locker.leave();
+                    heap.account(self, -(class.size() as isize));
+                    if !quiet {
+                        heap.tick(self);
+                    }
+                } else {
+                    self.put_elsewhere(span, class, slot);
+                }
+                return;
+            }
+        }
+        self.free_hard_other(at, given);
+    }
+
+    /// Puts a slot that was freed where its heap wants it, or back onto the shelf.
+    #[cold]
+    #[inline(never)]
+    fn put_elsewhere(&self, span: &Span, class: SizeClass, slot: Slot) {
+        self.live.sub(class.size());
+        let Some(owner) = self.private_owner(span.heap()) else {
+            self.harden.return_now(self.ground(), class, slot);
+            return;
+        };
+        // Under a handler above the lock's holder the slot stays HELD, until the heap is
+        // destroyed.
+        if let Some(_guard) = owner.lock.lock()
+            && let Some(locker) = owner.locker()
+        {
+            self.harden.retain(self.ground(), locker, class, slot);
+        }
+    }
+
+    /// The rest of [`Allocator::free_hard`]: what is no slot.
+    #[cold]
+    #[inline(never)]
+    fn free_hard_other(&self, at: NonNull<u8>, given: Given) {
         let address = at.addr().get();
         match self.find_hard(address) {
-            Found::Slot(span, class) => {
-                let slot = self.harden.receive(span, class, at, given);
-                if let Some(owner) = self.private_owner(span.heap()) {
-                    self.live.sub(class.size());
-                    // Under a handler above the lock's holder the slot stays HELD, until the
-                    // heap is destroyed.
-                    if let Some(_guard) = owner.lock.lock()
-                        && let Some(locker) = owner.locker()
-                    {
-                        self.harden.retain(self.ground(), locker, class, slot);
-                    }
-                    return;
-                }
-                match heap.and_then(|heap| heap.locker().map(|locker| (heap, locker))) {
-                    Some((heap, locker)) if locker.enter() => {
-                        let quiet = self.harden.retain(self.ground(), locker, class, slot);
-                        locker.leave();
-                        heap.account(self, -(class.size() as isize));
-                        if !quiet {
-                            heap.tick(self);
-                        }
-                    }
-                    _ => {
-                        self.live.sub(class.size());
-                        self.harden.return_now(self.ground(), class, slot);
-                    }
-                }
-            }
+            // `free_hard` has taken these.
+            Found::Slot(_, class) => fatal::misuse(Misuse::DoubleFree, address, class.size()),
             Found::Run(span) => {
                 let size = span.block_size();
                 runs::check(span, self.harden.secret());
