@@ -14,7 +14,7 @@
 
 use crate::block::{self, Block};
 use crate::config::Config;
-use crate::harden::Given;
+use crate::harden::{GUARDS, Given};
 use crate::harden::slot::Family;
 use crate::heap::{Allocator, Heap};
 use crate::huge::Huge;
@@ -449,6 +449,11 @@ pub(crate) fn hardened(
     zeroed: bool,
     family: Family,
 ) -> *mut u8 {
+    if ALLOCATOR.harden.mode() & GUARDS != 0
+        && let Some(at) = ALLOCATOR.guard(heap, size, align, family)
+    {
+        return at.as_ptr();
+    }
     // SAFETY: the heap is this thread's.
     let Some((at, zeros)) = (unsafe { ALLOCATOR.allocate_hard(heap, size, align, family) }) else {
         return ptr::null_mut();

@@ -46,13 +46,18 @@ use crate::fatal::{self, Misuse};
 use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
 use crate::span::Span;
-use crate::sync::{AtomicBool, AtomicU16, AtomicU64, Lock, Ordering};
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Lock, Ordering};
 use core::ptr::NonNull;
 use core::sync::atomic::fence;
 use locker::{Locker, Slot};
 use runs::Runs;
 use shelf::{Ground, Shelves, Tables, word_of};
 use slot::{Family, SlotWord, State};
+
+/// Objects live in slots, and take the slow path.
+pub(crate) const HARD: u32 = 1;
+/// Some objects of the slow path have pages of their own.
+pub(crate) const GUARDS: u32 = 2;
 
 /// What a free knows of the object beside its address.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +81,8 @@ impl Given {
 /// What all hardened objects of an allocator share.
 #[derive(Debug)]
 pub(crate) struct Harden {
-    on: AtomicBool,
+    /// [`HARD`] and [`GUARDS`].
+    mode: AtomicU32,
     secret: AtomicU64,
     shelves: Shelves,
     tables: Tables,
@@ -88,7 +94,7 @@ pub(crate) struct Harden {
 impl Harden {
     pub(crate) const fn new() -> Self {
         Self {
-            on: AtomicBool::new(false),
+            mode: AtomicU32::new(0),
             secret: AtomicU64::new(0),
             shelves: Shelves::new(),
             tables: Tables::new(),
@@ -97,19 +103,26 @@ impl Harden {
         }
     }
 
-    /// Turns the level on, before the first allocation.
-    pub(crate) fn open(&self, secret: u64) {
+    /// Chooses the level, before the first allocation.
+    pub(crate) fn open(&self, hard: bool, guards: bool, secret: u64) {
         // ORDERING: Relaxed on both, published with the open allocator by the caller.
         self.secret.store(secret, Ordering::Relaxed);
         // ORDERING: Relaxed, as above.
-        self.on.store(true, Ordering::Relaxed);
+        self.mode.store(u32::from(hard) | u32::from(guards) << 1, Ordering::Relaxed);
     }
 
     /// True at the hardened levels.
     #[inline(always)]
     pub(crate) fn is_on(&self) -> bool {
         // ORDERING: Relaxed, set before the allocator was published as open.
-        self.on.load(Ordering::Relaxed)
+        self.mode.load(Ordering::Relaxed) & HARD != 0
+    }
+
+    /// [`HARD`] and [`GUARDS`], as they were chosen; 0 at the default level.
+    #[inline(always)]
+    pub(crate) fn mode(&self) -> u32 {
+        // ORDERING: Relaxed, as above.
+        self.mode.load(Ordering::Relaxed)
     }
 
     /// What the canaries are mixed with.
@@ -352,6 +365,30 @@ impl Harden {
             unsafe { grown.write_bytes(0, size - old) };
         }
         true
+    }
+
+    /// Looks at every slot of a span, at the end of the process, while others may
+    /// still run: the canaries of those that are OUT.
+    pub(crate) fn sweep(&self, span: &Span) {
+        let Some(class) = span.class() else { return };
+        let size = class.size();
+        for i in 0..u32::from(span.carved()) {
+            let Some(word) = word_of(span, i) else { return };
+            let at = span.base().wrapping_add(i as usize * size);
+            let pattern = canary::pattern(self.secret(), at.addr());
+            let look = || {
+                // ORDERING: Acquire pairs with the Release in `alloc`.
+                let seen = SlotWord(word.load(Ordering::Acquire));
+                seen.state() != State::Out
+                    // SAFETY: the slot is a span's, and readable.
+                    || unsafe { canary::holds(at, size - seen.slack(), size, pattern) }
+                    // ORDERING: Relaxed, a change means that its holder is at work.
+                    || word.load(Ordering::Relaxed) != seen.0
+            };
+            if !look() && !again(look) {
+                fatal::misuse(Misuse::Overflow, at.addr(), size);
+            }
+        }
     }
 
     /// Tests the invariants of a span of slots.

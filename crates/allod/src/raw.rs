@@ -7,7 +7,7 @@
 use crate::block::Block;
 use crate::config::Config;
 use crate::door;
-use crate::harden::Given;
+use crate::harden::{Given, HARD};
 use crate::harden::slot::{self, Family};
 use crate::local::{self, ALLOCATOR};
 use crate::report;
@@ -68,8 +68,15 @@ pub fn alloc_slow(size: usize) -> *mut u8 {
 #[inline(never)]
 #[must_use]
 pub fn alloc_slow_for<const FAMILY: u16>(size: usize) -> *mut u8 {
-    if ALLOCATOR.harden.is_on() {
-        return hardened::<FAMILY>(size, false);
+    let mode = ALLOCATOR.harden.mode();
+    if mode != 0 {
+        if mode == HARD {
+            return hardened::<FAMILY>(size, false);
+        }
+        let special = watched(size, slot::family(FAMILY));
+        if !special.is_null() || mode & HARD != 0 {
+            return special;
+        }
     }
     if size.wrapping_sub(1) < SMALL_MAX {
         let class = SizeClass::of_size(size);
@@ -87,6 +94,18 @@ pub fn alloc_slow_for<const FAMILY: u16>(size: usize) -> *mut u8 {
         }
     }
     door::allocate(&CONFIG, size, MIN_ALIGN, false, slot::family(FAMILY))
+}
+
+/// [`alloc_slow`] where some objects have pages of their own. At the default level
+/// null says that this one has not.
+#[cold]
+#[inline(never)]
+fn watched(size: usize, family: Family) -> *mut u8 {
+    if ALLOCATOR.harden.is_on() {
+        return door::hardened(local::enter(), size, MIN_ALIGN, false, family);
+    }
+    let guarded = ALLOCATOR.guard(local::enter(), size, MIN_ALIGN, family);
+    guarded.map_or(ptr::null_mut(), NonNull::as_ptr)
 }
 
 /// [`alloc_slow`] at the hardened levels.
@@ -112,7 +131,11 @@ pub fn alloc_zeroed(size: usize) -> *mut u8 {
     let mut at = alloc_fast(size);
     if at.is_null() {
         if ALLOCATOR.harden.is_on() {
-            return hardened::<C>(size, true);
+            return if ALLOCATOR.harden.mode() == HARD {
+                hardened::<C>(size, true)
+            } else {
+                watched(size, Family::C)
+            };
         }
         at = alloc_slow(size);
     }

@@ -19,14 +19,15 @@ use crate::fatal::{self, Misuse};
 use crate::harden::locker::{Locker, Slot};
 use crate::harden::shelf::Ground;
 use crate::harden::slot::{self, Family};
-use crate::harden::{Given, canary, look_at_all, runs};
+use crate::harden::{GUARDS, Given, HARD, canary, look_at_all, runs};
 use crate::huge::Huge;
-use crate::map::Kind;
+use crate::map::{Kind, Record};
 use crate::nothing::Freed;
 use crate::os::Os;
 use crate::size::SizeClass;
 use crate::span::Span;
 use crate::span::word::{Remote, State, Word};
+use crate::sync::Lock;
 use crate::units::{LARGE_MAX, SLICE, slices_for};
 use core::ptr::{self, NonNull};
 
@@ -42,6 +43,7 @@ enum Found<'a> {
     Run(&'a Span),
     Huge(&'a Huge),
     Nothing,
+    Guarded(NonNull<Record>),
 }
 
 impl Heap {
@@ -271,6 +273,7 @@ impl<O: Os> Allocator<O> {
                 None => fatal::misuse(Misuse::InvalidFree, address, 0),
             },
             Kind::Nothing => Found::Nothing,
+            Kind::Guarded => Found::Guarded(record),
         }
     }
 
@@ -369,6 +372,7 @@ impl<O: Os> Allocator<O> {
                 }
                 self.free_huge(address);
             }
+            Found::Guarded(record) => self.free_guarded(record, address, Some(given)),
             Found::Nothing => {
                 if given.layout.is_some_and(|(size, _)| size != 0) {
                     fatal::misuse(Misuse::WrongSize, address, 0);
@@ -394,6 +398,7 @@ impl<O: Os> Allocator<O> {
                 self.check_huge(huge);
                 huge.asked.get()
             }
+            Found::Guarded(record) => self.usable_guarded(record, address),
             Found::Nothing => 0,
         }
     }
@@ -408,6 +413,10 @@ impl<O: Os> Allocator<O> {
             }
             Found::Run(span) => (span.below() == size, span.block_size()),
             Found::Huge(huge) => (huge.asked.get() == size, huge.len()),
+            Found::Guarded(record) => {
+                let asked = self.usable_guarded(record, address);
+                (asked == size, asked)
+            }
             Found::Nothing => (size == 0, 0),
         };
         if !right {
@@ -461,6 +470,7 @@ impl<O: Os> Allocator<O> {
                 self.seal_huge(at, size, slot::family(u16::from(huge.family.get())));
                 true
             }
+            Found::Guarded(record) => self.usable_guarded(record, address) == size,
             Found::Nothing => size == 0,
         }
     }
@@ -510,6 +520,84 @@ impl<O: Os> Allocator<O> {
         // SAFETY: the program gives the old object up.
         unsafe { self.free_hard(own, at, Given::family(family)) };
         Some(fresh)
+    }
+
+    /// A guarded object, when it is time for one. `heap` is the calling thread's.
+    pub(crate) fn guard(
+        &self,
+        heap: Option<&Heap>,
+        size: usize,
+        align: usize,
+        family: Family,
+    ) -> Option<NonNull<u8>> {
+        let heap = heap?;
+        let mut left = heap.guard_in.get();
+        if left == 0 {
+            let dice = heap.guard_dice.get() ^ self.harden.secret() as u32 ^ heap.key.get();
+            heap.guard_dice.set(dice.wrapping_mul(0x2C92_77B5).wrapping_add(0xAC56_4B05));
+            left = self.guarded.interval(heap.guard_dice.get());
+        }
+        heap.guard_in.set(left - 1);
+        if left != 1 {
+            return None;
+        }
+        let secret = self.harden.secret();
+        let at = self.guarded.alloc(&self.arena, size, align, family, secret)?;
+        self.others.add(1);
+        self.live.add(size);
+        Some(at)
+    }
+
+    /// Frees a guarded object. `given` is what the free knows of it, at the hardened
+    /// levels.
+    #[cold]
+    pub(super) fn free_guarded(
+        &self,
+        record: NonNull<Record>,
+        address: usize,
+        given: Option<Given>,
+    ) {
+        let family = self.guarded.family(record, address);
+        let asked = self.usable_guarded(record, address);
+        if let (Some(made), Some(given)) = (family, given)
+            && made != given.family
+        {
+            self.harden.families(made, given.family, address, asked);
+        }
+        let size = given.and_then(|given| given.layout).map(|(size, _)| size);
+        match self.guarded.free(&self.arena, record, address, size, self.harden.secret()) {
+            Ok(()) => self.live.sub(asked),
+            Err((what, asked)) => fatal::misuse(what, address, asked),
+        }
+    }
+
+    /// Bytes that were asked for of a guarded object, after a look at it.
+    pub(super) fn usable_guarded(&self, record: NonNull<Record>, address: usize) -> usize {
+        match self.guarded.usable(record, address, self.harden.secret()) {
+            Ok(asked) => asked,
+            Err((what, asked)) => fatal::misuse(what, address, asked),
+        }
+    }
+
+    /// Looks at every object there is, at the end of a process that is watched by
+    /// pages: an object that nobody frees is never looked at otherwise.
+    pub(crate) fn sweep(&self) {
+        if self.harden.mode() != HARD | GUARDS {
+            return;
+        }
+        if let Err((what, address, asked)) = self.guarded.sweep(self.harden.secret()) {
+            fatal::misuse(what, address, asked);
+        }
+        for span in self.arena.chunks().flat_map(|chunk| chunk.spans()) {
+            if span.word.load().state() == State::Hard && span.back() == 0 {
+                self.harden.sweep(span);
+            }
+        }
+    }
+
+    /// All locks but the heaps', outermost first, for `fork`.
+    pub(super) fn hard_locks(&self) -> impl DoubleEndedIterator<Item = &Lock> {
+        self.harden.locks().chain([self.guarded.lock()]).chain(self.locks())
     }
 
     /// Sends home what a heap without a thread holds, or the caller's own.
