@@ -21,6 +21,8 @@ pub enum Key {
     GuardPages,
     /// The level of safety: a [`Harden`].
     Harden,
+    /// About one in so many objects of the slow path is guarded; 0 for none.
+    GuardRate,
 }
 
 /// The level of safety, chosen when the allocator starts.
@@ -57,7 +59,7 @@ pub struct Row {
 }
 
 /// How many options there are.
-pub const OPTIONS: usize = 5;
+pub const OPTIONS: usize = 6;
 
 /// The table.
 pub const TABLE: [Row; OPTIONS] = [
@@ -106,6 +108,16 @@ pub const TABLE: [Row; OPTIONS] = [
         words: &[("default", 0), ("hardened", 1), ("paranoid", 2)],
         what: "level of safety: default, hardened, or paranoid (for testing); taken at the start",
     },
+    Row {
+        key: Key::GuardRate,
+        name: "guard_rate",
+        default: 0,
+        min: 0,
+        max: 1 << 30,
+        words: &[],
+        what: "one in so many objects gets pages of its own: of the slow path's, 0 for none; \
+               at the paranoid level of all, exactly, 0 for each; taken at the start",
+    },
 ];
 
 /// Why a value was not taken.
@@ -135,6 +147,23 @@ impl core::fmt::Display for Refused {
 
 impl core::error::Error for Refused {}
 
+/// What an allocator does for safety, decided when it opens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Level {
+    /// Objects live in slots that are watched.
+    pub(crate) hard: bool,
+    /// One object in so many is guarded; 0 for none.
+    pub(crate) guard_rate: u32,
+    /// Exactly one in so many, of all.
+    pub(crate) exact: bool,
+}
+
+impl Level {
+    /// The default one.
+    #[cfg_attr(not(test), allow(dead_code, reason = "the tests of other rooms open with it"))]
+    pub(crate) const DEFAULT: Self = Self { hard: false, guard_rate: 0, exact: false };
+}
+
 /// A value for each option.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Config {
@@ -155,6 +184,18 @@ impl Config {
 
     pub(crate) const fn get(&self, key: Key) -> u64 {
         self.values[key as usize]
+    }
+
+    /// What is done for safety.
+    pub(crate) fn level(&self) -> Level {
+        let rate = u32::try_from(self.get(Key::GuardRate)).unwrap_or(0);
+        let harden = self.get(Key::Harden);
+        let exact = harden == Harden::Paranoid as u64;
+        Level {
+            hard: harden != Harden::Default as u64,
+            guard_rate: if exact { rate.max(1) } else { rate },
+            exact,
+        }
     }
 
     /// Sets an option, moved into its range.

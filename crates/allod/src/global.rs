@@ -8,8 +8,8 @@
 use crate::block::Block;
 use crate::config::{Config, Harden, Key, Refused, TABLE};
 use crate::door;
-use crate::harden::Given;
-use crate::harden::slot::Family;
+use crate::harden::{Given, HARD};
+use crate::harden::slot::{self, Family};
 use crate::heap::EIGHT;
 use crate::local::{self, ALLOCATOR};
 use crate::report;
@@ -99,6 +99,12 @@ impl Builder {
         self.set(Key::Harden, level as u64)
     }
 
+    /// Gives about one in `rate` objects of the slow path pages of its own, at most
+    /// 64 at a time; at the paranoid level one in `rate` of all. Default: 0, none.
+    pub const fn guard_rate(self, rate: u32) -> Self {
+        self.set(Key::GuardRate, rate as u64)
+    }
+
     /// Pays no attention to `ALLOD_CONF`.
     pub const fn ignore_environment(mut self) -> Self {
         self.config.environment = false;
@@ -148,7 +154,7 @@ pub fn set(key: Key, value: u64) -> Result<(), Refused> {
     if value < row.min || value > row.max {
         return Err(Refused::BadValue);
     }
-    if matches!(key, Key::Harden) {
+    if matches!(key, Key::Harden | Key::GuardRate) {
         return Err(Refused::TooLate);
     }
     if !report::start(&CONFIG) {
@@ -254,9 +260,21 @@ impl Allod {
     #[cold]
     #[inline(never)]
     fn slow(&self, layout: Layout) -> *mut u8 {
-        if ALLOCATOR.harden.is_on() {
+        let mode = ALLOCATOR.harden.mode();
+        if mode != 0 {
             let (size, align) = (layout.size(), layout.align());
-            return door::hardened(local::enter(), size, align, false, Family::Rust);
+            if mode == HARD
+                && let Some(class) = slot::class_for(size, align).filter(|_| size != 0)
+                && let Some(at) = local::heap().alloc_slot(&ALLOCATOR, class, size, Family::Rust)
+            {
+                return at.as_ptr();
+            }
+            if mode & HARD != 0 {
+                return door::hardened(local::enter(), size, align, false, Family::Rust);
+            }
+            if let Some(at) = ALLOCATOR.guard(local::enter(), size, align, Family::Rust) {
+                return at.as_ptr();
+            }
         }
         let class = SizeClass::of_layout(layout.size(), layout.align());
         if let Some(class) = class.filter(|class| *class != SizeClass::ZERO) {
@@ -317,7 +335,7 @@ unsafe fn dealloc_slow(at: *mut u8, layout: Layout) {
     if ALLOCATOR.harden.is_on() {
         let given = Given::layout(Family::Rust, layout.size(), layout.align());
         // SAFETY: the heap is this thread's; the caller's promise.
-        return unsafe { ALLOCATOR.free_hard(local::enter(), at, given) };
+        return unsafe { ALLOCATOR.free_hard(door::heap(), at, given) };
     }
     // Rare alignments: the fast path does not look for their class.
     if layout.align() > MIN_ALIGN

@@ -9,7 +9,10 @@
 //! foresee. A number is at most that old when the process is killed.
 #![allow(unsafe_code)]
 
+mod fault;
+
 use crate::config::Config;
+use crate::harden::GUARDS;
 use crate::local::{self, ALLOCATOR, Start};
 use crate::page::{ENV, HEADER_SIZE, Header, MAGIC, SLOT_SIZE, Slot};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -73,6 +76,9 @@ fn begin() {
         // The C face registers by itself, before any other library can.
         // SAFETY: the three have the right shape. What this allocates we serve.
         unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
+    }
+    if ALLOCATOR.harden.mode() & GUARDS != 0 {
+        fault::watch();
     }
     if !local::is_secure() {
         attach();
@@ -244,6 +250,9 @@ pub(crate) fn publish() {
 
 /// The image is about to end by itself.
 pub(crate) fn ended() {
+    if local::is_open() {
+        ALLOCATOR.sweep();
+    }
     let Some(slot) = slot() else { return };
     let stats = ALLOCATOR.stats(local::present());
     publish();

@@ -362,6 +362,7 @@ impl<O: Os> Allocator<O> {
         // SAFETY: records are never unmapped (M4).
         match unsafe { record.as_ref() }.kind {
             Kind::Huge => self.free_huge(address),
+            Kind::Guarded => self.free_guarded(record, address, None),
             Kind::Nothing => match self.nothing.free(address) {
                 Freed::Done => {}
                 Freed::Twice => fatal::misuse(Misuse::DoubleFree, address, 0),
@@ -478,6 +479,7 @@ impl<O: Os> Allocator<O> {
         // SAFETY: records are never unmapped (M4).
         let size = match unsafe { record.as_ref() }.kind {
             Kind::Nothing => Some(0),
+            Kind::Guarded => return self.usable_guarded(record, address),
             Kind::Huge => {
                 self.huge.find(&self.arena, address).filter(|h| h.is_live()).map(|h| h.len())
             }
@@ -500,7 +502,12 @@ impl<O: Os> Allocator<O> {
         }
         let usable = self.usable(address);
         let class = SizeClass::of_layout(size, align);
-        let right = match (class, self.arena.span_at(address)) {
+        let guarded = self.arena.map.record(address).is_some_and(|record| {
+            // SAFETY: records are never unmapped (M4).
+            unsafe { record.as_ref() }.kind == Kind::Guarded
+        });
+        let right = guarded && size == usable
+            || !guarded && match (class, self.arena.span_at(address)) {
             (Some(wanted), Some(span)) => {
                 span.class().is_some_and(|has| self.serves(span, has, wanted))
             }

@@ -118,7 +118,7 @@ impl<O: Os> Allocator<O> {
         let sum = |f: fn(&ClassStats) -> usize| -> usize { stats.classes.iter().map(f).sum() };
         let small = sum(|row| row.in_use * row.block_size);
         stats.cached = sum(|row| row.cached * row.block_size);
-        stats.large = large;
+        stats.large = large + self.guarded.bytes.get();
         stats.huge = self.huge.live.get();
         stats.allocated = small + stats.large + stats.huge;
         stats.active = self.arena.active.get() + stats.huge;
