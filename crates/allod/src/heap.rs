@@ -40,6 +40,8 @@
 //!   entry says so may enter the front's lists; whether its span is still the
 //!   heap's, the span's word tells when the list is flushed.
 //! * P5. A private heap has no front and no ring, and its spans' entries are 0.
+//! * R1. While a class has a `rest` a sample is due, and its `alloc` list is what
+//!   comes before it. The blocks of the rest are out, as those of the front are (P3).
 //!
 //! # Signals
 //!
@@ -52,6 +54,7 @@ pub(crate) mod adopt;
 pub(crate) mod free;
 pub(crate) mod private;
 pub(crate) mod refill;
+pub(crate) mod sampled;
 pub(crate) mod walk;
 
 use crate::arena::{Arena, Chunk};
@@ -62,10 +65,11 @@ use crate::huge::{Huge, HugeObjects};
 use crate::map::Map;
 use crate::nothing::Nothing;
 use crate::os::Os;
+use crate::sample::{Countdown, Sampler};
 use crate::size::{self, CLASSES, SizeClass};
 use crate::span::Span;
 use crate::sync::{
-    AtomicPtr, AtomicU32, AtomicUsize, Gauge, Lock, Ordering, Tally,
+    AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, Gauge, Lock, Ordering, Tally,
 };
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -268,6 +272,20 @@ pub(crate) struct Heap {
     full: Cell<*const Span>,
     large: Cell<*const Span>,
     huge: Cell<*mut Huge>,
+    /// What is kept aside of the front's lists, behind samples that are due (R1).
+    rest: [Cell<*mut Block>; CLASSES],
+    rest_count: [Cell<u16>; CLASSES],
+    /// Blocks that were on the front and in the rest when a list was last installed.
+    listed: [AtomicU16; CLASSES],
+    countdowns: [Countdown; CLASSES],
+    /// What the thread's samples are labelled with.
+    label: Cell<u32>,
+    /// As the kernel numbers the thread.
+    thread: AtomicU32,
+    /// The thread is writing a sample down.
+    sampling: Cell<bool>,
+    /// A private heap has, or had, samples in it.
+    watched: AtomicU32,
 }
 
 // SAFETY: P1 and P2 say which thread touches which cells, and when.
@@ -308,6 +326,14 @@ impl Heap {
             full: Cell::new(ptr::null()),
             large: Cell::new(ptr::null()),
             huge: Cell::new(ptr::null_mut()),
+            rest: [const { Cell::new(ptr::null_mut()) }; CLASSES],
+            rest_count: [const { Cell::new(0) }; CLASSES],
+            listed: [const { AtomicU16::new(0) }; CLASSES],
+            countdowns: [const { Countdown::new() }; CLASSES],
+            label: Cell::new(0),
+            thread: AtomicU32::new(0),
+            sampling: Cell::new(false),
+            watched: AtomicU32::new(0),
         }
     }
 
@@ -320,6 +346,12 @@ impl Heap {
     pub(crate) fn is_private(&self) -> bool {
         // ORDERING: Relaxed, it changes only while nobody else knows the heap.
         self.in_use.load(Ordering::Relaxed) == Use::Private as u32
+    }
+
+    /// True while a thread uses it as its own.
+    pub(crate) fn is_a_threads(&self) -> bool {
+        // ORDERING: Relaxed, a figure for whoever asks about another thread's heap.
+        self.in_use.load(Ordering::Relaxed) == Use::Thread as u32
     }
 
     /// The `heap` field of this heap's spans and objects.
@@ -350,6 +382,11 @@ pub(crate) struct Allocator<O> {
     orphan_count: AtomicUsize,
     /// Serves threads that are past their end, and handlers above a slow path.
     common: AtomicPtr<Heap>,
+    /// Where sampled blocks come from.
+    sampled: AtomicPtr<Heap>,
+    /// Who calls, where a heap that is not its thread's serves.
+    caller: AtomicPtr<()>,
+    pub(crate) sampler: Sampler,
     secret: AtomicUsize,
     /// The newest heap when the locks were taken for a fork.
     fork_from: AtomicPtr<Heap>,
@@ -388,6 +425,9 @@ impl<O: Os> Allocator<O> {
             unused: Cell::new(ptr::null()),
             orphan_count: AtomicUsize::new(0),
             common: AtomicPtr::new(ptr::null_mut()),
+            sampled: AtomicPtr::new(ptr::null_mut()),
+            caller: AtomicPtr::new(ptr::null_mut()),
+            sampler: Sampler::new(),
             secret: AtomicUsize::new(0),
             fork_from: AtomicPtr::new(ptr::null_mut()),
             patrol: AtomicPtr::new(ptr::null_mut()),
@@ -427,6 +467,7 @@ impl<O: Os> Allocator<O> {
         // ORDERING: Relaxed, published with the open allocator by the caller.
         self.secret.store(secret, Ordering::Relaxed);
         self.huge.open(huge);
+        self.sampler.open(&self.arena.kernel);
         self.arena.open(arena)
     }
 
@@ -496,9 +537,10 @@ impl<O: Os> Allocator<O> {
     }
 
     /// Every lock of the allocator but the heaps', outermost first.
-    pub(crate) fn locks(&self) -> [&Lock; 5] {
+    pub(crate) fn locks(&self) -> [&Lock; 6] {
         let [purger, arena] = self.arena.locks();
-        [&self.idle_lock, self.huge.lock(), purger, arena, self.arena.meta.lock()]
+        let (meta, sites) = (self.arena.meta.lock(), self.sampler.sites.lock());
+        [&self.idle_lock, self.huge.lock(), purger, arena, meta, sites]
     }
 }
 

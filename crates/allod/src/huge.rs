@@ -55,6 +55,8 @@ pub(crate) struct Huge {
     pub(crate) heap: Cell<*mut ()>,
     pub(crate) next: Cell<*mut Huge>,
     pub(crate) prev: Cell<*mut Huge>,
+    /// The sampler must hear of its free. The holder's to change.
+    pub(crate) watched: Cell<bool>,
     freed_at: Cell<u64>,
     /// The record made before this one; set once.
     older: Cell<*const Huge>,
@@ -300,6 +302,7 @@ impl HugeObjects {
             heap: Cell::new(ptr::null_mut()),
             next: Cell::new(ptr::null_mut()),
             prev: Cell::new(ptr::null_mut()),
+            watched: Cell::new(false),
             freed_at: Cell::new(0),
             older: Cell::new(ptr::null()),
         };

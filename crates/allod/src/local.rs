@@ -36,6 +36,7 @@ use crate::fatal::Line;
 use crate::heap::{Allocator, Heap};
 use crate::huge;
 use crate::map::Map;
+use crate::sample::Who;
 use crate::os::linux::Linux;
 use crate::sync::{AtomicU32, AtomicU64, Lock, Ordering};
 use core::ptr;
@@ -222,6 +223,7 @@ pub(crate) fn enter() -> Option<&'static Heap> {
         }
     }
     let heap = ALLOCATOR.adopt()?;
+    heap.set_thread(number());
     slot::set(heap);
     if key != u64::MAX {
         // May allocate (glibc does for keys from the 32nd on): the slot is set by now.
@@ -229,6 +231,17 @@ pub(crate) fn enter() -> Option<&'static Heap> {
         unsafe { libc::pthread_setspecific(key as libc::pthread_key_t, ptr::from_ref(heap).cast()) };
     }
     Some(heap)
+}
+
+/// The calling thread, as the kernel numbers it.
+pub(crate) fn number() -> u32 {
+    // SAFETY: a query without preconditions, which cannot fail.
+    unsafe { libc::syscall(libc::SYS_gettid) as u32 }
+}
+
+/// Whom a sample is of that the calling thread takes.
+fn who() -> Who {
+    present().map_or_else(Who::default, Heap::who)
 }
 
 /// Called by the thread library when a thread ends.
@@ -298,6 +311,8 @@ fn open(config: &Config) -> Start {
         // ORDERING: Relaxed, published by the store below.
         value.store(config.get(row.key), Ordering::Relaxed);
     }
+    ALLOCATOR.set_caller(who);
+    ALLOCATOR.sampler.set_interval(config.get(Key::Profile) as u32);
     let mut key: libc::pthread_key_t = 0;
     // SAFETY: `key` is writable, and `leave` has the right shape.
     if unsafe { libc::pthread_key_create(&raw mut key, Some(leave)) } == 0 {
@@ -323,11 +338,20 @@ fn policies(config: &Config) -> (arena::Policy, huge::Policy) {
     )
 }
 
+/// The value of an option in force.
+pub(crate) fn option(key: Key) -> u64 {
+    // ORDERING: Relaxed, an option is one number.
+    VALUES.get(key as usize).map_or(0, |value| value.load(Ordering::Relaxed))
+}
+
 /// Changes an option of an allocator that is open.
 pub(crate) fn change(key: Key, value: u64) {
     if let Some(place) = VALUES.get(key as usize) {
         // ORDERING: Relaxed, an option is one number.
         place.store(value, Ordering::Relaxed);
+    }
+    if key == Key::Profile {
+        return ALLOCATOR.sampler.set_interval(value as u32);
     }
     let mut config = Config::new();
     for (place, row) in VALUES.iter().zip(&TABLE) {

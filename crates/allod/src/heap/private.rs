@@ -27,7 +27,7 @@ use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
 use crate::span::Span;
 use crate::span::word::{Remote, State, Word};
-use crate::sync::Ordering;
+use crate::sync::{AtomicPtr, Ordering};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -57,8 +57,13 @@ impl<O: Os> Allocator<O> {
 
     /// The heap for whoever has none of his own.
     pub(crate) fn common(&self) -> Option<&Heap> {
+        self.lasting(&self.common)
+    }
+
+    /// The private heap that `place` leads to for ever, made if need be.
+    pub(super) fn lasting(&self, place: &AtomicPtr<Heap>) -> Option<&Heap> {
         // ORDERING: Acquire pairs with the Release below.
-        let heap = self.common.load(Ordering::Acquire);
+        let heap = place.load(Ordering::Acquire);
         // SAFETY: null, or a heap: heaps are never unmapped.
         if let Some(heap) = unsafe { heap.as_ref() } {
             return Some(heap);
@@ -67,7 +72,7 @@ impl<O: Os> Allocator<O> {
         let new = ptr::from_ref(heap).cast_mut();
         // ORDERING: Release pairs with the Acquire above; Acquire on failure: the
         // other thread's heap is set up. Ours then stays in the registry, empty.
-        match self.common.compare_exchange(
+        match place.compare_exchange(
             ptr::null_mut(),
             new,
             Ordering::Release,
@@ -87,6 +92,7 @@ impl<O: Os> Allocator<O> {
     /// Nobody uses the heap, or anything allocated from it, from now on.
     pub(crate) unsafe fn destroy(&self, heap: &Heap) {
         let Some(guard) = heap.lock.lock() else { return };
+        heap.forget_samples(self);
         heap.take_returned(self);
         let mut bytes = 0;
         for c in 1..CLASSES {
@@ -156,6 +162,16 @@ impl Heap {
     /// A block of `class` for any thread. Null when the system has no memory, or
     /// when this thread holds the lock already (a signal handler).
     pub(crate) fn alloc_locked<O: Os>(&self, a: &Allocator<O>, class: SizeClass) -> *mut Block {
+        self.take_locked(a, class, |_| None)
+    }
+
+    /// As [`Heap::alloc_locked`]. `see` is shown the block's span, under the lock.
+    pub(super) fn take_locked<O: Os>(
+        &self,
+        a: &Allocator<O>,
+        class: SizeClass,
+        see: impl FnOnce(&Span) -> Option<()>,
+    ) -> *mut Block {
         let Some(_guard) = self.lock.lock() else { return ptr::null_mut() };
         self.visits.add(1);
         self.take_returned(a);
@@ -171,6 +187,7 @@ impl Heap {
             // SAFETY: the block is ours, and of 16 bytes or more.
             unsafe { block::unmark(block) };
         }
+        see(span);
         a.others.add(1);
         a.live.add(class.size());
         block.as_ptr()
