@@ -1,13 +1,20 @@
 //! The command `allod`: any program on Allod, and what its memory did.
 //!
-//! Read downward. A room may name those below it and no other; `units` and
-//! `failure` may be named by all.
+//! Read downward. A room may name those below it and no other; `units`,
+//! `text` and `failure` may be named by all.
 //!
 //! ```text
 //!   main      options in, exit code out
-//!   verb      a file for each verb: run, where
+//!   verb      a file for each verb: run, bench, where
+//!   race      commands that take turns under several allocators
+//!   loads     what they do when no program is named
+//!   screen    a running process in the terminal
+//!   watch     looks at a running process, one after the other
+//!   html      a profile as one HTML file
+//!   data      a profile for machines
 //!   json      the report for machines
 //!   summary   the report for people
+//!   findings  what a profile shows: places, lifetimes, growth
 //!   report    what the page says, put in order
 //!   page      the shared page that programs report on
 //!   launch    starting a program, signals, waiting, ending like it
@@ -28,8 +35,17 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 mod verb;
+mod race;
+mod loads;
+#[cfg(feature = "screen")]
+mod screen;
+#[cfg(feature = "screen")]
+mod watch;
+mod html;
+mod data;
 mod json;
 mod summary;
+mod findings;
 mod report;
 mod page;
 mod launch;
@@ -38,7 +54,10 @@ mod library;
 mod program;
 
 mod failure;
+mod text;
 mod units;
+#[cfg(test)]
+mod synthetic;
 
 use failure::{Code, Failure};
 use library::Library;
@@ -64,6 +83,7 @@ the program and of its children is served by Allod. Nothing is rebuilt.
 Examples:
   allod run -- sort -R /etc/services      a program, and a summary at the end
   allod run --json --output m.json make   a build, and figures of each process
+  allod bench -- gzip -k big.tar          a program under all allocators here
   LD_PRELOAD=$(allod where) git status    the library alone, without a summary
 
 Environment:

@@ -8,6 +8,8 @@ use clap::Subcommand;
 
 use crate::failure::Failure;
 
+pub(crate) mod bench;
+pub(crate) mod load;
 pub(crate) mod run;
 pub(crate) mod r#where;
 
@@ -15,6 +17,8 @@ pub(crate) mod r#where;
 #[derive(Subcommand)]
 pub(crate) enum Verb {
     Run(run::Options),
+    Bench(bench::Options),
+    Load(load::Options),
     Where(r#where::Options),
 }
 
@@ -31,6 +35,8 @@ impl Verb {
     pub(crate) fn run(self) -> Result<Ending, Failure> {
         match self {
             Self::Run(options) => options.run(),
+            Self::Bench(options) => options.run(),
+            Self::Load(options) => options.run(),
             Self::Where(options) => options.run(),
         }
     }

@@ -7,13 +7,13 @@
 //! filled, and an entry in the map that is 0, send every call this way, inlined
 //! ones as well, and cost the others nothing.
 //!
-//! The order of attempts for a block: the thread's heap; the common heap when
-//! there is none or it is busy under us. A handler that interrupted both on its
-//! own thread is told that there is no memory.
+//! The order of attempts for a block: the thread's heap; a common heap when
+//! there is none or it is busy under us.
 #![allow(unsafe_code)]
 
 use crate::block::{self, Block};
 use crate::config::Config;
+use crate::fatal::{self, Misuse};
 use crate::heap::{Allocator, Heap};
 use crate::huge::Huge;
 use crate::local::{self, ALLOCATOR};
@@ -97,8 +97,8 @@ impl<O: Os> Allocator<O> {
         if heap.is_some_and(Heap::is_private) {
             return None;
         }
-        let common = self.common().map_or(ptr::null_mut(), |common| common.alloc_locked(self, class));
-        NonNull::new(common).map(|block| Fresh { at: block.cast(), zeroed: false })
+        let block = self.common_block(class, size);
+        NonNull::new(block).map(|block| Fresh { at: block.cast(), zeroed: false })
     }
 
     fn large(
@@ -273,11 +273,16 @@ impl<O: Os> Allocator<O> {
         unsafe { self.free_slow(heap, at) };
     }
 
-    /// Makes the object at `at` hold `size` bytes where it is, if that can be.
+    /// Makes the object at `at` hold `size` bytes where it is, if that can be. An
+    /// object that is free already ends the process: it would be the program's and
+    /// on a list of ours at once.
     pub(crate) fn resize_in_place(&self, at: NonNull<u8>, size: usize, align: usize) -> bool {
         let address = at.addr().get();
         let class = SizeClass::of_layout(size, align);
         if let Some(huge) = self.huge.find(&self.arena, address) {
+            if !huge.is_live() {
+                fatal::misuse(Misuse::DoubleFree, address, huge.len());
+            }
             let before = huge.len();
             let done = size >= LARGE_MAX && self.huge.resize(&self.arena, huge, size);
             self.live.shift(huge.len() as isize - before as isize);
@@ -287,8 +292,16 @@ impl<O: Os> Allocator<O> {
             return done;
         }
         let Some(span) = self.arena.span_at(address) else { return false };
+        if span.word.load().state() == State::Free {
+            self.free_of_free(span, address);
+        }
         if let Some(has) = span.class() {
-            return class == Some(has) && span.block_at(address).is_some();
+            let stays = class.is_some_and(|class| self.serves(span, has, class));
+            if !stays || span.block_at(address).is_none() {
+                return false;
+            }
+            self.must_be_live(at.cast(), has);
+            return true;
         }
         if class.is_some() || span.base().addr() != address {
             return false;

@@ -304,7 +304,7 @@ unsafe fn dealloc_slow(at: *mut u8, layout: Layout) {
         check(at.addr().get(), layout);
     }
     // SAFETY: the heap is this thread's; the caller's promise.
-    unsafe { ALLOCATOR.free_slow(local::present(), at) };
+    unsafe { ALLOCATOR.free_slow(local::enter_to_free(), at) };
 }
 
 /// Ends the process when no object of this layout stands at `address`.

@@ -46,11 +46,11 @@
 //! # Signals
 //!
 //! A handler that allocates while its thread is in a slow path finds the lock
-//! held by its own thread and goes to the common heap. When it interrupted that
-//! too it is told that there is no memory.
+//! held by its own thread and goes to a common heap (`heap/common.rs`).
 #![allow(unsafe_code)]
 
 pub(crate) mod adopt;
+pub(crate) mod common;
 pub(crate) mod free;
 pub(crate) mod private;
 pub(crate) mod refill;
@@ -232,6 +232,8 @@ pub(crate) enum Use {
     Private = 2,
     /// Nobody: a private heap that was destroyed, and may be made again.
     Unused = 3,
+    /// Every thread that has no heap: a private heap that nobody destroys.
+    Common = 4,
 }
 
 /// A heap.
@@ -345,7 +347,14 @@ impl Heap {
     /// True for a first-class heap (P5).
     pub(crate) fn is_private(&self) -> bool {
         // ORDERING: Relaxed, it changes only while nobody else knows the heap.
-        self.in_use.load(Ordering::Relaxed) == Use::Private as u32
+        let in_use = self.in_use.load(Ordering::Relaxed);
+        in_use == Use::Private as u32 || in_use == Use::Common as u32
+    }
+
+    /// True for one of the heaps of threads that have none.
+    pub(crate) fn is_common(&self) -> bool {
+        // ORDERING: Relaxed, as in `is_private`.
+        self.in_use.load(Ordering::Relaxed) == Use::Common as u32
     }
 
     /// True while a thread uses it as its own.
@@ -375,13 +384,16 @@ pub(crate) struct Allocator<O> {
     /// All heaps ever made, newest first.
     heaps: AtomicPtr<Heap>,
     next_key: AtomicU32,
-    /// Guards the two lists below.
+    /// Guards the three lists below.
     idle_lock: Lock,
     orphans: Cell<*const Heap>,
+    drained: Cell<*const Heap>,
     unused: Cell<*const Heap>,
     orphan_count: AtomicUsize,
-    /// Serves threads that are past their end, and handlers above a slow path.
-    common: AtomicPtr<Heap>,
+    drained_count: AtomicUsize,
+    /// Serve threads that are young, or past their end, and handlers above a slow
+    /// path. Made when they are needed, the first one first.
+    commons: [AtomicPtr<Heap>; common::COMMONS],
     /// Where sampled blocks come from.
     sampled: AtomicPtr<Heap>,
     /// Who calls, where a heap that is not its thread's serves.
@@ -408,7 +420,7 @@ pub(crate) struct Allocator<O> {
     pub(crate) unrepaired: AtomicU32,
 }
 
-// SAFETY: the two cells are touched under `idle_lock`.
+// SAFETY: the cells are touched under `idle_lock`.
 unsafe impl<O: Sync> Sync for Allocator<O> {}
 
 impl<O: Os> Allocator<O> {
@@ -422,9 +434,11 @@ impl<O: Os> Allocator<O> {
             next_key: AtomicU32::new(1),
             idle_lock: Lock::new(),
             orphans: Cell::new(ptr::null()),
+            drained: Cell::new(ptr::null()),
             unused: Cell::new(ptr::null()),
             orphan_count: AtomicUsize::new(0),
-            common: AtomicPtr::new(ptr::null_mut()),
+            drained_count: AtomicUsize::new(0),
+            commons: [const { AtomicPtr::new(ptr::null_mut()) }; common::COMMONS],
             sampled: AtomicPtr::new(ptr::null_mut()),
             caller: AtomicPtr::new(ptr::null_mut()),
             sampler: Sampler::new(),

@@ -73,6 +73,12 @@ impl Huge {
         self.len.get()
     }
 
+    /// Bytes of address space, from the object's start, that nobody else can have.
+    #[cfg(test)]
+    pub(crate) fn reserved(&self) -> usize {
+        self.reserved.get()
+    }
+
     /// True while the program holds it.
     pub(crate) fn is_live(&self) -> bool {
         // ORDERING: Relaxed, H2's exchange is what decides.
@@ -544,10 +550,20 @@ impl HugeObjects {
         let end = unsafe { base.add(len) };
         let tail = huge.reserved.get() - len;
         let page = arena.kernel.page_size();
-        // The page behind the new end stays, or goes: either way it is inaccessible.
+        // ORDERING: Relaxed, an option.
+        let guard = if self.guards.load(Ordering::Relaxed) { page } else { 0 };
+        if tail <= page {
+            return true;
+        }
+        // SAFETY: the tail is more than a page, so this is within it.
+        let rest = unsafe { end.add(guard) };
         // SAFETY: the tail is the object's, and the program has given it up.
-        if tail > page && unsafe { arena.kernel.release(end, tail) } {
-            huge.reserved.set(len);
+        if unsafe { arena.kernel.release(rest, tail - guard) } {
+            // The page behind the new end stays ours: were it unmapped too, anybody's
+            // mapping could follow the object, and running into it would go unseen.
+            // SAFETY: as above. If it stays accessible, an overflow into it goes unseen.
+            let _ = guard == 0 || unsafe { arena.kernel.decommit(end, guard) };
+            huge.reserved.set(len + guard);
             self.set_len(huge, len);
         }
         true

@@ -36,7 +36,7 @@ pub struct Guard {
 /// some hundreds.
 pub fn enter(text: &str) -> Guard {
     const CONFIG: Config = Config::new();
-    let heap = if report::start(&CONFIG) { local::enter() } else { None };
+    let heap = if report::start(&CONFIG) { local::enter_to_stay() } else { None };
     let before = heap.map_or(0, |heap| {
         let number = ALLOCATOR.sampler.sites.label(&ALLOCATOR.arena.kernel, text.as_bytes());
         heap.set_label(number)

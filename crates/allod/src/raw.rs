@@ -126,7 +126,7 @@ pub unsafe fn free(at: *mut u8) {
 unsafe fn free_slow(at: *mut u8) {
     let Some(at) = NonNull::new(at) else { return };
     // SAFETY: the heap is this thread's; the caller's promise.
-    unsafe { ALLOCATOR.free_slow(local::present(), at) };
+    unsafe { ALLOCATOR.free_slow(local::enter_to_free(), at) };
 }
 
 #[cold]

@@ -14,6 +14,7 @@ use crate::local::{self, ALLOCATOR, Start};
 use crate::page::{ENV, HEADER_SIZE, Header, MAGIC, SLOT_SIZE, Slot};
 use crate::profile;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::unwind;
 use core::ptr;
 
 static PAGE: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
@@ -21,6 +22,7 @@ static SLOT: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
 /// Says which face serves. Before the first allocation.
 pub(crate) fn set_face(face: u32) {
     profile::set_face(face);
+    unwind::set_alone(face == 1);
     if let Some(slot) = slot() {
         put32(&slot.face, face);
     }
@@ -93,15 +95,18 @@ pub(crate) fn refused(size: usize) {
 /// Before `fork`.
 pub(crate) extern "C" fn prepare() {
     ALLOCATOR.fork_prepare();
+    unwind::fork_prepare();
 }
 
 /// After `fork`, in the parent.
 pub(crate) extern "C" fn parent() {
+    unwind::fork_release();
     ALLOCATOR.fork_parent();
 }
 
 /// After `fork`, in the child.
 pub(crate) extern "C" fn child() {
+    unwind::fork_release();
     ALLOCATOR.fork_child(local::present());
     if let Some(heap) = local::present() {
         heap.set_thread(local::number());

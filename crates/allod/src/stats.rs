@@ -1,8 +1,7 @@
 //! What the allocator says of itself.
 #![forbid(unsafe_code)]
 
-use crate::size::{CLASSES, SizeClass};
-use crate::units::SLICE;
+use crate::size::CLASSES;
 
 /// Figures of one size class. Counts are blocks; sizes are bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,13 +20,6 @@ pub struct ClassStats {
     /// Free blocks in threads' front lists. What other running threads have there is
     /// as of their last visit to a slow path of the class.
     pub cached: usize,
-}
-
-impl ClassStats {
-    /// Bytes of one of those spans.
-    pub(crate) fn span_bytes(&self) -> usize {
-        SizeClass::of_layout(self.block_size, 1).map_or(0, SizeClass::span_slices) * SLICE
-    }
 }
 
 /// Figures of the whole allocator, in bytes unless said otherwise.

@@ -403,14 +403,10 @@ impl<O: Os> Allocator<O> {
         if index >= u32::from(span.carved()) {
             fatal::misuse(Misuse::InvalidFree, address, class.size());
         }
+        self.must_be_live(block, class);
         if block::CHECKED && class.index() != EIGHT {
-            let secret = self.secret();
-            // SAFETY: a block of a span of ours, of 16 bytes or more.
-            if unsafe { block::is_marked(block, secret) } {
-                fatal::misuse(Misuse::DoubleFree, address, class.size());
-            }
             // SAFETY: the program gives the block up.
-            unsafe { block::mark(block, secret) };
+            unsafe { block::mark(block, self.secret()) };
         }
     }
 
@@ -456,8 +452,19 @@ impl<O: Os> Allocator<O> {
         self.upkeep_soon();
     }
 
+    /// Ends the process when a block of `class` carries its mark.
+    pub(crate) fn must_be_live(&self, block: NonNull<Block>, class: SizeClass) {
+        if block::CHECKED
+            && class.index() != EIGHT
+            // SAFETY: a block of a span of ours, of 16 bytes or more.
+            && unsafe { block::is_marked(block, self.secret()) }
+        {
+            fatal::misuse(Misuse::DoubleFree, block.as_ptr().addr(), class.size());
+        }
+    }
+
     /// A free into a span that is not one any more, or not yet.
-    fn free_of_free(&self, span: &Span, address: usize) -> ! {
+    pub(crate) fn free_of_free(&self, span: &Span, address: usize) -> ! {
         let was_block = match span.class() {
             Some(_) => span.block_at(address).is_some(),
             None => span.base().addr() == address,
@@ -496,9 +503,11 @@ impl<O: Os> Allocator<O> {
     /// would not be what stands at `address`.
     pub(crate) fn check_size(&self, address: usize, size: usize, align: usize) {
         let usable = self.usable(address);
-        let class = SizeClass::of_layout(size, align).map(SizeClass::size);
+        let class = SizeClass::of_layout(size, align);
         let right = match (class, self.arena.span_at(address)) {
-            (Some(wanted), Some(span)) => span.class().is_some() && wanted == usable,
+            (Some(wanted), Some(span)) => {
+                span.class().is_some_and(|has| self.serves(span, has, wanted))
+            }
             // Size 0, or a class that stood in when those ran out.
             (Some(_), None) => size == 0 && usable == 0,
             (None, Some(span)) => {

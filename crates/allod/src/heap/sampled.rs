@@ -162,6 +162,23 @@ impl Heap {
         }
     }
 
+    /// Counts a block of a heap that is used under its lock, which is held. The
+    /// interval that the block is a sample for, if it is one: `span` is then watched.
+    pub(super) fn due<O: Os>(
+        &self,
+        a: &Allocator<O>,
+        class: SizeClass,
+        span: &Span,
+    ) -> Option<u32> {
+        let countdown = self.countdowns.get(class.index())?;
+        if countdown.pass(a.sampler.interval(), 1) || countdown.cut(&a.sampler, class.size(), 1) != 0
+        {
+            return None;
+        }
+        span.watch();
+        Some(countdown.draw(&a.sampler, class.size()))
+    }
+
     /// A block of a private heap, as the program asks for it: one in so many is taken.
     pub(crate) fn alloc_private<O: Os>(
         &self,
@@ -170,27 +187,10 @@ impl Heap {
         size: usize,
     ) -> *mut Block {
         let mut due = None;
-        let block = self.take_locked(a, class, |span| {
-            let countdown = self.countdowns.get(class.index())?;
-            if countdown.pass(a.sampler.interval(), 1) {
-                return None;
-            }
-            if countdown.cut(&a.sampler, class.size(), 1) == 0 {
-                due = Some(countdown.draw(&a.sampler, class.size()));
-                span.watch();
-            }
-            Some(())
-        });
-        if let (Some(interval), false) = (due, block.is_null()) {
+        let block = self.take_locked(a, class, |span| due = self.due(a, class, span));
+        if let Some(interval) = due {
             self.watch();
-            let object = Object {
-                address: block.addr(),
-                size: class.size(),
-                asked: size,
-                block_size: class.size(),
-                owner: ptr::from_ref(self).addr(),
-            };
-            a.sampler.record(&a.arena.kernel, object, interval, a.who_calls());
+            a.record_locked(block, class, size, interval, Some(self));
         }
         block
     }
@@ -232,11 +232,10 @@ impl<O: Os> Allocator<O> {
             return ptr::null_mut();
         }
         let Some(heap) = self.sampled_heap() else { return ptr::null_mut() };
-        let block = heap.take_locked(self, class, |span| {
-            span.watch();
-            None
-        });
-        let Some(found) = NonNull::new(block) else { return block };
+        let block = heap.take_locked(self, class, Span::watch);
+        if block.is_null() {
+            return block;
+        }
         let object = Object {
             address: block.addr(),
             size: class.size(),
@@ -244,11 +243,29 @@ impl<O: Os> Allocator<O> {
             block_size: class.size(),
             owner: 0,
         };
-        if !self.sampler.record(&self.arena.kernel, object, interval, who) {
-            // It is as good as any other, and its free finds no sample.
-            let _ = found;
-        }
+        // If there is no room for it the block is as good as any other, and its free
+        // finds no sample.
+        self.sampler.record(&self.arena.kernel, object, interval, who);
         block
+    }
+
+    /// Writes a sample down that is a block of a heap used under its lock.
+    pub(super) fn record_locked(
+        &self,
+        block: *mut Block,
+        class: SizeClass,
+        size: usize,
+        interval: u32,
+        owner: Option<&Heap>,
+    ) {
+        let object = Object {
+            address: block.addr(),
+            size: class.size(),
+            asked: size,
+            block_size: class.size(),
+            owner: owner.map_or(0, |owner| ptr::from_ref(owner).addr()),
+        };
+        self.sampler.record(&self.arena.kernel, object, interval, self.who_calls());
     }
 
     /// Decides about a large object that was just made.

@@ -12,6 +12,7 @@ use crate::span::Span;
 use crate::span::word::State;
 use crate::stats::{ClassStats, Stats};
 use crate::sync::Ordering;
+use crate::units::SLICE;
 use core::ptr::NonNull;
 
 /// Blocks on a list, at most `limit`.
@@ -113,13 +114,14 @@ impl<O: Os> Allocator<O> {
     /// The figures. `heap` is the calling thread's.
     pub(crate) fn stats(&self, heap: Option<&Heap>) -> Stats {
         let mut stats = Stats::default();
-        let mut large = 0;
+        let (mut large, mut in_spans) = (0, 0);
         self.each_span(&mut |span, out| {
             let Some(class) = span.class() else {
                 large += span.block_size();
                 return;
             };
             let Some(row) = stats.classes.get_mut(class.index()) else { return };
+            in_spans += span.slices() * SLICE;
             row.spans += 1;
             row.capacity += class.capacity();
             row.in_use += out;
@@ -150,7 +152,7 @@ impl<O: Os> Allocator<O> {
         stats.cached = sum(|row| row.cached * row.block_size);
         let carved = sum(|row| row.carved * row.block_size);
         stats.free_blocks = carved.saturating_sub(small + stats.cached);
-        stats.uncarved = sum(|row| row.spans * row.span_bytes()).saturating_sub(carved);
+        stats.uncarved = in_spans.saturating_sub(carved);
         stats.large = large;
         stats.huge = self.huge.live.get();
         stats.allocated = small + stats.large + stats.huge;
