@@ -19,11 +19,26 @@ pub enum Key {
     HugeCache,
     /// 1: an inaccessible page follows each huge object. 0: none.
     GuardPages,
+    /// The level of safety: a [`Harden`].
+    Harden,
     /// Mean bytes between two samples of the profiler; 0 for never.
     Profile,
     /// When a heap dump is written by itself: a sum of the values of `DUMP_AT_EXIT` and
     /// its like.
     ProfileDump,
+}
+
+/// The level of safety, chosen when the allocator starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Harden {
+    /// Finds double and invalid frees, and wrong sizes, at no cost that could be measured.
+    Default = 0,
+    /// Finds as well what is written where it should not be, and makes reuse hard to
+    /// predict. Costs time and memory.
+    Hardened = 1,
+    /// For testing: as hardened, and objects on pages of their own.
+    Paranoid = 2,
 }
 
 /// [`Key::ProfileDump`]: when the process ends by itself.
@@ -59,7 +74,7 @@ pub struct Row {
 }
 
 /// How many options there are.
-pub const OPTIONS: usize = 6;
+pub const OPTIONS: usize = 7;
 
 /// The table.
 pub const TABLE: [Row; OPTIONS] = [
@@ -104,6 +119,16 @@ pub const TABLE: [Row; OPTIONS] = [
         what: "1: an inaccessible page follows each huge object; 0: none",
     },
     Row {
+        key: Key::Harden,
+        name: "harden",
+        default: 0,
+        min: 0,
+        max: 2,
+        words: &[("default", 0), ("hardened", 1), ("paranoid", 2)],
+        is_set: false,
+        what: "level of safety: default, hardened, or paranoid (for testing); taken at the start",
+    },
+    Row {
         key: Key::Profile,
         name: "profile",
         default: 512 << 10,
@@ -141,6 +166,8 @@ pub enum Refused {
     BadValue,
     /// The allocator could not start: the system has no memory for it.
     NoMemory,
+    /// The option is taken when the allocator starts, and it has started.
+    TooLate,
 }
 
 impl core::fmt::Display for Refused {
@@ -149,6 +176,7 @@ impl core::fmt::Display for Refused {
             Self::UnknownKey => "no option has this name",
             Self::BadValue => "the value is no number in the option's range",
             Self::NoMemory => "no memory to start with",
+            Self::TooLate => "the option is taken when the allocator starts",
         })
     }
 }

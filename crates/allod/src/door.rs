@@ -14,6 +14,8 @@
 use crate::block::{self, Block};
 use crate::config::Config;
 use crate::fatal::{self, Misuse};
+use crate::harden::Given;
+use crate::harden::slot::Family;
 use crate::heap::{Allocator, Heap};
 use crate::huge::Huge;
 use crate::local::{self, ALLOCATOR};
@@ -49,6 +51,11 @@ impl<O: Os> Allocator<O> {
         size: usize,
         align: usize,
     ) -> Option<Fresh> {
+        if self.harden.is_on() {
+            // SAFETY: the caller's promise.
+            let fresh = unsafe { self.allocate_hard(heap, size, align, Family::Rust) };
+            return fresh.map(|(at, zeroed)| Fresh { at, zeroed });
+        }
         if size > isize::MAX as usize - align.min(isize::MAX as usize) {
             return None;
         }
@@ -207,6 +214,10 @@ impl<O: Os> Allocator<O> {
         size: usize,
         align: usize,
     ) -> Option<NonNull<u8>> {
+        if self.harden.is_on() {
+            // SAFETY: the caller's promise.
+            return unsafe { self.reallocate_hard(heap, at, size, align, Family::Rust) };
+        }
         if size > isize::MAX as usize - align {
             return None;
         }
@@ -219,16 +230,8 @@ impl<O: Os> Allocator<O> {
         if size >= LARGE_MAX && size > old && align <= crate::units::CHUNK {
             // What has grown to this will grow on: from here on nothing is copied.
             if let Some(huge) = self.huge.find(&self.arena, address) {
-                let before = huge.len();
-                // Before its old place can be another's.
-                let was_sample = self.unsample_huge(huge);
-                if let Some(moved) = self.huge.grow_elsewhere(&self.arena, huge, size) {
-                    self.live.shift(huge.len() as isize - before as isize);
-                    self.sample_huge(huge, owner, size);
+                if let Some(moved) = self.grow_huge_elsewhere(huge, size) {
                     return Some(moved);
-                }
-                if was_sample {
-                    self.sample_huge_again(huge, owner);
                 }
             } else if let Some(fresh) = self.huge_object(owner, size, align, size) {
                 // SAFETY: the caller's promise.
@@ -263,6 +266,10 @@ impl<O: Os> Allocator<O> {
     /// `heap` is the calling thread's, if any; the program gives the object up.
     #[inline]
     pub(crate) unsafe fn release(&self, heap: Option<&Heap>, at: NonNull<u8>) {
+        if self.harden.is_on() {
+            // SAFETY: the caller's promise.
+            return unsafe { self.free_hard(heap, at, Given::family(Family::Rust)) };
+        }
         if let Some(heap) = heap {
             // SAFETY: the caller's promise.
             if unsafe { heap.free_fast(self, at) } {
@@ -277,6 +284,9 @@ impl<O: Os> Allocator<O> {
     /// object that is free already ends the process: it would be the program's and
     /// on a list of ours at once.
     pub(crate) fn resize_in_place(&self, at: NonNull<u8>, size: usize, align: usize) -> bool {
+        if self.harden.is_on() {
+            return self.resize_hard(at, size, align);
+        }
         let address = at.addr().get();
         let class = SizeClass::of_layout(size, align);
         if let Some(huge) = self.huge.find(&self.arena, address) {
@@ -310,7 +320,7 @@ impl<O: Os> Allocator<O> {
     }
 
     /// A large object takes the slices behind it, or gives its last ones back.
-    fn resize_large(&self, span: &crate::span::Span, size: usize) -> bool {
+    pub(crate) fn resize_large(&self, span: &crate::span::Span, size: usize) -> bool {
         let (had, wants) = (span.slices(), slices_for(size));
         if wants == had {
             return true;
@@ -415,11 +425,20 @@ impl Heap {
 /// The slow door of this process, for a thread and its program's options.
 #[cold]
 #[inline(never)]
-pub(crate) fn allocate(config: &Config, size: usize, align: usize, zeroed: bool) -> *mut u8 {
+pub(crate) fn allocate(
+    config: &Config,
+    size: usize,
+    align: usize,
+    zeroed: bool,
+    family: Family,
+) -> *mut u8 {
     if !report::start(config) {
         return ptr::null_mut();
     }
     let heap = local::enter();
+    if ALLOCATOR.harden.is_on() {
+        return hardened(heap, size, align, zeroed, family);
+    }
     // SAFETY: the heap is this thread's.
     let Some(fresh) = (unsafe { ALLOCATOR.allocate(heap, size, align) }) else {
         report::refused(size);
@@ -429,6 +448,26 @@ pub(crate) fn allocate(config: &Config, size: usize, align: usize, zeroed: bool)
         ALLOCATOR.clear(fresh, size);
     }
     fresh.at.as_ptr()
+}
+
+/// [`allocate`] at the hardened levels, for the calling thread's heap.
+#[cold]
+#[inline(never)]
+pub(crate) fn hardened(
+    heap: Option<&Heap>,
+    size: usize,
+    align: usize,
+    zeroed: bool,
+    family: Family,
+) -> *mut u8 {
+    // SAFETY: the heap is this thread's.
+    let Some((at, zeros)) = (unsafe { ALLOCATOR.allocate_hard(heap, size, align, family) }) else {
+        return ptr::null_mut();
+    };
+    if zeroed {
+        ALLOCATOR.clear(Fresh { at, zeroed: zeros }, size);
+    }
+    at.as_ptr()
 }
 
 const _: () = assert!(block::CHECKED || cfg!(feature = "unchecked"), "checks are the default");

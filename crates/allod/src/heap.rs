@@ -52,6 +52,7 @@
 pub(crate) mod adopt;
 pub(crate) mod common;
 pub(crate) mod free;
+pub(crate) mod hard;
 pub(crate) mod private;
 pub(crate) mod refill;
 pub(crate) mod sampled;
@@ -61,6 +62,8 @@ use crate::arena::{Arena, Chunk};
 use crate::block::{self, Block};
 use crate::depot::Depot;
 use crate::depot::stack::Stack;
+use crate::harden::Harden;
+use crate::harden::locker::Locker;
 use crate::huge::{Huge, HugeObjects};
 use crate::map::Map;
 use crate::nothing::Nothing;
@@ -274,6 +277,8 @@ pub(crate) struct Heap {
     full: Cell<*const Span>,
     large: Cell<*const Span>,
     huge: Cell<*mut Huge>,
+    /// The slots in hand, at the hardened levels (`heap/hard.rs`).
+    locker: Cell<*const Locker>,
     /// What is kept aside of the front's lists, behind samples that are due (R1).
     rest: [Cell<*mut Block>; CLASSES],
     rest_count: [Cell<u16>; CLASSES],
@@ -328,6 +333,7 @@ impl Heap {
             full: Cell::new(ptr::null()),
             large: Cell::new(ptr::null()),
             huge: Cell::new(ptr::null_mut()),
+            locker: Cell::new(ptr::null()),
             rest: [const { Cell::new(ptr::null_mut()) }; CLASSES],
             rest_count: [const { Cell::new(0) }; CLASSES],
             listed: [const { AtomicU16::new(0) }; CLASSES],
@@ -381,6 +387,7 @@ pub(crate) struct Allocator<O> {
     pub(crate) depot: Depot,
     pub(crate) huge: HugeObjects,
     pub(crate) nothing: Nothing,
+    pub(crate) harden: Harden,
     /// All heaps ever made, newest first.
     heaps: AtomicPtr<Heap>,
     next_key: AtomicU32,
@@ -430,6 +437,7 @@ impl<O: Os> Allocator<O> {
             depot: Depot::new(),
             huge: HugeObjects::new(),
             nothing: Nothing::new(),
+            harden: Harden::new(),
             heaps: AtomicPtr::new(ptr::null_mut()),
             next_key: AtomicU32::new(1),
             idle_lock: Lock::new(),
@@ -474,12 +482,20 @@ impl<O: Os> Allocator<O> {
     }
 
     /// Makes the allocator ready. False when the system refuses what it needs.
-    pub(crate) fn open(&self, arena: crate::arena::Policy, huge: crate::huge::Policy) -> bool {
+    pub(crate) fn open(
+        &self,
+        arena: crate::arena::Policy,
+        huge: crate::huge::Policy,
+        harden: bool,
+    ) -> bool {
         let [a, b] = self.arena.kernel.entropy();
         // Odd, so that it is never 0 and a zeroed word is never a mark of address 0.
         let secret = (a ^ b.rotate_left(17)) as usize | 1;
         // ORDERING: Relaxed, published with the open allocator by the caller.
         self.secret.store(secret, Ordering::Relaxed);
+        if harden {
+            self.harden.open(self.arena.kernel.entropy()[1] ^ a.rotate_left(32));
+        }
         self.huge.open(huge);
         self.sampler.open(&self.arena.kernel);
         self.arena.open(arena)
@@ -531,6 +547,9 @@ impl<O: Os> Allocator<O> {
         for (c, (own, room)) in heap.front.own.iter().zip(&heap.front.room).enumerate() {
             own.set(key << 8 | c as u32);
             room.set(SizeClass::from_index(c).room());
+        }
+        if !self.equip(heap) {
+            return None;
         }
         self.register(heap);
         Some(heap)

@@ -29,6 +29,7 @@
 //! | `profile` | heap dumps: on demand, and when an option says so |
 //! | `local` | the process's one allocator; how a thread finds its heap |
 //! | `heap` | a thread's lists and spans: refill, flush, adopt |
+//! | `harden` | the hardened levels: objects that are watched |
 //! | `sample`, `sites`, `unwind` | which objects are taken, what is kept of them, whose they are |
 //! | `nothing`, `huge` | objects of no bytes, and of more than a mebibyte |
 //! | `arena` | reservations, chunks, runs of slices, giving memory back |
@@ -77,6 +78,7 @@ cfg_select! {
         pub mod profile;
         mod local;
         mod heap;
+        mod harden;
         mod sample;
         mod sites;
         mod nothing;

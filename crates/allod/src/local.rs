@@ -456,7 +456,7 @@ fn open(config: &Config) -> Start {
         });
     }
     let (arena, huge) = policies(&config);
-    if !ALLOCATOR.open(arena, huge) {
+    if !ALLOCATOR.open(arena, huge, config.get(Key::Harden) != 0) {
         return Start::Refused;
     }
     for (value, row) in VALUES.iter().zip(&TABLE) {
@@ -486,7 +486,13 @@ fn policies(config: &Config) -> (arena::Policy, huge::Policy) {
     let guards = config.get(Key::GuardPages) != 0;
     (
         arena::Policy { dense_from, purge_delay: delay },
-        huge::Policy { cache_limit: cache, keep: delay, dense_from, guards },
+        huge::Policy {
+            cache_limit: cache,
+            keep: delay,
+            dense_from,
+            guards,
+            quarantine: config.get(Key::Harden) != 0,
+        },
     )
 }
 

@@ -118,6 +118,16 @@ impl Span {
     field!(class_raw, set_class_raw, class: u8);
     field!(free_head, set_free_head, free: *mut Block);
 
+    /// The table of a span of slots (`harden/shelf.rs`).
+    #[inline(always)]
+    pub(crate) fn table(&self) -> *mut AtomicU16 {
+        self.free_head().cast()
+    }
+
+    pub(crate) fn set_table(&self, table: *mut AtomicU16) {
+        self.set_free_head(table.cast());
+    }
+
     /// The span's size class; `None` for a large object.
     #[inline(always)]
     pub(crate) fn class(&self) -> Option<SizeClass> {
@@ -144,7 +154,13 @@ impl Span {
 
     /// Says whether the owner's list of spans holds it.
     pub(crate) fn set_listed(&self, yes: bool) {
-        self.set_flags(self.flags() & !LISTED | if yes { LISTED } else { 0 });
+        if yes {
+            // ORDERING: Relaxed, S1; a whole operation, for `watch` may be another's.
+            self.flags.fetch_or(LISTED, Ordering::Relaxed);
+        } else {
+            // ORDERING: Relaxed, as above.
+            self.flags.fetch_and(!LISTED, Ordering::Relaxed);
+        }
     }
 
     /// True when the sampler must hear of frees into it.
@@ -154,7 +170,8 @@ impl Span {
 
     /// Has the sampler hear of frees into it, as long as it is a span.
     pub(crate) fn watch(&self) {
-        self.set_flags(self.flags() | WATCHED);
+        // ORDERING: Relaxed, whoever frees a block has it from whoever was given it.
+        self.flags.fetch_or(WATCHED, Ordering::Relaxed);
     }
 
     /// Sets up the record of a fresh span of `class` on slices that the caller holds.

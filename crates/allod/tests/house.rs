@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 /// Top to bottom. Same order as the `mod` lines in `lib.rs` and as ARCHITECTURE.md.
 const ROOMS: &[&str] = &[
     "global", "raw", "adapters", "handle", "allocate", "label", "door", "report", "profile",
-    "local", "heap", "sample", "sites", "nothing", "huge", "arena", "depot", "span", "map", "meta",
-    "unwind", "os",
+    "local", "heap", "harden", "sample", "sites", "nothing", "huge", "arena", "depot", "span",
+    "map", "meta", "unwind", "os",
 ];
 /// Stands in the place of the rooms where there is no backend of ours, so it
 /// has them all below it.
@@ -39,10 +39,16 @@ const UNSAFE_FILES: &[&str] = &[
     "fatal.rs",
     "global.rs",
     "handle.rs",
+    "harden.rs",
+    "harden/canary.rs",
+    "harden/locker.rs",
+    "harden/runs.rs",
+    "harden/shelf.rs",
     "heap.rs",
     "heap/adopt.rs",
     "heap/common.rs",
     "heap/free.rs",
+    "heap/hard.rs",
     "heap/private.rs",
     "heap/refill.rs",
     "heap/sampled.rs",

@@ -193,7 +193,7 @@ impl<O: Os> Allocator<O> {
         for heap in self.heaps() {
             heap.lock.hold();
         }
-        for lock in self.locks() {
+        for lock in self.harden.locks().chain(self.locks()) {
             lock.hold();
         }
         // Heaps made meanwhile stand before the first one we saw; with the store of
@@ -209,7 +209,7 @@ impl<O: Os> Allocator<O> {
 
     /// After `fork`, in the parent: gives them back.
     pub(crate) fn fork_parent(&self) {
-        for lock in self.locks().iter().rev() {
+        for lock in self.harden.locks().chain(self.locks()).rev() {
             lock.unhold();
         }
         // ORDERING: Acquire pairs with the Release in `fork_prepare`.
@@ -234,6 +234,9 @@ impl<O: Os> Allocator<O> {
                 heap.sampling.set(false);
                 heap.label.set(0);
                 heap.set_thread(0);
+                if let Some(locker) = heap.locker() {
+                    locker.leave();
+                }
                 self.threads.sub(1);
                 self.push_orphan(heap);
             }
@@ -345,6 +348,7 @@ impl Heap {
             unsafe { self.send_home(a, class, list, count) };
         }
         a.live.shift(self.drift.replace(0));
+        a.drain_hard(self);
         let Some(_guard) = self.lock.lock() else { return };
         // SAFETY: the lock is held.
         unsafe { self.share_all(a) };
@@ -372,10 +376,12 @@ impl<O: Os> Allocator<O> {
                 if heap.is_private() {
                     // SAFETY: the lock is held.
                     unsafe { heap.release_listed(self) };
+                    self.release_own_hard(heap);
                 }
             }
         }
         self.dig();
+        self.harden.release(self.ground());
         self.huge.release_cached(&self.arena, usize::MAX) + self.arena.trim(keep)
     }
 }

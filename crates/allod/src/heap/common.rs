@@ -68,6 +68,15 @@ impl<O: Os> Allocator<O> {
         ptr::null_mut()
     }
 
+    /// A common heap for the calling thread, made if there is none. Not locked.
+    pub(super) fn any_common(&self) -> Option<&Heap> {
+        let made = (0..COMMONS).take_while(|&i| self.common(i).is_some()).count();
+        match made {
+            0 => self.make_common(0),
+            _ => self.common((this_thread() >> 12).wrapping_mul(0x9E37_79B9) % made),
+        }
+    }
+
     /// Common heap `number`, if there is one.
     fn common(&self, number: usize) -> Option<&Heap> {
         // ORDERING: Acquire pairs with the Release in `make_common`.
@@ -110,7 +119,7 @@ impl<O: Os> Allocator<O> {
     ) -> *mut Block {
         let mut due = None;
         // SAFETY: the lock is held, and common heaps are private.
-        let block = unsafe { heap.take_block(self, class, |span| due = heap.due(self, class, span)) };
+        let block = unsafe { heap.take_block(self, class, |span| due = heap.due_in(self, class, span)) };
         let ticks = heap.ticks.get().wrapping_add(1);
         heap.ticks.set(ticks);
         drop(guard);

@@ -432,7 +432,7 @@ impl<O: Os> Allocator<O> {
         self.upkeep_soon();
     }
 
-    fn free_huge(&self, address: usize) {
+    pub(super) fn free_huge(&self, address: usize) {
         let Some(huge) = self.huge.find(&self.arena, address) else {
             fatal::misuse(Misuse::InvalidFree, address, 0)
         };
@@ -473,7 +473,7 @@ impl<O: Os> Allocator<O> {
         fatal::misuse(what, address, 0)
     }
 
-    fn not_ours(&self, address: usize) -> ! {
+    pub(super) fn not_ours(&self, address: usize) -> ! {
         let twice = self.huge.was_freed(address);
         fatal::misuse(if twice { Misuse::DoubleFree } else { Misuse::InvalidFree }, address, 0)
     }
@@ -481,6 +481,9 @@ impl<O: Os> Allocator<O> {
     /// Bytes that the object at `address` holds. An address that is none ends
     /// the process.
     pub(crate) fn usable(&self, address: usize) -> usize {
+        if self.harden.is_on() {
+            return self.usable_hard(address);
+        }
         let Some(record) = self.arena.map.record(address) else { self.not_ours(address) };
         // SAFETY: records are never unmapped (M4).
         let size = match unsafe { record.as_ref() }.kind {
@@ -502,6 +505,9 @@ impl<O: Os> Allocator<O> {
     /// Ends the process when an object of `size` bytes at a multiple of `align`
     /// would not be what stands at `address`.
     pub(crate) fn check_size(&self, address: usize, size: usize, align: usize) {
+        if self.harden.is_on() {
+            return self.check_size_hard(address, size, align);
+        }
         let usable = self.usable(address);
         let class = SizeClass::of_layout(size, align);
         let right = match (class, self.arena.span_at(address)) {
@@ -523,7 +529,7 @@ impl<O: Os> Allocator<O> {
 
     /// After a large free: looks at the clock at once, for such frees are rare
     /// and much memory hangs on each.
-    fn upkeep_soon(&self) {
+    pub(super) fn upkeep_soon(&self) {
         self.arena.decay();
         self.herald();
     }

@@ -105,7 +105,7 @@ impl<O: Os> Allocator<O> {
         let Some(guard) = heap.lock.lock() else { return };
         heap.forget_samples(self);
         heap.take_returned(self);
-        let mut bytes = 0;
+        let mut bytes = self.destroy_hard(heap);
         for c in 1..CLASSES {
             let bin = heap.bin(SizeClass::from_index(c));
             let current = bin.current.replace(ptr::null());

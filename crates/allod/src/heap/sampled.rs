@@ -162,21 +162,27 @@ impl Heap {
         }
     }
 
-    /// Counts a block of a heap that is used under its lock, which is held. The
-    /// interval that the block is a sample for, if it is one: `span` is then watched.
-    pub(super) fn due<O: Os>(
+    /// Counts a block of a heap without a front, or of one that is not used. The
+    /// interval that the block is a sample for, if it is one.
+    pub(super) fn due<O: Os>(&self, a: &Allocator<O>, class: SizeClass) -> Option<u32> {
+        let countdown = self.countdowns.get(class.index())?;
+        let passes = countdown.pass(a.sampler.interval(), 1)
+            || countdown.cut(&a.sampler, class.size(), 1) != 0;
+        (!passes).then(|| countdown.draw(&a.sampler, class.size()))
+    }
+
+    /// As [`Heap::due`], for a block of `span`, which is watched from then on.
+    pub(super) fn due_in<O: Os>(
         &self,
         a: &Allocator<O>,
         class: SizeClass,
         span: &Span,
     ) -> Option<u32> {
-        let countdown = self.countdowns.get(class.index())?;
-        if countdown.pass(a.sampler.interval(), 1) || countdown.cut(&a.sampler, class.size(), 1) != 0
-        {
-            return None;
+        let due = self.due(a, class);
+        if due.is_some() {
+            span.watch();
         }
-        span.watch();
-        Some(countdown.draw(&a.sampler, class.size()))
+        due
     }
 
     /// A block of a private heap, as the program asks for it: one in so many is taken.
@@ -187,7 +193,7 @@ impl Heap {
         size: usize,
     ) -> *mut Block {
         let mut due = None;
-        let block = self.take_locked(a, class, |span| due = self.due(a, class, span));
+        let block = self.take_locked(a, class, |span| due = self.due_in(a, class, span));
         if let Some(interval) = due {
             self.watch();
             a.record_locked(block, class, size, interval, Some(self));
@@ -330,8 +336,9 @@ impl<O: Os> Allocator<O> {
         self.sample_huge(huge, owner, size);
     }
 
-    /// Forgets the sample of a huge object that is about to move. True if there was one.
-    pub(crate) fn unsample_huge(&self, huge: &Huge) -> bool {
+    /// Forgets the sample of a huge object that is about to be another. True if there
+    /// was one.
+    fn unsample_huge(&self, huge: &Huge) -> bool {
         let was_sample = huge.watched.replace(false);
         if was_sample {
             self.sampler.sites.forget(huge.base().addr());
@@ -339,13 +346,40 @@ impl<O: Os> Allocator<O> {
         was_sample
     }
 
-    /// Takes a huge object again that was a sample, and has stayed where it was.
-    pub(crate) fn sample_huge_again(&self, huge: &Huge, owner: Option<&Heap>) {
-        let interval = self.sampler.interval();
-        if interval != 0 {
+    /// Moves a huge object to where it can hold `size` bytes. `None`: it is as it was.
+    pub(crate) fn grow_huge_elsewhere(&self, huge: &Huge, size: usize) -> Option<NonNull<u8>> {
+        let (before, owner) = (huge.len(), self.private_owner(huge.heap.get()));
+        // Before its old place can be another's.
+        let was_sample = self.unsample_huge(huge);
+        let moved = self.huge.grow_elsewhere(&self.arena, huge, size);
+        if moved.is_some() {
+            self.live.shift(huge.len() as isize - before as isize);
+            self.sample_huge(huge, owner, size);
+        } else if was_sample && self.sampler.interval() != 0 {
+            let interval = self.sampler.interval();
             huge.watched.set(true);
-            self.sample_object(huge.base().addr(), huge.len(), owner, huge.len(), interval);
+            self.sample_object(huge.base().addr(), before, owner, before, interval);
         }
+        moved
+    }
+
+    /// Counts a slot of the hardened levels, and takes it if its turn has come. The
+    /// heap is the caller's.
+    pub(super) fn sample_slot(
+        &self,
+        heap: &Heap,
+        class: SizeClass,
+        at: NonNull<u8>,
+        size: usize,
+        owner: Option<&Heap>,
+    ) {
+        let Some(interval) = heap.due(self, class) else { return };
+        let Some(span) = self.arena.span_at(at.addr().get()) else { return };
+        span.watch();
+        if let Some(owner) = owner {
+            owner.watch();
+        }
+        self.record_locked(at.as_ptr().cast(), class, size, interval, owner);
     }
 }
 

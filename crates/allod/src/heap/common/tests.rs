@@ -13,8 +13,14 @@ const SPACE: usize = if cfg!(target_pointer_width = "64") { 1 << 30 } else { 256
 fn open() -> Box<Allocator<Fake>> {
     let a = Box::new(Allocator::new(Fake::new(SPACE, 4096), Map::new()));
     let arena = crate::arena::Policy { dense_from: usize::MAX, purge_delay: 500 };
-    let keep = crate::huge::Policy { cache_limit: 0, keep: 500, dense_from: usize::MAX, guards: true };
-    assert!(a.open(arena, keep));
+    let keep = crate::huge::Policy {
+        cache_limit: 0,
+        keep: 500,
+        dense_from: usize::MAX,
+        guards: true,
+        quarantine: false,
+    };
+    assert!(a.open(arena, keep, false));
     a
 }
 

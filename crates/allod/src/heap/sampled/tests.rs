@@ -14,6 +14,11 @@ use std::vec::Vec;
 const SPACE: usize = if cfg!(target_pointer_width = "64") { 1 << 30 } else { 256 << 20 };
 
 fn open(interval: u32) -> Box<Allocator<Fake>> {
+    open_at(interval, false)
+}
+
+/// At the default level, or the hardened one.
+fn open_at(interval: u32, hard: bool) -> Box<Allocator<Fake>> {
     let a = Box::new(Allocator::new(Fake::new(SPACE, 4096), Map::new()));
     let arena = crate::arena::Policy { dense_from: usize::MAX, purge_delay: 500 };
     let huge = crate::huge::Policy {
@@ -21,8 +26,9 @@ fn open(interval: u32) -> Box<Allocator<Fake>> {
         keep: 500,
         dense_from: usize::MAX,
         guards: true,
+        quarantine: false,
     };
-    assert!(a.open(arena, huge));
+    assert!(a.open(arena, huge, hard));
     a.sampler.set_interval(interval);
     a
 }
@@ -202,6 +208,27 @@ fn nothing_is_left_of_what_is_gone() {
 }
 
 #[test]
+fn at_the_hardened_level_the_same_is_true() {
+    let a = open_at(16 << 10, true);
+    let private = a.make_private().unwrap();
+    let heaps = [a.adopt().unwrap(), a.adopt().unwrap(), private];
+    let mut dice = Dice(21);
+    let (all, alive, mut live) = churn(&a, &heaps, 30_000, &mut dice, |_| {});
+    assert_near(&all, &estimates(&a, false), 16 << 10, "allocated");
+    assert_near(&alive, &estimates(&a, true), 16 << 10, "live");
+    for _ in 0..500 {
+        let at = live.swap_remove(dice.roll(live.len()));
+        let size = dice.size() * if dice.roll(50) == 0 { 100 } else { 1 };
+        // SAFETY: the object is live.
+        live.push(unsafe { a.reallocate(Some(heaps[0]), at, size, 16) }.unwrap());
+    }
+    for at in live {
+        free(&a, heaps[0], at);
+    }
+    no_ghosts(&a);
+}
+
+#[test]
 fn a_private_heap_takes_its_samples_with_it() {
     let a = open(256);
     let thread = a.adopt().unwrap();
@@ -212,9 +239,16 @@ fn a_private_heap_takes_its_samples_with_it() {
     }
     alloc(&a, private, 500_000);
     alloc(&a, private, LARGE_MAX * 3);
+    // So do those of a thread without a heap of its own, which stay.
+    let of_nobody: Vec<_> =
+        (0..20).map(|_| NonNull::new(a.common_block(SizeClass::of_size(500), 500)).unwrap()).collect();
     assert!(a.sampler.sites.alive.load(Ordering::Relaxed) > 1000);
     // SAFETY: nobody uses the heap any more.
     unsafe { a.destroy(private) };
+    assert!(a.sampler.sites.alive.load(Ordering::Relaxed) > 5);
+    for block in of_nobody {
+        free(&a, thread, block.cast());
+    }
     assert_eq!(a.sampler.sites.alive.load(Ordering::Relaxed), 1, "only the one outside");
     free(&a, thread, outside);
     no_ghosts(&a);
