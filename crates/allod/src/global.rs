@@ -94,6 +94,12 @@ impl Builder {
         self.set(Key::GuardPages, yes as u64)
     }
 
+    /// Takes a sample of what is allocated every so many bytes on the average; 0 for
+    /// never. Default: 512 KiB. See [`profile`](crate::profile).
+    pub const fn profile(self, bytes: u64) -> Self {
+        self.set(Key::Profile, bytes)
+    }
+
     /// Chooses the level of safety. Default: [`Harden::Default`].
     pub const fn harden(self, level: Harden) -> Self {
         self.set(Key::Harden, level as u64)
@@ -317,6 +323,9 @@ impl Allod {
         let heap = local::enter();
         // SAFETY: the heap is this thread's; the caller's promise.
         let moved = unsafe { ALLOCATOR.reallocate(heap, at, size, layout.align()) };
+        if moved.is_none() {
+            report::refused(size);
+        }
         moved.map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 }

@@ -40,6 +40,8 @@
 //!   entry says so may enter the front's lists; whether its span is still the
 //!   heap's, the span's word tells when the list is flushed.
 //! * P5. A private heap has no front and no ring, and its spans' entries are 0.
+//! * R1. While a class has a `rest` a sample is due, and its `alloc` list is what
+//!   comes before it. The blocks of the rest are out, as those of the front are (P3).
 //!
 //! # Signals
 //!
@@ -53,6 +55,7 @@ pub(crate) mod free;
 pub(crate) mod hard;
 pub(crate) mod private;
 pub(crate) mod refill;
+pub(crate) mod sampled;
 pub(crate) mod walk;
 
 use crate::arena::{Arena, Chunk};
@@ -67,10 +70,11 @@ use crate::huge::{Huge, HugeObjects};
 use crate::map::Map;
 use crate::nothing::Nothing;
 use crate::os::Os;
+use crate::sample::{Countdown, Sampler};
 use crate::size::{self, CLASSES, SizeClass};
 use crate::span::Span;
 use crate::sync::{
-    AtomicPtr, AtomicU32, AtomicUsize, Gauge, Lock, Ordering, Tally,
+    AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, Gauge, Lock, Ordering, Tally,
 };
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -284,6 +288,20 @@ pub(crate) struct Heap {
     /// Objects until the next guarded one, and what its number is rolled with.
     guard_in: Cell<u32>,
     guard_dice: Cell<u32>,
+    /// What is kept aside of the front's lists, behind samples that are due (R1).
+    rest: [Cell<*mut Block>; CLASSES],
+    rest_count: [Cell<u16>; CLASSES],
+    /// Blocks that were on the front and in the rest when a list was last installed.
+    listed: [AtomicU16; CLASSES],
+    countdowns: [Countdown; CLASSES],
+    /// What the thread's samples are labelled with.
+    label: Cell<u32>,
+    /// As the kernel numbers the thread.
+    thread: AtomicU32,
+    /// The thread is writing a sample down.
+    sampling: Cell<bool>,
+    /// A private heap has, or had, samples in it.
+    watched: AtomicU32,
 }
 
 // SAFETY: P1 and P2 say which thread touches which cells, and when.
@@ -327,6 +345,14 @@ impl Heap {
             locker: Cell::new(ptr::null()),
             guard_in: Cell::new(0),
             guard_dice: Cell::new(0),
+            rest: [const { Cell::new(ptr::null_mut()) }; CLASSES],
+            rest_count: [const { Cell::new(0) }; CLASSES],
+            listed: [const { AtomicU16::new(0) }; CLASSES],
+            countdowns: [const { Countdown::new() }; CLASSES],
+            label: Cell::new(0),
+            thread: AtomicU32::new(0),
+            sampling: Cell::new(false),
+            watched: AtomicU32::new(0),
         }
     }
 
@@ -346,6 +372,12 @@ impl Heap {
     pub(crate) fn is_common(&self) -> bool {
         // ORDERING: Relaxed, as in `is_private`.
         self.in_use.load(Ordering::Relaxed) == Use::Common as u32
+    }
+
+    /// True while a thread uses it as its own.
+    pub(crate) fn is_a_threads(&self) -> bool {
+        // ORDERING: Relaxed, a figure for whoever asks about another thread's heap.
+        self.in_use.load(Ordering::Relaxed) == Use::Thread as u32
     }
 
     /// The `heap` field of this heap's spans and objects.
@@ -381,6 +413,11 @@ pub(crate) struct Allocator<O> {
     /// Serve threads that are young, or past their end, and handlers above a slow
     /// path. Made when they are needed, the first one first.
     commons: [AtomicPtr<Heap>; common::COMMONS],
+    /// Where sampled blocks come from.
+    sampled: AtomicPtr<Heap>,
+    /// Who calls, where a heap that is not its thread's serves.
+    caller: AtomicPtr<()>,
+    pub(crate) sampler: Sampler,
     secret: AtomicUsize,
     /// The newest heap when the locks were taken for a fork.
     fork_from: AtomicPtr<Heap>,
@@ -423,6 +460,9 @@ impl<O: Os> Allocator<O> {
             orphan_count: AtomicUsize::new(0),
             drained_count: AtomicUsize::new(0),
             commons: [const { AtomicPtr::new(ptr::null_mut()) }; common::COMMONS],
+            sampled: AtomicPtr::new(ptr::null_mut()),
+            caller: AtomicPtr::new(ptr::null_mut()),
+            sampler: Sampler::new(),
             secret: AtomicUsize::new(0),
             fork_from: AtomicPtr::new(ptr::null_mut()),
             patrol: AtomicPtr::new(ptr::null_mut()),
@@ -470,6 +510,7 @@ impl<O: Os> Allocator<O> {
         let most = if level.exact { MOST_GUARDED } else { MOST_SAMPLED };
         self.guarded.open(level.guard_rate, level.exact, most);
         self.huge.open(huge);
+        self.sampler.open(&self.arena.kernel);
         self.arena.open(arena)
     }
 
@@ -542,9 +583,10 @@ impl<O: Os> Allocator<O> {
     }
 
     /// Every lock of the allocator but the heaps', outermost first.
-    pub(crate) fn locks(&self) -> [&Lock; 5] {
+    pub(crate) fn locks(&self) -> [&Lock; 6] {
         let [purger, arena] = self.arena.locks();
-        [&self.idle_lock, self.huge.lock(), purger, arena, self.arena.meta.lock()]
+        let (meta, sites) = (self.arena.meta.lock(), self.sampler.sites.lock());
+        [&self.idle_lock, self.huge.lock(), purger, arena, meta, sites]
     }
 }
 

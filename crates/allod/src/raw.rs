@@ -320,6 +320,9 @@ pub unsafe fn realloc(at: *mut u8, size: usize) -> *mut u8 {
     }
     // SAFETY: the heap is this thread's; the caller's promise.
     let moved = unsafe { ALLOCATOR.reallocate(heap, at, size, MIN_ALIGN) };
+    if moved.is_none() {
+        report::refused(size);
+    }
     moved.map_or(ptr::null_mut(), NonNull::as_ptr)
 }
 

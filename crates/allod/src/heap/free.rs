@@ -383,6 +383,10 @@ impl<O: Os> Allocator<O> {
     /// Frees a block of a private heap, or of a thread that has no ring.
     fn free_direct(&self, span: &Span, class: SizeClass, block: NonNull<Block>) {
         self.receive(span, class, block);
+        if span.is_watched() {
+            // Before the block can be anybody's (K2 of the tables).
+            self.sampler.freed(&self.arena.kernel, block.as_ptr().addr());
+        }
         let mut run = List::EMPTY;
         // SAFETY: the block is ours now.
         unsafe { run.push(block) };
@@ -420,6 +424,9 @@ impl<O: Os> Allocator<O> {
         if !span.word.free_large() {
             fatal::misuse(Misuse::DoubleFree, address, size);
         }
+        if span.is_watched() {
+            self.sampler.freed(&self.arena.kernel, address);
+        }
         self.live.sub(size);
         // SAFETY: `free_large` left the run FREE, in our hands.
         unsafe { self.retire(span) };
@@ -437,6 +444,9 @@ impl<O: Os> Allocator<O> {
         }
         if !huge.retire() {
             fatal::misuse(Misuse::DoubleFree, address, huge.len());
+        }
+        if huge.watched.get() {
+            self.sampler.freed(&self.arena.kernel, address);
         }
         self.live.sub(huge.len());
         self.huge.free(&self.arena, huge);
