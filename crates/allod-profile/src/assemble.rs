@@ -63,7 +63,11 @@ fn build(dump: &Dump, namer: Option<Namer<'_>>) -> Profile {
             truncated: raw.truncated != 0,
             allocated: exact(raw.allocated),
             live: exact(raw.live),
-            peak: part(raw.peak, raw.live),
+            // A dump taken from outside may hold peaks that nobody has brought up to date.
+            peak: match raw.epoch == dump.header.epoch {
+                true => part(raw.peak, raw.live),
+                false => exact(raw.live),
+            },
             short: part(raw.short, raw.allocated),
             remote: part(raw.remote, raw.allocated),
             requested: raw.requested as f64,
