@@ -22,7 +22,7 @@ use allod_profile::Profile;
 use allod_profile::model::{Amount, Frame, Site};
 
 /// Fewest points of a history that a line is drawn through.
-const POINTS: usize = 8;
+pub(crate) const POINTS: usize = 8;
 /// Least share of the points' variance that the line explains.
 const EXPLAINED: f64 = 0.9;
 /// The rise has to be so many standard deviations of the estimate.

@@ -11,8 +11,8 @@
 //!   screen    a running process in the terminal
 //!   watch     looks at a running process, one after the other
 //!   html      a profile as one HTML file
-//!   data      a profile for machines
 //!   json      the report for machines
+//!   data      a profile for machines
 //!   summary   the report for people
 //!   findings  what a profile shows: places, lifetimes, growth
 //!   report    what the page says, put in order
@@ -42,8 +42,8 @@ mod screen;
 #[cfg(feature = "screen")]
 mod watch;
 mod html;
-mod data;
 mod json;
+mod data;
 mod summary;
 mod findings;
 mod report;
