@@ -33,6 +33,7 @@
 //! | `span` | runs of slices cut into blocks; the word that says whose they are |
 //! | `map` | from an address to all of the above |
 //! | `meta` | memory for our own records |
+//! | `unwind` | who calls: the program counters of the stack |
 //! | `os` | the system, real or made up |
 //!
 //! Furniture: `block` (a free block's two words), `page` (the shared page),
@@ -78,6 +79,8 @@ cfg_select! {
         mod span;
         mod map;
         mod meta;
+        #[allow(dead_code, unused_imports, reason = "whoever takes samples calls it")]
+        mod unwind;
         mod os;
         mod block;
         pub mod page;

@@ -38,6 +38,7 @@ use crate::huge;
 use crate::map::Map;
 use crate::os::linux::Linux;
 use crate::sync::{AtomicU32, AtomicU64, Lock, Ordering};
+use crate::unwind;
 use core::ptr;
 
 /// The allocator of this process.
@@ -239,6 +240,7 @@ extern "C" fn leave(heap: *mut libc::c_void) {
         return;
     }
     slot::set(&raw const DEAD);
+    unwind::forget_thread();
     // SAFETY: we are the heap's thread, and past this line it has none.
     unsafe { ALLOCATOR.abandon(heap) };
 }

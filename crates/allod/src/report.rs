@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::local::{self, ALLOCATOR, Start};
 use crate::page::{ENV, HEADER_SIZE, Header, MAGIC, SLOT_SIZE, Slot};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::unwind;
 use core::ptr;
 
 static PAGE: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
@@ -24,6 +25,7 @@ static FACE: AtomicU32 = AtomicU32::new(2);
 pub(crate) fn set_face(face: u32) {
     // ORDERING: Relaxed, read when the page is attached, later on the same thread.
     FACE.store(face, Ordering::Relaxed);
+    unwind::set_alone(face == 1);
     if let Some(slot) = slot() {
         put32(&slot.face, face);
     }
@@ -80,15 +82,18 @@ fn begin() {
 /// Before `fork`.
 pub(crate) extern "C" fn prepare() {
     ALLOCATOR.fork_prepare();
+    unwind::fork_prepare();
 }
 
 /// After `fork`, in the parent.
 pub(crate) extern "C" fn parent() {
+    unwind::fork_release();
     ALLOCATOR.fork_parent();
 }
 
 /// After `fork`, in the child.
 pub(crate) extern "C" fn child() {
+    unwind::fork_release();
     ALLOCATOR.fork_child(local::present());
     take_slot();
 }
