@@ -137,7 +137,7 @@ pub(crate) fn place(profile: &Profile, place: &Place) -> Value {
     let module = frame.module.and_then(|module| profile.modules.get(module));
     json!({
         "function": findings::name(frame),
-        "short": findings::short_name(&findings::name(frame)),
+        "name": findings::short_name(&findings::name(frame)),
         "file": frame.file,
         "line": frame.line,
         "module": module.map_or("", |module| module.path.as_str()),

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!   main      options in, exit code out
-//!   verb      a file for each verb: run, bench, where
+//!   verb      a file for each verb: run, top, report, bench, where
 //!   race      commands that take turns under several allocators
 //!   loads     what they do when no program is named
 //!   screen    a running process in the terminal
@@ -16,6 +16,7 @@
 //!   summary   the report for people
 //!   findings  what a profile shows: places, lifetimes, growth
 //!   report    what the page says, put in order
+//!   profile   profiles that a user names, with a bar
 //!   page      the shared page that programs report on
 //!   launch    starting a program, signals, waiting, ending like it
 //!   before    what the caller handed us
@@ -47,6 +48,7 @@ mod data;
 mod summary;
 mod findings;
 mod report;
+mod profile;
 mod page;
 mod launch;
 mod before;

@@ -10,7 +10,7 @@
 //! keyboard is answered meanwhile. The thread ends with the screen. The terminal is
 //! put back however the screen ends, also by a panic.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use crate::watch::{Kind, Order, Source, Watched};
 
 mod draw;
 mod figures;
+pub(crate) mod pick;
 
 pub(crate) use draw::once;
 
@@ -150,6 +151,16 @@ impl State {
             Told::Dumped(Err(why)) => self.message = Some(why),
         }
     }
+}
+
+/// Columns and rows of a screen that is printed once: the terminal's, or what the
+/// environment says, or the smallest usual size.
+pub(crate) fn size() -> (u16, u16) {
+    let said = |name: &str| std::env::var(name).ok()?.parse().ok();
+    let is_terminal = io::stdout().is_terminal();
+    let terminal = if is_terminal { crossterm::terminal::size().ok() } else { None };
+    let (columns, rows) = terminal.unwrap_or((80, 24));
+    (said("COLUMNS").unwrap_or(columns), said("LINES").unwrap_or(rows))
 }
 
 /// Shows a process until somebody has seen enough.

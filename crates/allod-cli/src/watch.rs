@@ -19,6 +19,8 @@ use allod_profile::model::{Amount, Ledger, Moment};
 
 use crate::findings::{self, Median, Place};
 
+pub(crate) mod process;
+
 /// Points of the curves that are kept.
 const POINTS: usize = 600;
 /// What a change is measured over, in nanoseconds.

@@ -42,7 +42,7 @@ function lifetimeChart() {
     bars.push({ label: "alive", last: true, top: alive, unit: count, parts: [[alive, 0, "url(#alive)"]], words: [`${count(alive)} objects`, "still alive at the end", percent(alive, whole) + " of all"] });
     histogram(holder, "lifetimes", bars);
     const middle = median(buckets, alive);
-    note.replaceChildren(state.place === null ? "All places: half of the objects " : el("b", {}, profile.places[state.place].short + ": "), state.place === null ? "" : "half of the objects ",
+    note.replaceChildren(state.place === null ? "All places: half of the objects " : el("b", {}, profile.places[state.place].name + ": "), state.place === null ? "" : "half of the objects ",
       middle === Infinity ? "are still alive." : `live less than ${time(middle)}.`);
   }
   watchWidth(holder, draw);

@@ -48,7 +48,7 @@ function bar() {
     window_.hidden = !state.window;
     window_.textContent = state.window ? `${time(state.window[0])} to ${time(state.window[1])}${state.value === "live" ? "" : ", for what is live"}` : "";
     place.hidden = state.place === null;
-    place.textContent = state.place === null ? "" : profile.places[state.place].short;
+    place.textContent = state.place === null ? "" : profile.places[state.place].name;
   };
   follow(draw);
   draw();
@@ -59,7 +59,7 @@ function findings() {
   const box = by("findings"), list = [];
   const say = (kind, title, ...words) => list.push(el("li", { class: kind }, el("h3", {}, title), el("p", {}, words)));
   const rows = gather(profile, profile.sites), b = (text) => el("b", {}, text);
-  const name = (row) => row.of.short + (row.of.file ? ` (${row.of.file.split("/").pop()}${row.of.line ? ":" + row.of.line : ""})` : "");
+  const name = (row) => row.of.name + (row.of.file ? ` (${row.of.file.split("/").pop()}${row.of.line ? ":" + row.of.line : ""})` : "");
   const peak = sum(rows, (it) => it.peak.bytes);
   const top = [...rows].sort((x, y) => y.peak.bytes - x.peak.bytes)[0];
   if (top && peak > 0) say("", "Most at the peak", b(name(top)), ` holds ${bytes(top.peak.bytes)}, ${percent(top.peak.bytes, peak)} of what is alive`, top.of.type ? `, in ${top.of.type}.` : ".");

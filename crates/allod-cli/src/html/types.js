@@ -44,7 +44,7 @@ function typeMap() {
     const wide = Math.max(260, holder.clientWidth), high = wide < 500 ? 300 : 260;
     const groups = new Map();
     for (const site of chosen()) {
-      const name = known ? site.type || "unknown" : profile.places[site.place].short || "unknown";
+      const name = known ? site.type || "unknown" : profile.places[site.place].name || "unknown";
       const group = groups.get(name) || { name, size: 0, count: 0 };
       group.size += weight(profile, site);
       group.count += site[state.value].count;

@@ -161,23 +161,22 @@ pub(super) fn leaks(screen: &mut Screen, profile: &Profile, room: usize) {
     }
 }
 
-/// Where the profile is, and how it is opened.
+/// Where the profile is, and how it is opened: one line that can be typed again.
 pub(super) fn written(screen: &mut Screen, path: &Path) {
     let path = path.display().to_string();
-    let both = format!("  profile     {path}   open it: allod report {path}");
-    if width(&both) <= COLUMNS {
-        screen.line(TITLE, &both);
+    let one = format!("  profile     see it: allod report {path}");
+    if width(&one) <= COLUMNS {
+        screen.line(TITLE, &one);
     } else {
-        screen.line(TITLE, &format!("  profile     {path}"));
-        screen.line(QUIET, "              open it: allod report FILE");
+        screen.line(QUIET, "  profile     see it: allod report FILE; the file is");
+        screen.line(TITLE, &path);
     }
 }
 
 /// How many lines [`written`] takes.
 pub(super) fn written_lines(path: &Path) -> usize {
-    // Twice the path, and the words around it.
-    let path = width(&path.display().to_string());
-    if 2 * path + 39 <= COLUMNS { 1 } else { 2 }
+    const WORDS: usize = 34;
+    if WORDS + width(&path.display().to_string()) <= COLUMNS { 1 } else { 2 }
 }
 
 /// The resident bytes as a sum, in as few lines as it takes.
