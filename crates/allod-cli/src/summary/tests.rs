@@ -103,7 +103,7 @@ fn a_profile_tells_who_holds_memory() {
     check_size(&text);
     // The README shows this very screen, too.
     assert!(include_str!("../../README.md").contains(&text), "{text}");
-    assert_eq!(text.lines().count(), 18, "{text}");
+    assert_eq!(text.lines().count(), 20, "{text}");
     // The terms are the sum that is printed.
     let sum = text.split("resident    ").nth(1).expect("a sum");
     let sum = sum.split("  system").next().expect("its end").replace('-', "+ -");

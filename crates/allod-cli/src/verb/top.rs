@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::screen::{self, State, pick};
 use crate::verb::{Ending, say};
 use crate::watch::process::{self, Process};
-use crate::watch::{Source, Watched};
+use crate::watch::Watched;
 use crate::{data, profile};
 
 /// Raised when a field changes its meaning or goes; new fields may come.
