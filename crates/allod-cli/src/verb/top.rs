@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::screen::{self, State, pick};
 use crate::verb::{Ending, say};
-use crate::watch::process::{self, Process};
 use crate::watch::Watched;
+use crate::watch::process::{self, Process};
 use crate::{data, profile};
 
 /// Raised when a field changes its meaning or goes; new fields may come.
