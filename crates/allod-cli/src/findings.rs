@@ -121,6 +121,12 @@ impl Place {
     }
 }
 
+/// How many bytes the places have gained that only grow.
+pub(crate) fn leaked(profile: &Profile) -> f64 {
+    let (places, _) = places(profile);
+    places.iter().filter_map(|place| place.growth).map(|growth| growth.rise).sum()
+}
+
 /// The sum of two estimates. Samples are independent, so variances add.
 pub(crate) fn plus(left: Amount, right: Amount) -> Amount {
     Amount {

@@ -47,6 +47,8 @@ pub(crate) struct Report {
     pub(crate) unfilled: u32,
     /// What the program's memory was made of, if a profile was taken.
     pub(crate) profile: Option<Profiled>,
+    /// What else there is to say of profiles, a line each.
+    pub(crate) remarks: Vec<String>,
 }
 
 /// The profile of the program.
@@ -142,6 +144,7 @@ impl Report {
             turned_away: page.turned_away(),
             unfilled: u32::try_from(unfilled).unwrap_or(u32::MAX),
             profile: None,
+            remarks: Vec::new(),
         }
     }
 

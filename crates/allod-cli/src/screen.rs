@@ -11,7 +11,7 @@
 //! put back however the screen ends, also by a panic.
 
 use std::io::{self, IsTerminal};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
@@ -185,14 +185,9 @@ fn show(
 ) -> io::Result<()> {
     let mut is_stale = true;
     loop {
-        loop {
-            match told.try_recv() {
-                Ok(news) => {
-                    state.hear(news);
-                    is_stale = true;
-                }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-            }
+        while let Ok(news) = told.try_recv() {
+            state.hear(news);
+            is_stale = true;
         }
         if is_stale {
             terminal.draw(|frame| draw::draw(frame, state))?;

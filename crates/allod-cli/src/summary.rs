@@ -38,6 +38,8 @@ const LINES: usize = 24;
 const COLUMNS: usize = 80;
 /// Most processes in the table.
 const ROWS: usize = 5;
+/// Most remarks on profiles.
+const REMARKS: usize = 2;
 
 const TITLE: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();
@@ -60,6 +62,9 @@ pub(crate) fn print(report: &Report, library: &Library) -> String {
     }
     costs(&mut screen, report);
     notes(&mut screen, report);
+    for remark in report.remarks.iter().take(REMARKS) {
+        screen.line(WARNING, &format!("  {remark}"));
+    }
     if let Some(profiled) = &report.profile {
         profile(&mut screen, report, profiled);
     }

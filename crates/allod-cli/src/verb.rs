@@ -9,6 +9,9 @@ use clap::Subcommand;
 use crate::failure::Failure;
 
 pub(crate) mod bench;
+pub(crate) mod check;
+pub(crate) mod compare;
+pub(crate) mod export;
 pub(crate) mod load;
 pub(crate) mod report;
 pub(crate) mod run;
@@ -24,6 +27,9 @@ pub(crate) enum Verb {
     Top(top::Options),
     Report(report::Options),
     Bench(bench::Options),
+    Export(export::Options),
+    Compare(compare::Options),
+    Check(check::Options),
     Load(load::Options),
     Where(r#where::Options),
 }
@@ -45,6 +51,9 @@ impl Verb {
             Self::Top(options) => options.run(),
             Self::Report(options) => options.run(),
             Self::Bench(options) => options.run(),
+            Self::Export(options) => options.run(),
+            Self::Compare(options) => options.run(),
+            Self::Check(options) => options.run(),
             Self::Load(options) => options.run(),
             Self::Where(options) => options.run(),
         }

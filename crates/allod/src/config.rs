@@ -19,6 +19,21 @@ pub enum Key {
     HugeCache,
     /// 1: an inaccessible page follows each huge object. 0: none.
     GuardPages,
+    /// The level of safety: a [`Harden`].
+    Harden,
+}
+
+/// The level of safety, chosen when the allocator starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Harden {
+    /// Finds double and invalid frees, and wrong sizes, at no cost that could be measured.
+    Default = 0,
+    /// Finds as well what is written where it should not be, and makes reuse hard to
+    /// predict. Costs time and memory.
+    Hardened = 1,
+    /// For testing: as hardened, and objects on pages of their own.
+    Paranoid = 2,
 }
 
 /// One row of the table.
@@ -42,7 +57,7 @@ pub struct Row {
 }
 
 /// How many options there are.
-pub const OPTIONS: usize = 4;
+pub const OPTIONS: usize = 5;
 
 /// The table.
 pub const TABLE: [Row; OPTIONS] = [
@@ -82,6 +97,15 @@ pub const TABLE: [Row; OPTIONS] = [
         words: &[("off", 0), ("on", 1)],
         what: "1: an inaccessible page follows each huge object; 0: none",
     },
+    Row {
+        key: Key::Harden,
+        name: "harden",
+        default: 0,
+        min: 0,
+        max: 2,
+        words: &[("default", 0), ("hardened", 1), ("paranoid", 2)],
+        what: "level of safety: default, hardened, or paranoid (for testing); taken at the start",
+    },
 ];
 
 /// Why a value was not taken.
@@ -94,6 +118,8 @@ pub enum Refused {
     BadValue,
     /// The allocator could not start: the system has no memory for it.
     NoMemory,
+    /// The option is taken when the allocator starts, and it has started.
+    TooLate,
 }
 
 impl core::fmt::Display for Refused {
@@ -102,6 +128,7 @@ impl core::fmt::Display for Refused {
             Self::UnknownKey => "no option has this name",
             Self::BadValue => "the value is no number in the option's range",
             Self::NoMemory => "no memory to start with",
+            Self::TooLate => "the option is taken when the allocator starts",
         })
     }
 }

@@ -16,7 +16,7 @@
 #![allow(unsafe_code)]
 
 use crate::allocate::{AllocError, Allocator, Global, nothing};
-use crate::config::{Config, Key, Refused, TABLE};
+use crate::config::{Config, Harden, Key, Refused, TABLE};
 use crate::stats::{Backend, Stats};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
@@ -74,6 +74,11 @@ impl Builder {
     /// Puts an inaccessible page behind each huge object, or none.
     pub const fn guard_pages(self, yes: bool) -> Self {
         self.set(Key::GuardPages, yes as u64)
+    }
+
+    /// As in the backend of ours: nothing here.
+    pub const fn harden(self, level: Harden) -> Self {
+        self.set(Key::Harden, level as u64)
     }
 
     /// Pays no attention to `ALLOD_CONF`.

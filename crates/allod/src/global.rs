@@ -6,8 +6,10 @@
 #![allow(unsafe_code)]
 
 use crate::block::Block;
-use crate::config::{Config, Key, Refused, TABLE};
+use crate::config::{Config, Harden, Key, Refused, TABLE};
 use crate::door;
+use crate::harden::Given;
+use crate::harden::slot::Family;
 use crate::heap::EIGHT;
 use crate::local::{self, ALLOCATOR};
 use crate::report;
@@ -92,6 +94,11 @@ impl Builder {
         self.set(Key::GuardPages, yes as u64)
     }
 
+    /// Chooses the level of safety. Default: [`Harden::Default`].
+    pub const fn harden(self, level: Harden) -> Self {
+        self.set(Key::Harden, level as u64)
+    }
+
     /// Pays no attention to `ALLOD_CONF`.
     pub const fn ignore_environment(mut self) -> Self {
         self.config.environment = false;
@@ -133,12 +140,16 @@ pub fn stats() -> Stats {
 ///
 /// # Errors
 ///
-/// The value is out of the option's range, or there is no memory to start with.
+/// The value is out of the option's range, the option is taken at the start (the
+/// level of safety), or there is no memory to start with.
 pub fn set(key: Key, value: u64) -> Result<(), Refused> {
     const CONFIG: Config = Config::new();
     let row = TABLE[key as usize];
     if value < row.min || value > row.max {
         return Err(Refused::BadValue);
+    }
+    if matches!(key, Key::Harden) {
+        return Err(Refused::TooLate);
     }
     if !report::start(&CONFIG) {
         return Err(Refused::NoMemory);
@@ -209,7 +220,8 @@ unsafe impl GlobalAlloc for Allod {
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if layout.size() > SMALL_MAX {
-            return door::allocate(&self.config, layout.size(), layout.align(), true);
+            let (size, align) = (layout.size(), layout.align());
+            return door::allocate(&self.config, size, align, true, Family::Rust);
         }
         // SAFETY: the caller's promise.
         let at = unsafe { self.alloc(layout) };
@@ -223,7 +235,10 @@ unsafe impl GlobalAlloc for Allod {
     #[inline]
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let class = SizeClass::of_layout(layout.size(), layout.align());
-        if class.is_some() && class == SizeClass::of_layout(size, layout.align()) {
+        if class.is_some()
+            && class == SizeClass::of_layout(size, layout.align())
+            && !ALLOCATOR.harden.is_on()
+        {
             return at;
         }
         // SAFETY: the caller's promise.
@@ -235,6 +250,10 @@ impl Allod {
     #[cold]
     #[inline(never)]
     fn slow(&self, layout: Layout) -> *mut u8 {
+        if ALLOCATOR.harden.is_on() {
+            let (size, align) = (layout.size(), layout.align());
+            return door::hardened(local::enter(), size, align, false, Family::Rust);
+        }
         let class = SizeClass::of_layout(layout.size(), layout.align());
         if let Some(class) = class.filter(|class| *class != SizeClass::ZERO) {
             let heap = local::heap();
@@ -248,7 +267,7 @@ impl Allod {
                 return block.cast();
             }
         }
-        door::allocate(&self.config, layout.size(), layout.align(), false)
+        door::allocate(&self.config, layout.size(), layout.align(), false, Family::Rust)
     }
 
     #[inline(never)]
@@ -291,11 +310,16 @@ fn flush(c: usize) {
 #[inline(never)]
 unsafe fn dealloc_slow(at: *mut u8, layout: Layout) {
     let Some(at) = NonNull::new(at) else { return };
+    if ALLOCATOR.harden.is_on() {
+        let given = Given::layout(Family::Rust, layout.size(), layout.align());
+        // SAFETY: the heap is this thread's; the caller's promise.
+        return unsafe { ALLOCATOR.free_hard(local::enter(), at, given) };
+    }
     if crate::block::CHECKED {
         check(at.addr().get(), layout);
     }
     // SAFETY: the heap is this thread's; the caller's promise.
-    unsafe { ALLOCATOR.free_slow(local::present(), at) };
+    unsafe { ALLOCATOR.free_slow(local::enter_to_free(), at) };
 }
 
 /// Ends the process when no object of this layout stands at `address`.

@@ -44,12 +44,13 @@
 //! # Signals
 //!
 //! A handler that allocates while its thread is in a slow path finds the lock
-//! held by its own thread and goes to the common heap. When it interrupted that
-//! too it is told that there is no memory.
+//! held by its own thread and goes to a common heap (`heap/common.rs`).
 #![allow(unsafe_code)]
 
 pub(crate) mod adopt;
+pub(crate) mod common;
 pub(crate) mod free;
+pub(crate) mod hard;
 pub(crate) mod private;
 pub(crate) mod refill;
 pub(crate) mod walk;
@@ -58,6 +59,8 @@ use crate::arena::{Arena, Chunk};
 use crate::block::{self, Block};
 use crate::depot::Depot;
 use crate::depot::stack::Stack;
+use crate::harden::Harden;
+use crate::harden::locker::Locker;
 use crate::huge::{Huge, HugeObjects};
 use crate::map::Map;
 use crate::nothing::Nothing;
@@ -228,6 +231,8 @@ pub(crate) enum Use {
     Private = 2,
     /// Nobody: a private heap that was destroyed, and may be made again.
     Unused = 3,
+    /// Every thread that has no heap: a private heap that nobody destroys.
+    Common = 4,
 }
 
 /// A heap.
@@ -268,6 +273,8 @@ pub(crate) struct Heap {
     full: Cell<*const Span>,
     large: Cell<*const Span>,
     huge: Cell<*mut Huge>,
+    /// The slots in hand, at the hardened levels (`heap/hard.rs`).
+    locker: Cell<*const Locker>,
 }
 
 // SAFETY: P1 and P2 say which thread touches which cells, and when.
@@ -308,6 +315,7 @@ impl Heap {
             full: Cell::new(ptr::null()),
             large: Cell::new(ptr::null()),
             huge: Cell::new(ptr::null_mut()),
+            locker: Cell::new(ptr::null()),
         }
     }
 
@@ -319,7 +327,14 @@ impl Heap {
     /// True for a first-class heap (P5).
     pub(crate) fn is_private(&self) -> bool {
         // ORDERING: Relaxed, it changes only while nobody else knows the heap.
-        self.in_use.load(Ordering::Relaxed) == Use::Private as u32
+        let in_use = self.in_use.load(Ordering::Relaxed);
+        in_use == Use::Private as u32 || in_use == Use::Common as u32
+    }
+
+    /// True for one of the heaps of threads that have none.
+    pub(crate) fn is_common(&self) -> bool {
+        // ORDERING: Relaxed, as in `is_private`.
+        self.in_use.load(Ordering::Relaxed) == Use::Common as u32
     }
 
     /// The `heap` field of this heap's spans and objects.
@@ -340,16 +355,20 @@ pub(crate) struct Allocator<O> {
     pub(crate) depot: Depot,
     pub(crate) huge: HugeObjects,
     pub(crate) nothing: Nothing,
+    pub(crate) harden: Harden,
     /// All heaps ever made, newest first.
     heaps: AtomicPtr<Heap>,
     next_key: AtomicU32,
-    /// Guards the two lists below.
+    /// Guards the three lists below.
     idle_lock: Lock,
     orphans: Cell<*const Heap>,
+    drained: Cell<*const Heap>,
     unused: Cell<*const Heap>,
     orphan_count: AtomicUsize,
-    /// Serves threads that are past their end, and handlers above a slow path.
-    common: AtomicPtr<Heap>,
+    drained_count: AtomicUsize,
+    /// Serve threads that are young, or past their end, and handlers above a slow
+    /// path. Made when they are needed, the first one first.
+    commons: [AtomicPtr<Heap>; common::COMMONS],
     secret: AtomicUsize,
     /// The newest heap when the locks were taken for a fork.
     fork_from: AtomicPtr<Heap>,
@@ -371,7 +390,7 @@ pub(crate) struct Allocator<O> {
     pub(crate) unrepaired: AtomicU32,
 }
 
-// SAFETY: the two cells are touched under `idle_lock`.
+// SAFETY: the cells are touched under `idle_lock`.
 unsafe impl<O: Sync> Sync for Allocator<O> {}
 
 impl<O: Os> Allocator<O> {
@@ -381,13 +400,16 @@ impl<O: Os> Allocator<O> {
             depot: Depot::new(),
             huge: HugeObjects::new(),
             nothing: Nothing::new(),
+            harden: Harden::new(),
             heaps: AtomicPtr::new(ptr::null_mut()),
             next_key: AtomicU32::new(1),
             idle_lock: Lock::new(),
             orphans: Cell::new(ptr::null()),
+            drained: Cell::new(ptr::null()),
             unused: Cell::new(ptr::null()),
             orphan_count: AtomicUsize::new(0),
-            common: AtomicPtr::new(ptr::null_mut()),
+            drained_count: AtomicUsize::new(0),
+            commons: [const { AtomicPtr::new(ptr::null_mut()) }; common::COMMONS],
             secret: AtomicUsize::new(0),
             fork_from: AtomicPtr::new(ptr::null_mut()),
             patrol: AtomicPtr::new(ptr::null_mut()),
@@ -420,12 +442,20 @@ impl<O: Os> Allocator<O> {
     }
 
     /// Makes the allocator ready. False when the system refuses what it needs.
-    pub(crate) fn open(&self, arena: crate::arena::Policy, huge: crate::huge::Policy) -> bool {
+    pub(crate) fn open(
+        &self,
+        arena: crate::arena::Policy,
+        huge: crate::huge::Policy,
+        harden: bool,
+    ) -> bool {
         let [a, b] = self.arena.kernel.entropy();
         // Odd, so that it is never 0 and a zeroed word is never a mark of address 0.
         let secret = (a ^ b.rotate_left(17)) as usize | 1;
         // ORDERING: Relaxed, published with the open allocator by the caller.
         self.secret.store(secret, Ordering::Relaxed);
+        if harden {
+            self.harden.open(self.arena.kernel.entropy()[1] ^ a.rotate_left(32));
+        }
         self.huge.open(huge);
         self.arena.open(arena)
     }
@@ -476,6 +506,9 @@ impl<O: Os> Allocator<O> {
         for (c, (own, room)) in heap.front.own.iter().zip(&heap.front.room).enumerate() {
             own.set(key << 8 | c as u32);
             room.set(SizeClass::from_index(c).room());
+        }
+        if !self.equip(heap) {
+            return None;
         }
         self.register(heap);
         Some(heap)

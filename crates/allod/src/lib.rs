@@ -27,6 +27,7 @@
 //! | `report` | what the process and `allod run` hear of us |
 //! | `local` | the process's one allocator; how a thread finds its heap |
 //! | `heap` | a thread's lists and spans: refill, flush, adopt |
+//! | `harden` | the hardened levels: objects that are watched |
 //! | `nothing`, `huge` | objects of no bytes, and of more than a mebibyte |
 //! | `arena` | reservations, chunks, runs of slices, giving memory back |
 //! | `depot` | spans without an owner |
@@ -72,6 +73,7 @@ cfg_select! {
         mod report;
         mod local;
         mod heap;
+        mod harden;
         mod nothing;
         mod huge;
         mod arena;

@@ -111,6 +111,14 @@ impl SizeClass {
         Some(Self(class))
     }
 
+    /// The class for objects of this one that may share a cache line with nobody.
+    pub(crate) const fn on_own_lines(self) -> Self {
+        match Self::of_aligned(self.size(), 64) {
+            Some(class) => class,
+            None => self,
+        }
+    }
+
     /// Slices of a span of this class: 1, 2, 4 or 8.
     #[inline(always)]
     pub(crate) const fn span_slices(self) -> usize {

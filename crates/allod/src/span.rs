@@ -114,6 +114,16 @@ impl Span {
     field!(class_raw, set_class_raw, class: u8);
     field!(free_head, set_free_head, free: *mut Block);
 
+    /// The table of a span of slots (`harden/shelf.rs`).
+    #[inline(always)]
+    pub(crate) fn table(&self) -> *mut AtomicU16 {
+        self.free_head().cast()
+    }
+
+    pub(crate) fn set_table(&self, table: *mut AtomicU16) {
+        self.set_free_head(table.cast());
+    }
+
     /// The span's size class; `None` for a large object.
     #[inline(always)]
     pub(crate) fn class(&self) -> Option<SizeClass> {

@@ -40,6 +40,7 @@ const UNSAFE_FILES: &[&str] = &[
     "handle.rs",
     "heap.rs",
     "heap/adopt.rs",
+    "heap/common.rs",
     "heap/free.rs",
     "heap/private.rs",
     "heap/refill.rs",

@@ -44,6 +44,7 @@ fn example() -> Value {
             path: Some("allod-server.4242.pb.gz".into()),
             leaks: false,
         }),
+        remarks: Vec::new(),
     };
     let text = print(&report, &Library::for_tests(Origin::Carried, machine));
     assert_eq!(text.matches('\n').count(), 1, "one object, one line");

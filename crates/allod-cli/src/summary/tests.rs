@@ -38,6 +38,7 @@ fn report(command: &[&str], status: i32, processes: Vec<Process>) -> Report {
         turned_away: 0,
         unfilled: 0,
         profile: None,
+        remarks: Vec::new(),
     }
 }
 
@@ -105,8 +106,9 @@ fn a_profile_tells_who_holds_memory() {
     assert!(include_str!("../../README.md").contains(&text), "{text}");
     assert_eq!(text.lines().count(), 20, "{text}");
     // The terms are the sum that is printed.
-    let sum = text.split("resident    ").nth(1).expect("a sum");
-    let sum = sum.split("  system").next().expect("its end").replace('-', "+ -");
+    let lines = text.lines().skip_while(|line| !line.contains(" = "));
+    let lines = lines.take_while(|line| !line.starts_with("  system"));
+    let sum = lines.collect::<Vec<_>>().join(" ");
     let number = |word: &str| word.parse::<f64>().ok();
     let numbers: Vec<f64> = sum.replace("- ", "-").split_whitespace().filter_map(number).collect();
     let parts: f64 = numbers[1..].iter().sum();

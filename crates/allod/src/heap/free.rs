@@ -399,14 +399,10 @@ impl<O: Os> Allocator<O> {
         if index >= u32::from(span.carved()) {
             fatal::misuse(Misuse::InvalidFree, address, class.size());
         }
+        self.must_be_live(block, class);
         if block::CHECKED && class.index() != EIGHT {
-            let secret = self.secret();
-            // SAFETY: a block of a span of ours, of 16 bytes or more.
-            if unsafe { block::is_marked(block, secret) } {
-                fatal::misuse(Misuse::DoubleFree, address, class.size());
-            }
             // SAFETY: the program gives the block up.
-            unsafe { block::mark(block, secret) };
+            unsafe { block::mark(block, self.secret()) };
         }
     }
 
@@ -429,7 +425,7 @@ impl<O: Os> Allocator<O> {
         self.upkeep_soon();
     }
 
-    fn free_huge(&self, address: usize) {
+    pub(super) fn free_huge(&self, address: usize) {
         let Some(huge) = self.huge.find(&self.arena, address) else {
             fatal::misuse(Misuse::InvalidFree, address, 0)
         };
@@ -446,8 +442,19 @@ impl<O: Os> Allocator<O> {
         self.upkeep_soon();
     }
 
+    /// Ends the process when a block of `class` carries its mark.
+    pub(crate) fn must_be_live(&self, block: NonNull<Block>, class: SizeClass) {
+        if block::CHECKED
+            && class.index() != EIGHT
+            // SAFETY: a block of a span of ours, of 16 bytes or more.
+            && unsafe { block::is_marked(block, self.secret()) }
+        {
+            fatal::misuse(Misuse::DoubleFree, block.as_ptr().addr(), class.size());
+        }
+    }
+
     /// A free into a span that is not one any more, or not yet.
-    fn free_of_free(&self, span: &Span, address: usize) -> ! {
+    pub(crate) fn free_of_free(&self, span: &Span, address: usize) -> ! {
         let was_block = match span.class() {
             Some(_) => span.block_at(address).is_some(),
             None => span.base().addr() == address,
@@ -456,7 +463,7 @@ impl<O: Os> Allocator<O> {
         fatal::misuse(what, address, 0)
     }
 
-    fn not_ours(&self, address: usize) -> ! {
+    pub(super) fn not_ours(&self, address: usize) -> ! {
         let twice = self.huge.was_freed(address);
         fatal::misuse(if twice { Misuse::DoubleFree } else { Misuse::InvalidFree }, address, 0)
     }
@@ -464,6 +471,9 @@ impl<O: Os> Allocator<O> {
     /// Bytes that the object at `address` holds. An address that is none ends
     /// the process.
     pub(crate) fn usable(&self, address: usize) -> usize {
+        if self.harden.is_on() {
+            return self.usable_hard(address);
+        }
         let Some(record) = self.arena.map.record(address) else { self.not_ours(address) };
         // SAFETY: records are never unmapped (M4).
         let size = match unsafe { record.as_ref() }.kind {
@@ -485,10 +495,15 @@ impl<O: Os> Allocator<O> {
     /// Ends the process when an object of `size` bytes at a multiple of `align`
     /// would not be what stands at `address`.
     pub(crate) fn check_size(&self, address: usize, size: usize, align: usize) {
+        if self.harden.is_on() {
+            return self.check_size_hard(address, size, align);
+        }
         let usable = self.usable(address);
-        let class = SizeClass::of_layout(size, align).map(SizeClass::size);
+        let class = SizeClass::of_layout(size, align);
         let right = match (class, self.arena.span_at(address)) {
-            (Some(wanted), Some(span)) => span.class().is_some() && wanted == usable,
+            (Some(wanted), Some(span)) => {
+                span.class().is_some_and(|has| self.serves(span, has, wanted))
+            }
             // Size 0, or a class that stood in when those ran out.
             (Some(_), None) => size == 0 && usable == 0,
             (None, Some(span)) => {
@@ -504,7 +519,7 @@ impl<O: Os> Allocator<O> {
 
     /// After a large free: looks at the clock at once, for such frees are rare
     /// and much memory hangs on each.
-    fn upkeep_soon(&self) {
+    pub(super) fn upkeep_soon(&self) {
         self.arena.decay();
         self.herald();
     }

@@ -56,6 +56,7 @@ impl Heap {
     ///
     /// The caller is the heap's thread (P1).
     pub(crate) unsafe fn check_front<O: Os>(&self, a: &Allocator<O>) {
+        self.look_at_quarantine();
         for c in 1..CLASSES {
             let class = SizeClass::from_index(c);
             let (Some(free), Some(room)) = (self.front.free.get(c), self.front.room.get(c)) else {
@@ -80,6 +81,15 @@ impl<O: Os> Allocator<O> {
             for (i, span) in chunk.spans().iter().enumerate() {
                 let state = span.word.load().state();
                 if free >> i & 1 == 1 || state == State::Free || span.back() != 0 {
+                    continue;
+                }
+                if state == State::Hard
+                    && let Some(class) = span.class()
+                    && let Some(row) = stats.classes.get_mut(class.index())
+                {
+                    row.spans += 1;
+                    row.capacity += class.capacity();
+                    row.in_use += crate::harden::shelf::slots_out(span);
                     continue;
                 }
                 let Some(class) = span.class() else {
@@ -180,13 +190,17 @@ impl<O: Os> Allocator<O> {
                     continue;
                 }
                 let state = span.word.load().state();
-                assert!(state != State::Free, "slice {i} is nobody's and not free");
+                let waits = self.harden.runs.holds(span);
+                assert!(state != State::Free || waits, "slice {i} is nobody's and not free");
                 assert_eq!(span.back(), 0, "S5: slice {i}");
                 assert_eq!(span.base(), chunk.slice(i as u32).as_ptr());
                 for k in 0..span.slices() {
                     assert_eq!(free >> (i + k) & 1, 0, "a slice of a span is free");
                     assert_eq!(chunk.span(i + k).back() as usize, k, "S5");
                     covered |= 1 << (i + k);
+                }
+                if state == State::Hard {
+                    self.harden.check(span);
                 }
                 if state == State::Owned
                     && let Err(what) = span.check()
