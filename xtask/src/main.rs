@@ -12,6 +12,7 @@ mod golden;
 mod loom;
 mod mutate;
 mod pages;
+mod sanitize;
 mod sh;
 mod targets;
 
@@ -29,6 +30,7 @@ usage: cargo xtask <verb> [options]
   targets                   tests and type checks for other targets
   bare                      the kit on bare metal: x86-64, Cortex-M3, wasm
   pages [--pictures]        the HTML reports in a real browser
+  sanitize                  the kit's tests under the sanitizers; wants a nightly
 
 --quick leaves out the slow steps. --bless writes the counts down as the new
 truth. --show prints the instructions that were counted. --pictures leaves
@@ -75,6 +77,7 @@ fn run() -> Result<bool> {
         "mutate" => (&[], 1),
         "pages" => (&["pictures"], 0),
         "bare" | "loom" | "targets" => (&[], 0),
+        "bare" | "loom" | "sanitize" | "targets" => (&[], 0),
         other => bail!("no verb `{other}`\n\n{USAGE}"),
     };
     if let Some(flag) = flags.iter().find(|flag| !known.contains(&flag.as_str())) {
@@ -90,6 +93,7 @@ fn run() -> Result<bool> {
         "golden" => golden::run(has("bless"), has("show"))?,
         "loom" => drop(loom::run()?),
         "pages" => drop(pages::run(has("pictures"))?),
+        "sanitize" => drop(sanitize::run()?),
         "mutate" => mutate::run(words.first().map_or("", String::as_str))?,
         _ => drop(targets::run()?),
     }

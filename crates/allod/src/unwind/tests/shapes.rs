@@ -1,7 +1,7 @@
 //! Stacks of every shape: a hundred thousand of them, the same on each run.
 #![allow(unsafe_code)]
 
-use super::{Library, capture, compare, remove};
+use super::{Library, capture, compare, remove, wait_until, warm};
 use core::cell::Cell;
 use core::ffi::{c_int, c_void};
 use std::boxed::Box;
@@ -280,6 +280,17 @@ fn a_hundred_thousand_stacks_are_those_of_another_unwinder() {
         large: library.find(c"large"),
         saving: library.find(c"saving"),
     };
+    extern "C" fn known(flag: *mut c_void) {
+        // SAFETY: null, or the flag below.
+        if let Some(flag) = unsafe { flag.cast::<bool>().as_mut() } {
+            *flag = !capture(&mut [0; 64]).truncated;
+        }
+    }
+    let mut flag = false;
+    wait_until(|| {
+        (frames.large)(known, (&raw mut flag).cast());
+        flag
+    });
     handle(libc::SIGUSR1, 0);
     handle(libc::SIGUSR2, libc::SA_ONSTACK);
     let deepest = std::thread::scope(|scope| {
@@ -322,6 +333,7 @@ fn sized_compare<const N: usize>() {
 
 #[test]
 fn the_stack_of_a_coroutine_is_followed_to_its_end() {
+    warm();
     let mut room = std::vec![0u8; 256 << 10];
     // SAFETY: zeros are a valid value, which is filled in below.
     let mut other: libc::ucontext_t = unsafe { core::mem::zeroed() };
@@ -340,6 +352,7 @@ fn the_stack_of_a_coroutine_is_followed_to_its_end() {
 
 #[test]
 fn a_buffer_is_filled_and_no_more() {
+    warm();
     let mut all = [0; 64];
     let whole = capture(&mut all);
     assert!(!whole.truncated && whole.depth > 3);
