@@ -63,10 +63,10 @@ fn build(dump: &Dump, namer: Option<Namer<'_>>) -> Profile {
             truncated: raw.truncated != 0,
             allocated: exact(raw.allocated),
             live: exact(raw.live),
-            // A dump taken from outside may hold peaks that nobody has brought up to date.
-            peak: match raw.epoch == dump.header.epoch {
-                true => part(raw.peak, raw.live),
-                false => exact(raw.live),
+            // A site that nothing touched since the peak has not taken note of it.
+            peak: match raw.epoch < header.epoch {
+                true => exact(raw.live),
+                false => part(raw.peak, raw.live),
             },
             short: part(raw.short, raw.allocated),
             remote: part(raw.remote, raw.allocated),
