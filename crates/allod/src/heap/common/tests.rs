@@ -18,7 +18,7 @@ fn open() -> Box<Allocator<Fake>> {
         keep: 500,
         dense_from: usize::MAX,
         guards: true,
-        quarantine: 0,
+        quarantine: false,
     };
     assert!(a.open(arena, keep, false));
     a
