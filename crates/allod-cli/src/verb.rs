@@ -9,6 +9,9 @@ use clap::Subcommand;
 use crate::failure::Failure;
 
 pub(crate) mod bench;
+pub(crate) mod check;
+pub(crate) mod compare;
+pub(crate) mod export;
 pub(crate) mod load;
 pub(crate) mod run;
 pub(crate) mod r#where;
@@ -18,6 +21,9 @@ pub(crate) mod r#where;
 pub(crate) enum Verb {
     Run(run::Options),
     Bench(bench::Options),
+    Export(export::Options),
+    Compare(compare::Options),
+    Check(check::Options),
     Load(load::Options),
     Where(r#where::Options),
 }
@@ -36,6 +42,9 @@ impl Verb {
         match self {
             Self::Run(options) => options.run(),
             Self::Bench(options) => options.run(),
+            Self::Export(options) => options.run(),
+            Self::Compare(options) => options.run(),
+            Self::Check(options) => options.run(),
             Self::Load(options) => options.run(),
             Self::Where(options) => options.run(),
         }
