@@ -21,6 +21,8 @@ pub enum Key {
     GuardPages,
     /// The level of safety: a [`Harden`].
     Harden,
+    /// 1: a thread of our own gives memory back while the program makes no calls. 0: none.
+    Background,
 }
 
 /// The level of safety, chosen when the allocator starts.
@@ -57,7 +59,7 @@ pub struct Row {
 }
 
 /// How many options there are.
-pub const OPTIONS: usize = 5;
+pub const OPTIONS: usize = 6;
 
 /// The table.
 pub const TABLE: [Row; OPTIONS] = [
@@ -105,6 +107,15 @@ pub const TABLE: [Row; OPTIONS] = [
         max: 2,
         words: &[("default", 0), ("hardened", 1), ("paranoid", 2)],
         what: "level of safety: default, hardened, or paranoid (for testing); taken at the start",
+    },
+    Row {
+        key: Key::Background,
+        name: "background",
+        default: 0,
+        min: 0,
+        max: 1,
+        words: &[("off", 0), ("on", 1)],
+        what: "1: a thread of our own gives memory back while the program makes no calls; 0: none",
     },
 ];
 

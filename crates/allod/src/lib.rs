@@ -25,6 +25,7 @@
 //! | `adapters`, `handle`, `allocate` | heaps of one's own, and the allocator traits |
 //! | `door` | the slow door: all that no front list can serve at once |
 //! | `report` | what the process and `allod run` hear of us |
+//! | `background` | the optional thread that gives memory back |
 //! | `local` | the process's one allocator; how a thread finds its heap |
 //! | `heap` | a thread's lists and spans: refill, flush, adopt |
 //! | `harden` | the hardened levels: objects that are watched |
@@ -71,6 +72,7 @@ cfg_select! {
         mod allocate;
         mod door;
         mod report;
+        mod background;
         mod local;
         mod heap;
         mod harden;

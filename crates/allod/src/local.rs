@@ -473,6 +473,12 @@ fn policies(config: &Config) -> (arena::Policy, huge::Policy) {
     )
 }
 
+/// An option of an allocator that is open.
+pub(crate) fn option(key: Key) -> u64 {
+    // ORDERING: Relaxed, an option is one number.
+    VALUES.get(key as usize).map_or(0, |place| place.load(Ordering::Relaxed))
+}
+
 /// Changes an option of an allocator that is open.
 pub(crate) fn change(key: Key, value: u64) {
     if let Some(place) = VALUES.get(key as usize) {

@@ -9,6 +9,7 @@
 //! foresee. A number is at most that old when the process is killed.
 #![allow(unsafe_code)]
 
+use crate::background;
 use crate::config::Config;
 use crate::local::{self, ALLOCATOR, Start};
 use crate::page::{ENV, HEADER_SIZE, Header, MAGIC, SLOT_SIZE, Slot};
@@ -74,8 +75,19 @@ fn begin() {
         // SAFETY: the three have the right shape. What this allocates we serve.
         unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
     }
+    if background::is_wanted() {
+        ALLOCATOR.set_herald(tell);
+    }
     if !local::is_secure() {
         attach();
+    }
+}
+
+/// Every upkeep comes by here, without any lock of ours.
+fn tell() {
+    publish();
+    if background::is_wanted() && !is_preload() {
+        background::start();
     }
 }
 
@@ -95,6 +107,7 @@ pub(crate) extern "C" fn parent() {
 pub(crate) extern "C" fn child() {
     unwind::fork_release();
     ALLOCATOR.fork_child(local::present());
+    background::forget();
     take_slot();
 }
 
@@ -136,7 +149,7 @@ fn map(name: &[u8; 256]) {
         // ORDERING: Release pairs with the Acquire in `take_slot`.
         PAGE.store(at.cast(), Ordering::Release);
         ALLOCATOR.arena.kernel.time_calls();
-        ALLOCATOR.set_herald(publish);
+        ALLOCATOR.set_herald(tell);
         take_slot();
     } else {
         // SAFETY: the mapping was just made and nobody knows of it.
@@ -259,6 +272,7 @@ pub(crate) fn ended() {
 extern "C" fn end() {
     ended();
     if !is_preload() && is_plugin() {
+        background::stop();
         local::unload();
     }
 }
