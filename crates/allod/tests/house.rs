@@ -17,9 +17,30 @@ use std::path::{Path, PathBuf};
 
 /// Top to bottom. Same order as the `mod` lines in `lib.rs` and as ARCHITECTURE.md.
 const ROOMS: &[&str] = &[
-    "global", "raw", "adapters", "handle", "allocate", "label", "door", "report", "profile",
-    "local", "heap", "harden", "sample", "sites", "nothing", "huge", "arena", "depot", "span",
-    "map", "meta", "unwind", "os",
+    "global",
+    "raw",
+    "adapters",
+    "handle",
+    "allocate",
+    "label",
+    "door",
+    "report",
+    "profile",
+    "background",
+    "local",
+    "heap",
+    "harden",
+    "sample",
+    "sites",
+    "nothing",
+    "huge",
+    "arena",
+    "depot",
+    "span",
+    "map",
+    "meta",
+    "unwind",
+    "os",
 ];
 /// Stands in the place of the rooms where there is no backend of ours, so it
 /// has them all below it.
@@ -32,6 +53,7 @@ const UNSAFE_FILES: &[&str] = &[
     "adapters.rs",
     "arena.rs",
     "arena/purge.rs",
+    "background.rs",
     "block.rs",
     "delegate.rs",
     "depot.rs",
