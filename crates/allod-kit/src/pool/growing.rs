@@ -12,9 +12,9 @@
 #![allow(unsafe_code)]
 
 use super::{PoolBox, PoolSlot, Slots};
+use crate::Owns;
 use crate::allocator::{AllocError, Allocator, nothing};
 use crate::blocks::{Blocks, blocks};
-use crate::Owns;
 use crate::full::Full;
 use core::alloc::Layout;
 use core::cell::Cell;

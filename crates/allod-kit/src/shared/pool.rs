@@ -3,9 +3,9 @@
 
 use super::bits::PLACES;
 use super::group::{Fresh, Groups};
+use crate::Owns;
 use crate::allocator::{AllocError, Allocator, nothing};
 use crate::blocks::{Blocks, blocks};
-use crate::Owns;
 use crate::full::Full;
 use core::alloc::Layout;
 use core::cell::UnsafeCell;
