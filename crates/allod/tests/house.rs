@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// Top to bottom. Same order as the `mod` lines in `lib.rs` and as ARCHITECTURE.md.
 const ROOMS: &[&str] = &[
     "global", "raw", "adapters", "handle", "allocate", "door", "report", "local", "heap",
-    "nothing", "huge", "arena", "depot", "span", "map", "meta", "os",
+    "guarded", "harden", "nothing", "huge", "arena", "depot", "span", "map", "meta", "os",
 ];
 /// Stands in the place of the rooms where there is no backend of ours, so it
 /// has them all below it.
@@ -37,10 +37,17 @@ const UNSAFE_FILES: &[&str] = &[
     "door.rs",
     "fatal.rs",
     "global.rs",
+    "guarded.rs",
     "handle.rs",
+    "harden.rs",
+    "harden/canary.rs",
+    "harden/locker.rs",
+    "harden/runs.rs",
+    "harden/shelf.rs",
     "heap.rs",
     "heap/adopt.rs",
     "heap/free.rs",
+    "heap/hard.rs",
     "heap/private.rs",
     "heap/refill.rs",
     "heap/walk.rs",
@@ -54,6 +61,7 @@ const UNSAFE_FILES: &[&str] = &[
     "os/linux.rs",
     "raw.rs",
     "report.rs",
+    "report/fault.rs",
     "span.rs",
     "sync.rs",
 ];
