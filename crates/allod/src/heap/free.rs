@@ -362,6 +362,7 @@ impl<O: Os> Allocator<O> {
         // SAFETY: records are never unmapped (M4).
         match unsafe { record.as_ref() }.kind {
             Kind::Huge => self.free_huge(address),
+            Kind::Guarded => self.free_guarded(record, address, None),
             Kind::Nothing => match self.nothing.free(address) {
                 Freed::Done => {}
                 Freed::Twice => fatal::misuse(Misuse::DoubleFree, address, 0),
@@ -382,6 +383,10 @@ impl<O: Os> Allocator<O> {
     /// Frees a block of a private heap, or of a thread that has no ring.
     fn free_direct(&self, span: &Span, class: SizeClass, block: NonNull<Block>) {
         self.receive(span, class, block);
+        if span.is_watched() {
+            // Before the block can be anybody's (K2 of the tables).
+            self.sampler.freed(&self.arena.kernel, block.as_ptr().addr());
+        }
         let mut run = List::EMPTY;
         // SAFETY: the block is ours now.
         unsafe { run.push(block) };
@@ -399,14 +404,10 @@ impl<O: Os> Allocator<O> {
         if index >= u32::from(span.carved()) {
             fatal::misuse(Misuse::InvalidFree, address, class.size());
         }
+        self.must_be_live(block, class);
         if block::CHECKED && class.index() != EIGHT {
-            let secret = self.secret();
-            // SAFETY: a block of a span of ours, of 16 bytes or more.
-            if unsafe { block::is_marked(block, secret) } {
-                fatal::misuse(Misuse::DoubleFree, address, class.size());
-            }
             // SAFETY: the program gives the block up.
-            unsafe { block::mark(block, secret) };
+            unsafe { block::mark(block, self.secret()) };
         }
     }
 
@@ -423,13 +424,16 @@ impl<O: Os> Allocator<O> {
         if !span.word.free_large() {
             fatal::misuse(Misuse::DoubleFree, address, size);
         }
+        if span.is_watched() {
+            self.sampler.freed(&self.arena.kernel, address);
+        }
         self.live.sub(size);
         // SAFETY: `free_large` left the run FREE, in our hands.
         unsafe { self.retire(span) };
         self.upkeep_soon();
     }
 
-    fn free_huge(&self, address: usize) {
+    pub(super) fn free_huge(&self, address: usize) {
         let Some(huge) = self.huge.find(&self.arena, address) else {
             fatal::misuse(Misuse::InvalidFree, address, 0)
         };
@@ -441,13 +445,27 @@ impl<O: Os> Allocator<O> {
         if !huge.retire() {
             fatal::misuse(Misuse::DoubleFree, address, huge.len());
         }
+        if huge.watched.get() {
+            self.sampler.freed(&self.arena.kernel, address);
+        }
         self.live.sub(huge.len());
         self.huge.free(&self.arena, huge);
         self.upkeep_soon();
     }
 
+    /// Ends the process when a block of `class` carries its mark.
+    pub(crate) fn must_be_live(&self, block: NonNull<Block>, class: SizeClass) {
+        if block::CHECKED
+            && class.index() != EIGHT
+            // SAFETY: a block of a span of ours, of 16 bytes or more.
+            && unsafe { block::is_marked(block, self.secret()) }
+        {
+            fatal::misuse(Misuse::DoubleFree, block.as_ptr().addr(), class.size());
+        }
+    }
+
     /// A free into a span that is not one any more, or not yet.
-    fn free_of_free(&self, span: &Span, address: usize) -> ! {
+    pub(crate) fn free_of_free(&self, span: &Span, address: usize) -> ! {
         let was_block = match span.class() {
             Some(_) => span.block_at(address).is_some(),
             None => span.base().addr() == address,
@@ -456,24 +474,31 @@ impl<O: Os> Allocator<O> {
         fatal::misuse(what, address, 0)
     }
 
-    fn not_ours(&self, address: usize) -> ! {
+    pub(super) fn not_ours(&self, address: usize) -> ! {
         let twice = self.huge.was_freed(address);
         fatal::misuse(if twice { Misuse::DoubleFree } else { Misuse::InvalidFree }, address, 0)
     }
 
-    /// Bytes that the object at `address` holds. An address that is none ends
-    /// the process.
+    /// Bytes that the object at `address` holds. An address that is none, or was one,
+    /// ends the process.
     pub(crate) fn usable(&self, address: usize) -> usize {
+        if self.harden.is_on() {
+            return self.usable_hard(address);
+        }
         let Some(record) = self.arena.map.record(address) else { self.not_ours(address) };
         // SAFETY: records are never unmapped (M4).
         let size = match unsafe { record.as_ref() }.kind {
             Kind::Nothing => Some(0),
-            Kind::Huge => {
-                self.huge.find(&self.arena, address).filter(|h| h.is_live()).map(|h| h.len())
-            }
+            Kind::Guarded => return self.usable_guarded(record, address),
+            Kind::Huge => self.huge.find(&self.arena, address).map(|huge| {
+                if !huge.is_live() {
+                    fatal::misuse(Misuse::DoubleFree, address, huge.len());
+                }
+                huge.len()
+            }),
             Kind::Chunk => self.arena.span_at(address).and_then(|span| {
                 match span.word.load().state() {
-                    State::Free => None,
+                    State::Free => self.free_of_free(span, address),
                     State::Large => (span.base().addr() == address).then(|| span.block_size()),
                     _ => span.block_at(address).map(|_| span.block_size()),
                 }
@@ -485,10 +510,20 @@ impl<O: Os> Allocator<O> {
     /// Ends the process when an object of `size` bytes at a multiple of `align`
     /// would not be what stands at `address`.
     pub(crate) fn check_size(&self, address: usize, size: usize, align: usize) {
+        if self.harden.is_on() {
+            return self.check_size_hard(address, size, align);
+        }
         let usable = self.usable(address);
-        let class = SizeClass::of_layout(size, align).map(SizeClass::size);
-        let right = match (class, self.arena.span_at(address)) {
-            (Some(wanted), Some(span)) => span.class().is_some() && wanted == usable,
+        let class = SizeClass::of_layout(size, align);
+        let guarded = self.arena.map.record(address).is_some_and(|record| {
+            // SAFETY: records are never unmapped (M4).
+            unsafe { record.as_ref() }.kind == Kind::Guarded
+        });
+        let right = guarded && size == usable
+            || !guarded && match (class, self.arena.span_at(address)) {
+            (Some(wanted), Some(span)) => {
+                span.class().is_some_and(|has| self.serves(span, has, wanted))
+            }
             // Size 0, or a class that stood in when those ran out.
             (Some(_), None) => size == 0 && usable == 0,
             (None, Some(span)) => {
@@ -504,7 +539,7 @@ impl<O: Os> Allocator<O> {
 
     /// After a large free: looks at the clock at once, for such frees are rare
     /// and much memory hangs on each.
-    fn upkeep_soon(&self) {
+    pub(super) fn upkeep_soon(&self) {
         self.arena.decay();
         self.herald();
     }
