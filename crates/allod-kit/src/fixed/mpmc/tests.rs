@@ -1,8 +1,7 @@
-//! In order and each once; under loom, that no place has two owners.
+//! In order and each once, also when the counters wrap.
 
 use super::*;
 
-#[cfg(not(loom))]
 #[test]
 fn it_is_a_queue_when_counters_wrap() {
     // As if it had been in use until just before the end of the numbers.
@@ -37,7 +36,6 @@ fn it_is_a_queue_when_counters_wrap() {
     assert!(taken > 20);
 }
 
-#[cfg(not(loom))]
 #[test]
 fn it_drops_what_is_in_it() {
     let item = std::sync::Arc::new(());
@@ -49,7 +47,6 @@ fn it_drops_what_is_in_it() {
     assert_eq!(std::sync::Arc::strong_count(&item), 1);
 }
 
-#[cfg(not(loom))]
 #[test]
 fn threads_share_it() {
     use std::vec::Vec;
@@ -88,31 +85,4 @@ fn threads_share_it() {
     });
     all.sort_unstable();
     assert!(all.into_iter().eq(0..2 * each));
-}
-
-#[cfg(loom)]
-#[test]
-fn loom_a_place_of_a_queue_for_many_has_one_owner() {
-    use loom::sync::Arc;
-    loom::model(|| {
-        let queue: Arc<MpmcQueue<u32, 2>> = Arc::new(MpmcQueue::new());
-        queue.try_push(1).unwrap();
-        let there = {
-            let queue = queue.clone();
-            loom::thread::spawn(move || {
-                // A place that was given back may not have been seen to be so.
-                (queue.try_push(2).is_ok(), queue.pop())
-            })
-        };
-        let mut seen: std::vec::Vec<u32> = queue.pop().into_iter().collect();
-        let put = queue.try_push(3).is_ok();
-        let other = there.join().unwrap();
-        seen.extend(other.1);
-        seen.extend(core::iter::from_fn(|| queue.pop()));
-        seen.sort_unstable();
-        let mut expected = std::vec![1];
-        expected.extend(other.0.then_some(2));
-        expected.extend(put.then_some(3));
-        assert_eq!(seen, expected);
-    });
 }
