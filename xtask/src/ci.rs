@@ -9,7 +9,7 @@
 //! installs, or it fails and says what is missing.
 
 use crate::sh::{Cmd, OPTIMIZED, root, target};
-use crate::{bare, golden, loom, targets};
+use crate::{bare, debian, golden, loom, targets};
 use anyhow::{Context, Result, bail};
 use std::time::{Duration, Instant};
 
@@ -178,6 +178,8 @@ fn build() -> Result<End> {
 }
 
 fn tests() -> Result<End> {
+    // Names are looked up in programs that the tests compile and take apart.
+    debian::need(&["binutils", "g++"])?;
     let line = "cargo test --quiet --workspace --exclude allod-capi";
     let tests = Cmd::new(&format!("{line} {OPTIMIZED}")).limit(LIMIT_SECONDS).test()?;
     Ok(End::Passed(format!("{tests} tests")))
