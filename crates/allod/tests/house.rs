@@ -17,15 +17,16 @@ use std::path::{Path, PathBuf};
 
 /// Top to bottom. Same order as the `mod` lines in `lib.rs` and as ARCHITECTURE.md.
 const ROOMS: &[&str] = &[
-    "global", "raw", "adapters", "handle", "allocate", "door", "report", "local", "heap",
-    "nothing", "huge", "arena", "depot", "span", "map", "meta", "unwind", "os",
+    "global", "raw", "adapters", "handle", "allocate", "label", "door", "report", "profile",
+    "local", "heap", "harden", "sample", "sites", "nothing", "huge", "arena", "depot", "span",
+    "map", "meta", "unwind", "os",
 ];
 /// Stands in the place of the rooms where there is no backend of ours, so it
 /// has them all below it.
 const ANNEX: &str = "delegate";
 /// Used by every room; uses no room. In the order of `lib.rs` as well.
 const FURNITURE: &[&str] =
-    &["block", "page", "dump", "stats", "config", "size", "units", "sync", "fatal"];
+    &["block", "page", "dump", "stats", "config", "size", "odds", "units", "sync", "fatal"];
 /// The only files of the allocator that may say `allow(unsafe_code)`.
 const UNSAFE_FILES: &[&str] = &[
     "adapters.rs",
@@ -38,12 +39,19 @@ const UNSAFE_FILES: &[&str] = &[
     "fatal.rs",
     "global.rs",
     "handle.rs",
+    "harden.rs",
+    "harden/canary.rs",
+    "harden/locker.rs",
+    "harden/runs.rs",
+    "harden/shelf.rs",
     "heap.rs",
     "heap/adopt.rs",
     "heap/common.rs",
     "heap/free.rs",
+    "heap/hard.rs",
     "heap/private.rs",
     "heap/refill.rs",
+    "heap/sampled.rs",
     "heap/walk.rs",
     "huge.rs",
     "local.rs",
@@ -53,8 +61,12 @@ const UNSAFE_FILES: &[&str] = &[
     "os.rs",
     "os/fake.rs",
     "os/linux.rs",
+    "profile.rs",
+    "profile/trigger.rs",
     "raw.rs",
     "report.rs",
+    "sites.rs",
+    "sites/column.rs",
     "span.rs",
     "sync.rs",
     "unwind/memory.rs",
