@@ -151,6 +151,7 @@ pub(crate) fn growth(growth: &Growth) -> Value {
         "bytes_per_second": growth.bytes_per_second,
         "r2": growth.r2,
         "rise_bytes": growth.rise,
+        "is_kept": growth.is_kept,
     })
 }
 
