@@ -76,7 +76,6 @@ fn run() -> Result<bool> {
         "golden" => (&["bless", "show"], 0),
         "mutate" => (&[], 1),
         "pages" => (&["pictures"], 0),
-        "bare" | "loom" | "targets" => (&[], 0),
         "bare" | "loom" | "sanitize" | "targets" => (&[], 0),
         other => bail!("no verb `{other}`\n\n{USAGE}"),
     };

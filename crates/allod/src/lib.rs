@@ -27,6 +27,7 @@
 //! | `door` | the slow door: all that no front list can serve at once |
 //! | `report` | what the process and `allod run` hear of us |
 //! | `profile` | heap dumps: on demand, and when an option says so |
+//! | `background` | the optional thread that gives memory back |
 //! | `local` | the process's one allocator; how a thread finds its heap |
 //! | `heap` | a thread's lists and spans: refill, flush, adopt |
 //! | `guarded` | objects on pages of their own |
@@ -77,6 +78,7 @@ cfg_select! {
         mod door;
         mod report;
         pub mod profile;
+        mod background;
         mod local;
         mod heap;
         mod guarded;
