@@ -14,3 +14,4 @@ mod packaged;
 mod refusals;
 mod reports;
 mod signals;
+mod views;
