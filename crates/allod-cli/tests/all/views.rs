@@ -78,6 +78,7 @@ fn a_running_process_is_watched_from_outside() {
     command.arg(actor()).args(["alloc=65536", "pid", "read"]);
     let mut running = Running::start(&mut command);
     let pid = running.line();
+    let process: u32 = pid.parse().expect("a number");
     let top = |options: &[&str]| {
         let mut command = allod();
         let output = command.arg("top").args(options).stdin(Stdio::null()).output();
@@ -87,7 +88,7 @@ fn a_running_process_is_watched_from_outside() {
     assert!(output.status.success(), "{}", errors(&output));
     let json: Value = answer(&output).parse().expect("it is JSON");
     assert_eq!(json["schema"], "allod-top/1");
-    assert_eq!(json["pid"].to_string(), pid);
+    assert_eq!(json["pid"], process);
     assert!(number(&json["ledger"]["live_bytes"]) >= 64 << 20, "{json}");
 
     let text = answer(&top(&["--once", &pid]));
@@ -95,7 +96,7 @@ fn a_running_process_is_watched_from_outside() {
     assert_eq!(text.lines().count(), 24, "{text}");
     let list: Value = answer(&top(&["--json"])).parse().expect("it is JSON");
     let processes = list["processes"].as_array().expect("a list");
-    assert!(processes.iter().any(|it| it["pid"].to_string() == pid), "{list}");
+    assert!(processes.iter().any(|it| it["pid"] == process), "{list}");
     drop(running.finish());
 
     let output = top(&["--once", "999999999"]);
