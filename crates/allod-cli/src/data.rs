@@ -25,6 +25,7 @@ pub(crate) fn object(profile: &Profile, before: Option<&Profile>) -> Value {
 /// those that hold most first.
 pub(crate) fn summary(profile: &Profile) -> Value {
     let (mut places, _) = findings::places(profile);
+    places.retain(|place| place.allocated.bytes > 0.0 || place.live.bytes > 0.0);
     places.sort_by(|a, b| b.live.bytes.total_cmp(&a.live.bytes));
     let row = |of: &Place| {
         let mut row = place(profile, of);

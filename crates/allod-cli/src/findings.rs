@@ -204,7 +204,15 @@ pub(crate) fn is_library(frame: &Frame) -> bool {
         true => trim::is_library(&Frame { function: name.to_owned(), ..Frame::default() }),
         false => trim::is_library(frame),
     };
+    // `<u8 as alloc::vec::spec_from_elem::SpecFromElem>::from_elem`: a trait of the
+    // library for a type without a path, which is the library's, too.
+    let is_impl =
+        name.strip_prefix('<').and_then(|it| it.split_once(" as ")).is_some_and(|(own, by)| {
+            let mut paths = ["alloc::", "core::", "std::"].iter();
+            !own.contains("::") && paths.any(|path| by.starts_with(path))
+        });
     is_below
+        || is_impl
         || BELOW.contains(&name)
         || name.starts_with("operator new")
         || frame.file.contains("/hashbrown-")

@@ -34,6 +34,7 @@ fn library_code_is_known() {
         "malloc",
         "malloc@@GLIBC_2.2.5",
         "hashbrown::raw::RawTable<T>::reserve_rehash",
+        "<u8 as alloc::vec::spec_from_elem::SpecFromElem>::from_elem",
     ] {
         assert!(is_library(&frame(name)), "{name}");
     }

@@ -89,7 +89,8 @@ fn a_running_process_is_watched_from_outside() {
     let json: Value = answer(&output).parse().expect("it is JSON");
     assert_eq!(json["schema"], "allod-top/1");
     assert_eq!(json["pid"], process);
-    assert!(number(&json["ledger"]["live_bytes"]) >= 64 << 20, "{json}");
+    // The process brings its figures up to date now and then, not at each allocation.
+    assert!(number(&json["ledger"]["live_bytes"]) >= 48 << 20, "{json}");
 
     let text = answer(&top(&["--once", &pid]));
     assert!(text.contains(&pid) && text.contains("sorted by live"), "{text}");
