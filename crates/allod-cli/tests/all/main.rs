@@ -11,6 +11,7 @@ mod ends;
 mod library;
 mod output;
 mod packaged;
+mod profiles;
 mod refusals;
 mod reports;
 mod signals;
