@@ -58,7 +58,8 @@ fn samples(samples: &Samples) -> Value {
 
 fn one(profile: &Profile) -> Value {
     let (places, of_site) = findings::places(profile);
-    let sites = profile.sites.iter().zip(of_site).map(|(of, place)| site(of, place));
+    let sites = profile.sites.iter().zip(of_site);
+    let sites = sites.map(|(of, place)| site(of, place, profile.interval as f64));
     json!({
         "program": profile.program,
         "command": profile.command,
@@ -156,7 +157,8 @@ pub(crate) fn growth(growth: &Growth) -> Value {
     })
 }
 
-fn site(site: &Site, place: usize) -> Value {
+fn site(site: &Site, place: usize, interval: f64) -> Value {
+    let peak = findings::with_variance(site.peak, site.block_size as f64, interval);
     json!({
         "stack": site.stack,
         "place": place,
@@ -167,7 +169,7 @@ fn site(site: &Site, place: usize) -> Value {
         "truncated": site.truncated,
         "allocated": amount(site.allocated),
         "live": amount(site.live),
-        "peak": amount(site.peak),
+        "peak": amount(peak),
         "short": amount(site.short),
         "remote": amount(site.remote),
         "requested_bytes": site.requested.round(),

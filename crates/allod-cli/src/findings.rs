@@ -147,7 +147,7 @@ pub(crate) fn add_up(sum: &mut Vec<f64>, part: &[f64]) {
 
 /// What sampling theory says of an estimate that came without its variance: each of its
 /// blocks is seen with the probability 1 - e^(-size/interval).
-fn with_variance(amount: Amount, size: f64, interval: f64) -> Amount {
+pub(crate) fn with_variance(amount: Amount, size: f64, interval: f64) -> Amount {
     if amount.variance > 0.0 || interval <= 0.0 || size <= 0.0 {
         return amount;
     }
