@@ -58,9 +58,15 @@ fn a_run_leaves_a_profile_that_can_be_exported() {
         folded.lines().filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
     // One sample in 4 KiB: 2048 of them, and one deviation is 2%.
     assert!((6e6..11e6).contains(&bytes), "{bytes}: {line}");
-    assert!(!folded.contains("malloc"), "{folded}");
+    // The sampler leaves Allod's own frames out, and Rust's way to it is trimmed.
+    let ends = |text: &str, function: &str| {
+        text.lines()
+            .filter(|line| line.rsplit_once(' ').is_some_and(|it| it.0.ends_with(function)))
+            .count()
+    };
+    assert_eq!(ends(&folded, "alloc::alloc::realloc"), 0, "{folded}");
     let full = export(&profile, &["--to", "folded", "--value", "peak", "--full-stacks"]);
-    assert!(full.contains("malloc") || full.contains("liballod"), "{full}");
+    assert!(ends(&full, "alloc::alloc::realloc") > 0, "{full}");
     let whole: Value = export(&profile, &["--to", "json"]).parse().expect("JSON");
     assert_eq!(whole["reason"], "exit");
     assert_eq!(whole["interval"], 4096);
