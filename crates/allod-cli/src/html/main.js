@@ -25,7 +25,7 @@ function strip() {
   const old = before && before.ledger;
   by("strip").append(
     el("div", { class: "who" }, el("h1", {}, nameOf(profile.program) || "a program"),
-      el("p", { class: "sub" }, [`process ${profile.pid}`, `ran ${time(profile.elapsed_ns)}`, `written ${REASONS[profile.reason] || profile.reason}`,
+      el("p", { class: "sub" }, [profile.pid && `process ${profile.pid}`, profile.elapsed_ns && `ran ${time(profile.elapsed_ns)}`, profile.reason && `written ${REASONS[profile.reason] || profile.reason}`,
         before && `compared with process ${before.pid}`].filter(Boolean).join(" · "))),
     el("dl", { class: "figures" }, !ledger.live_bytes && !ledger.resident_bytes && profile.sites.length ? [
       // Of another tool: there are samples, and no figures of the process.
