@@ -38,21 +38,21 @@ const _: () = assert!(MAX_ALIGN == 16, "__STDCPP_DEFAULT_NEW_ALIGNMENT__ is 16")
 
 /// Defines operators `delete` that pass nothing but the pointer.
 macro_rules! delete {
-    ($($name:ident($($ignored:ty),*);)*) => {$(
+    ($($name:ident($($ignored:ty),*) $family:ident;)*) => {$(
         /// # Safety
         ///
         /// `block` is NULL or came from a matching `new`, and is given up.
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name(block: *mut c_void $(, _: $ignored)*) {
             // SAFETY: the caller's promise.
-            unsafe { raw::free(block.cast()) }
+            unsafe { raw::free_for::<{ raw::$family }>(block.cast()) }
         }
     )*};
 }
 
 /// Defines operators `delete` that pass a size, and maybe an alignment.
 macro_rules! delete_sized {
-    ($($name:ident($size:ident $(, $align:ident)?);)*) => {$(
+    ($($name:ident($size:ident $(, $align:ident)?) $family:ident;)*) => {$(
         /// # Safety
         ///
         /// `block` is NULL or came from a matching `new` with this size and
@@ -62,7 +62,7 @@ macro_rules! delete_sized {
             let align = MAX_ALIGN;
             $(let align = align.max(power_of_two($align));)?
             // SAFETY: the caller's promise; the alignment is a power of two.
-            unsafe { raw::free_sized(block.cast(), $size, align) }
+            unsafe { raw::free_sized_for::<{ raw::$family }>(block.cast(), $size, align) }
         }
     )*};
 }
@@ -71,21 +71,21 @@ macro_rules! delete_sized {
 type Nothrow = *const c_void;
 
 delete! {
-    _ZdlPv();
-    _ZdaPv();
-    _ZdlPvRKSt9nothrow_t(Nothrow);
-    _ZdaPvRKSt9nothrow_t(Nothrow);
-    _ZdlPvSt11align_val_t(usize);
-    _ZdaPvSt11align_val_t(usize);
-    _ZdlPvSt11align_val_tRKSt9nothrow_t(usize, Nothrow);
-    _ZdaPvSt11align_val_tRKSt9nothrow_t(usize, Nothrow);
+    _ZdlPv() NEW;
+    _ZdaPv() ARRAY;
+    _ZdlPvRKSt9nothrow_t(Nothrow) NEW;
+    _ZdaPvRKSt9nothrow_t(Nothrow) ARRAY;
+    _ZdlPvSt11align_val_t(usize) NEW;
+    _ZdaPvSt11align_val_t(usize) ARRAY;
+    _ZdlPvSt11align_val_tRKSt9nothrow_t(usize, Nothrow) NEW;
+    _ZdaPvSt11align_val_tRKSt9nothrow_t(usize, Nothrow) ARRAY;
 }
 
 delete_sized! {
-    _ZdlPvm(size);
-    _ZdaPvm(size);
-    _ZdlPvmSt11align_val_t(size, align);
-    _ZdaPvmSt11align_val_t(size, align);
+    _ZdlPvm(size) NEW;
+    _ZdaPvm(size) ARRAY;
+    _ZdlPvmSt11align_val_t(size, align) NEW;
+    _ZdaPvmSt11align_val_t(size, align) ARRAY;
 }
 
 #[unsafe(no_mangle)]
@@ -97,12 +97,22 @@ extern "C" fn _Znwm(size: usize) -> *mut c_void {
 #[unsafe(no_mangle)]
 extern "C" fn _Znam(size: usize) -> *mut c_void {
     let block = raw::alloc_fast(size);
-    if block.is_null() { slow::new(size) } else { block.cast() }
+    if block.is_null() { slow::new_array(size) } else { block.cast() }
 }
 
 /// One attempt of `operator new(size)`.
 extern "C" fn plain(size: usize) -> *mut u8 {
-    raw::alloc(size)
+    attempt::<{ raw::NEW }>(size)
+}
+
+/// One attempt of `operator new[](size)`.
+extern "C" fn plain_array(size: usize) -> *mut u8 {
+    attempt::<{ raw::ARRAY }>(size)
+}
+
+fn attempt<const FAMILY: u16>(size: usize) -> *mut u8 {
+    let block = raw::alloc_fast(size);
+    if block.is_null() { raw::alloc_slow_for::<FAMILY>(size) } else { block }
 }
 
 /// One attempt of `operator new(size, align)`. The language knows no alignment
@@ -111,5 +121,13 @@ extern "C" fn aligned(size: usize, align: usize) -> *mut u8 {
     if !align.is_power_of_two() {
         return core::ptr::null_mut();
     }
-    raw::alloc_aligned(size, align)
+    raw::alloc_aligned_for::<{ raw::NEW }>(size, align)
+}
+
+/// One attempt of `operator new[](size, align)`.
+extern "C" fn aligned_array(size: usize, align: usize) -> *mut u8 {
+    if !align.is_power_of_two() {
+        return core::ptr::null_mut();
+    }
+    raw::alloc_aligned_for::<{ raw::ARRAY }>(size, align)
 }

@@ -187,6 +187,11 @@ impl Chunk {
         self.bits.free()
     }
 
+    /// True for a chunk that lies in one huge page when it is touched.
+    pub(crate) fn is_dense(&self) -> bool {
+        self.head.dense
+    }
+
     /// Start of the memory of slice `index`, which is below 64.
     pub(crate) fn slice(&self, index: u32) -> NonNull<u8> {
         // SAFETY: slices 0 to 63 lie within the chunk's 2 MiB.

@@ -7,14 +7,15 @@
 //! filled, and an entry in the map that is 0, send every call this way, inlined
 //! ones as well, and cost the others nothing.
 //!
-//! The order of attempts for a block: the thread's heap; the common heap when
-//! there is none or it is busy under us. A handler that interrupted both on its
-//! own thread is told that there is no memory.
+//! The order of attempts for a block: the thread's heap; a common heap when
+//! there is none or it is busy under us.
 #![allow(unsafe_code)]
 
 use crate::block::{self, Block};
 use crate::config::Config;
 use crate::fatal::{self, Misuse};
+use crate::harden::{GUARDS, Given};
+use crate::harden::slot::Family;
 use crate::heap::{Allocator, Heap};
 use crate::huge::Huge;
 use crate::local::{self, ALLOCATOR};
@@ -50,6 +51,11 @@ impl<O: Os> Allocator<O> {
         size: usize,
         align: usize,
     ) -> Option<Fresh> {
+        if self.harden.is_on() {
+            // SAFETY: the caller's promise.
+            let fresh = unsafe { self.allocate_hard(heap, size, align, Family::Rust) };
+            return fresh.map(|(at, zeroed)| Fresh { at, zeroed });
+        }
         if size > isize::MAX as usize - align.min(isize::MAX as usize) {
             return None;
         }
@@ -59,17 +65,16 @@ impl<O: Os> Allocator<O> {
                     return Some(Fresh { at, zeroed: true });
                 }
                 // SAFETY: the caller's promise.
-                return unsafe { self.small(heap, SizeClass::of_size(1)) };
+                return unsafe { self.small(heap, SizeClass::of_size(1), size) };
             }
             // SAFETY: the caller's promise.
-            return unsafe { self.small(heap, class) };
+            return unsafe { self.small(heap, class, size) };
         }
         let owner = heap.filter(|heap| heap.is_private());
-        let slices = slices_for(size.max(1));
         let align_slices = slices_for(align).max(1);
         if size <= LARGE_MAX
             && align_slices <= 32
-            && let Some(fresh) = self.large(heap, owner, slices, align_slices)
+            && let Some(fresh) = self.large(heap, owner, size, align_slices)
         {
             return Some(fresh);
         }
@@ -79,14 +84,14 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     ///
     /// As for [`Allocator::allocate`].
-    unsafe fn small(&self, heap: Option<&Heap>, class: SizeClass) -> Option<Fresh> {
+    unsafe fn small(&self, heap: Option<&Heap>, class: SizeClass, size: usize) -> Option<Fresh> {
         let block = match heap {
-            Some(heap) if heap.is_private() => heap.alloc_locked(self, class),
+            Some(heap) if heap.is_private() => heap.alloc_private(self, class, size),
             Some(heap) => {
                 let block = heap.front.pop(class.index());
                 if block.is_null() {
                     // SAFETY: the heap is the calling thread's.
-                    unsafe { heap.refill(self, class) }
+                    unsafe { heap.refill(self, class, size) }
                 } else {
                     block
                 }
@@ -99,17 +104,18 @@ impl<O: Os> Allocator<O> {
         if heap.is_some_and(Heap::is_private) {
             return None;
         }
-        let common = self.common().map_or(ptr::null_mut(), |common| common.alloc_locked(self, class));
-        NonNull::new(common).map(|block| Fresh { at: block.cast(), zeroed: false })
+        let block = self.common_block(class, size);
+        NonNull::new(block).map(|block| Fresh { at: block.cast(), zeroed: false })
     }
 
     fn large(
         &self,
         heap: Option<&Heap>,
         owner: Option<&Heap>,
-        slices: usize,
+        size: usize,
         align: usize,
     ) -> Option<Fresh> {
+        let slices = slices_for(size.max(1));
         let nowhere = core::cell::Cell::new(ptr::null());
         let home = heap.filter(|heap| !heap.is_private()).map_or(&nowhere, Heap::large_home);
         let run = self.take_slices(home, slices, align.next_power_of_two(), true)?;
@@ -131,6 +137,7 @@ impl<O: Os> Allocator<O> {
             unsafe { self.retire(span) };
             return None;
         }
+        self.sample_large(span, owner, size);
         self.others.add(1);
         self.live.add(slices * SLICE);
         self.herald();
@@ -158,6 +165,7 @@ impl<O: Os> Allocator<O> {
             self.free_fresh_huge(huge);
             return None;
         }
+        self.sample_huge(huge, owner, size);
         self.others.add(1);
         self.live.add(huge.len());
         self.herald();
@@ -206,6 +214,10 @@ impl<O: Os> Allocator<O> {
         size: usize,
         align: usize,
     ) -> Option<NonNull<u8>> {
+        if self.harden.is_on() {
+            // SAFETY: the caller's promise.
+            return unsafe { self.reallocate_hard(heap, at, size, align, Family::Rust) };
+        }
         if size > isize::MAX as usize - align {
             return None;
         }
@@ -218,9 +230,7 @@ impl<O: Os> Allocator<O> {
         if size >= LARGE_MAX && size > old && align <= crate::units::CHUNK {
             // What has grown to this will grow on: from here on nothing is copied.
             if let Some(huge) = self.huge.find(&self.arena, address) {
-                let before = huge.len();
-                if let Some(moved) = self.huge.grow_elsewhere(&self.arena, huge, size) {
-                    self.live.shift(huge.len() as isize - before as isize);
+                if let Some(moved) = self.grow_huge_elsewhere(huge, size) {
                     return Some(moved);
                 }
             } else if let Some(fresh) = self.huge_object(owner, size, align, size) {
@@ -256,6 +266,10 @@ impl<O: Os> Allocator<O> {
     /// `heap` is the calling thread's, if any; the program gives the object up.
     #[inline]
     pub(crate) unsafe fn release(&self, heap: Option<&Heap>, at: NonNull<u8>) {
+        if self.harden.is_on() {
+            // SAFETY: the caller's promise.
+            return unsafe { self.free_hard(heap, at, Given::family(Family::Rust)) };
+        }
         if let Some(heap) = heap {
             // SAFETY: the caller's promise.
             if unsafe { heap.free_fast(self, at) } {
@@ -270,6 +284,9 @@ impl<O: Os> Allocator<O> {
     /// object that is free already ends the process: it would be the program's and
     /// on a list of ours at once.
     pub(crate) fn resize_in_place(&self, at: NonNull<u8>, size: usize, align: usize) -> bool {
+        if self.harden.is_on() {
+            return self.resize_hard(at, size, align);
+        }
         let address = at.addr().get();
         let class = SizeClass::of_layout(size, align);
         if let Some(huge) = self.huge.find(&self.arena, address) {
@@ -279,6 +296,9 @@ impl<O: Os> Allocator<O> {
             let before = huge.len();
             let done = size >= LARGE_MAX && self.huge.resize(&self.arena, huge, size);
             self.live.shift(huge.len() as isize - before as isize);
+            if done {
+                self.resample_huge(huge, before, size);
+            }
             return done;
         }
         let Some(span) = self.arena.span_at(address) else { return false };
@@ -286,7 +306,8 @@ impl<O: Os> Allocator<O> {
             self.free_of_free(span, address);
         }
         if let Some(has) = span.class() {
-            if class != Some(has) || span.block_at(address).is_none() {
+            let stays = class.is_some_and(|class| self.serves(span, has, class));
+            if !stays || span.block_at(address).is_none() {
                 return false;
             }
             self.must_be_live(at.cast(), has);
@@ -299,7 +320,7 @@ impl<O: Os> Allocator<O> {
     }
 
     /// A large object takes the slices behind it, or gives its last ones back.
-    fn resize_large(&self, span: &crate::span::Span, size: usize) -> bool {
+    pub(crate) fn resize_large(&self, span: &crate::span::Span, size: usize) -> bool {
         let (had, wants) = (span.slices(), slices_for(size));
         if wants == had {
             return true;
@@ -326,6 +347,7 @@ impl<O: Os> Allocator<O> {
             unsafe { self.arena.give(chunk, run, (had - wants) as u32) };
         }
         self.live.shift((wants as isize - had as isize) * SLICE as isize);
+        self.resample_large(span, had * SLICE, size);
         true
     }
 }
@@ -360,7 +382,7 @@ impl Heap {
         let mut fresh = self.front.pop(class.index());
         if fresh.is_null() {
             // SAFETY: the caller is the heap's thread.
-            fresh = unsafe { self.refill(a, class) };
+            fresh = unsafe { self.refill(a, class, bytes) };
         }
         let fresh = NonNull::new(fresh)?.cast::<u8>();
         // SAFETY: two blocks of at least `bytes`, and no two blocks overlap.
@@ -403,19 +425,61 @@ impl Heap {
 /// The slow door of this process, for a thread and its program's options.
 #[cold]
 #[inline(never)]
-pub(crate) fn allocate(config: &Config, size: usize, align: usize, zeroed: bool) -> *mut u8 {
+pub(crate) fn allocate(
+    config: &Config,
+    size: usize,
+    align: usize,
+    zeroed: bool,
+    family: Family,
+) -> *mut u8 {
     if !report::start(config) {
         return ptr::null_mut();
     }
     let heap = local::enter();
+    if ALLOCATOR.harden.is_on() {
+        return hardened(heap, size, align, zeroed, family);
+    }
     // SAFETY: the heap is this thread's.
     let Some(fresh) = (unsafe { ALLOCATOR.allocate(heap, size, align) }) else {
+        report::refused(size);
         return ptr::null_mut();
     };
     if zeroed {
         ALLOCATOR.clear(fresh, size);
     }
     fresh.at.as_ptr()
+}
+
+/// The calling thread's heap, made if need be, at the hardened levels.
+#[inline(always)]
+pub(crate) fn heap() -> Option<&'static Heap> {
+    let heap = local::heap();
+    if heap.is_equipped() { Some(heap) } else { local::enter() }
+}
+
+/// [`allocate`] at the hardened levels, for the calling thread's heap.
+#[cold]
+#[inline(never)]
+pub(crate) fn hardened(
+    heap: Option<&Heap>,
+    size: usize,
+    align: usize,
+    zeroed: bool,
+    family: Family,
+) -> *mut u8 {
+    if ALLOCATOR.harden.mode() & GUARDS != 0
+        && let Some(at) = ALLOCATOR.guard(heap, size, align, family)
+    {
+        return at.as_ptr();
+    }
+    // SAFETY: the heap is this thread's.
+    let Some((at, zeros)) = (unsafe { ALLOCATOR.allocate_hard(heap, size, align, family) }) else {
+        return ptr::null_mut();
+    };
+    if zeroed {
+        ALLOCATOR.clear(Fresh { at, zeroed: zeros }, size);
+    }
+    at.as_ptr()
 }
 
 const _: () = assert!(block::CHECKED || cfg!(feature = "unchecked"), "checks are the default");

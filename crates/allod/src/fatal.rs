@@ -102,6 +102,14 @@ pub(crate) enum Misuse {
     WrongSize,
     /// A free block was written to: a list leads out of its span.
     Corrupted,
+    /// A slot in quarantine, or waiting to be used, is not zeros any more.
+    UseAfterFree,
+    /// The bytes behind an object were written to.
+    Overflow,
+    /// The bytes before an object were written to.
+    Underflow,
+    /// Made by one family of functions, freed by another: both names.
+    Family(&'static str, &'static str),
 }
 
 /// Reports `what` about `address` and ends the process.
@@ -113,6 +121,12 @@ pub(crate) fn misuse(what: Misuse, address: usize, block_size: usize) -> ! {
         Misuse::InvalidFree => Line::new().text("invalid free: no block starts at "),
         Misuse::WrongSize => Line::new().text("free with the wrong size of block at "),
         Misuse::Corrupted => Line::new().text("write to freed memory: broken list at "),
+        Misuse::UseAfterFree => Line::new().text("write to freed memory: block at "),
+        Misuse::Overflow => Line::new().text("write past the end of block at "),
+        Misuse::Underflow => Line::new().text("write before the start of block at "),
+        Misuse::Family(made, freed) => {
+            Line::new().text("memory of ").text(made).text(" given to ").text(freed).text(": block at ")
+        }
     };
     let line = line.address(address);
     let line = if block_size == 0 {

@@ -5,13 +5,16 @@
 //! Everything else goes through the slow door (`door.rs`).
 #![allow(unsafe_code)]
 
+use crate::background;
 use crate::block::Block;
-use crate::config::{Config, Key, Refused, TABLE};
+use crate::config::{Config, Harden, Key, Refused, TABLE};
 use crate::door;
+use crate::harden::{Given, HARD};
+use crate::harden::slot::{self, Family};
 use crate::heap::EIGHT;
 use crate::local::{self, ALLOCATOR};
 use crate::report;
-use crate::size::SizeClass;
+use crate::size::{BY_8, SizeClass};
 use crate::stats::Stats;
 use crate::units::{MIN_ALIGN, SMALL_MAX};
 use core::alloc::{GlobalAlloc, Layout};
@@ -92,6 +95,29 @@ impl Builder {
         self.set(Key::GuardPages, yes as u64)
     }
 
+    /// Takes a sample of what is allocated every so many bytes on the average; 0 for
+    /// never. Default: 512 KiB. See [`profile`](crate::profile).
+    pub const fn profile(self, bytes: u64) -> Self {
+        self.set(Key::Profile, bytes)
+    }
+
+    /// Chooses the level of safety. Default: [`Harden::Default`].
+    pub const fn harden(self, level: Harden) -> Self {
+        self.set(Key::Harden, level as u64)
+    }
+
+    /// Gives about one in `rate` objects of the slow path pages of its own, at most
+    /// 64 at a time; at the paranoid level one in `rate` of all. Default: 0, none.
+    pub const fn guard_rate(self, rate: u32) -> Self {
+        self.set(Key::GuardRate, rate as u64)
+    }
+
+    /// Lets a thread of our own give memory back while the program makes no calls.
+    /// Without it that waits for a call. Default: false.
+    pub const fn background(self, yes: bool) -> Self {
+        self.set(Key::Background, yes as u64)
+    }
+
     /// Pays no attention to `ALLOD_CONF`.
     pub const fn ignore_environment(mut self) -> Self {
         self.config.environment = false;
@@ -133,17 +159,24 @@ pub fn stats() -> Stats {
 ///
 /// # Errors
 ///
-/// The value is out of the option's range, or there is no memory to start with.
+/// The value is out of the option's range, the option is taken at the start (the
+/// level of safety), or there is no memory to start with.
 pub fn set(key: Key, value: u64) -> Result<(), Refused> {
     const CONFIG: Config = Config::new();
     let row = TABLE[key as usize];
     if value < row.min || value > row.max {
         return Err(Refused::BadValue);
     }
+    if matches!(key, Key::Harden | Key::GuardRate) {
+        return Err(Refused::TooLate);
+    }
     if !report::start(&CONFIG) {
         return Err(Refused::NoMemory);
     }
     local::change(key, value);
+    if matches!(key, Key::Background) {
+        background::obey(value != 0);
+    }
     Ok(())
 }
 
@@ -163,8 +196,12 @@ pub fn trim(keep: usize) -> usize {
 /// layout is one.
 #[inline(always)]
 fn class_of(layout: Layout) -> Option<usize> {
-    if layout.size() <= SMALL_MAX && layout.align() <= MIN_ALIGN {
-        SizeClass::of_layout(layout.size(), layout.align()).map(SizeClass::index)
+    let place = SizeClass::place_in_table(layout.size(), layout.align());
+    if place < BY_8.len() {
+        // SAFETY: just compared.
+        Some(usize::from(unsafe { *BY_8.get_unchecked(place) }))
+    } else if layout.size() <= SMALL_MAX && layout.align() <= MIN_ALIGN {
+        Some(SizeClass::of_size(layout.size()).index())
     } else {
         None
     }
@@ -209,7 +246,8 @@ unsafe impl GlobalAlloc for Allod {
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if layout.size() > SMALL_MAX {
-            return door::allocate(&self.config, layout.size(), layout.align(), true);
+            let (size, align) = (layout.size(), layout.align());
+            return door::allocate(&self.config, size, align, true, Family::Rust);
         }
         // SAFETY: the caller's promise.
         let at = unsafe { self.alloc(layout) };
@@ -223,7 +261,10 @@ unsafe impl GlobalAlloc for Allod {
     #[inline]
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let class = SizeClass::of_layout(layout.size(), layout.align());
-        if class.is_some() && class == SizeClass::of_layout(size, layout.align()) {
+        if class.is_some()
+            && class == SizeClass::of_layout(size, layout.align())
+            && !ALLOCATOR.harden.is_on()
+        {
             return at;
         }
         // SAFETY: the caller's promise.
@@ -235,6 +276,22 @@ impl Allod {
     #[cold]
     #[inline(never)]
     fn slow(&self, layout: Layout) -> *mut u8 {
+        let mode = ALLOCATOR.harden.mode();
+        if mode != 0 {
+            let (size, align) = (layout.size(), layout.align());
+            if mode == HARD
+                && let Some(class) = slot::class_for(size, align).filter(|_| size != 0)
+                && let Some(at) = local::heap().alloc_slot(&ALLOCATOR, class, size, Family::Rust)
+            {
+                return at.as_ptr();
+            }
+            if mode & HARD != 0 {
+                return door::hardened(local::enter(), size, align, false, Family::Rust);
+            }
+            if let Some(at) = ALLOCATOR.guard(local::enter(), size, align, Family::Rust) {
+                return at.as_ptr();
+            }
+        }
         let class = SizeClass::of_layout(layout.size(), layout.align());
         if let Some(class) = class.filter(|class| *class != SizeClass::ZERO) {
             let heap = local::heap();
@@ -248,7 +305,7 @@ impl Allod {
                 return block.cast();
             }
         }
-        door::allocate(&self.config, layout.size(), layout.align(), false)
+        door::allocate(&self.config, layout.size(), layout.align(), false, Family::Rust)
     }
 
     #[inline(never)]
@@ -276,6 +333,9 @@ impl Allod {
         let heap = local::enter();
         // SAFETY: the heap is this thread's; the caller's promise.
         let moved = unsafe { ALLOCATOR.reallocate(heap, at, size, layout.align()) };
+        if moved.is_none() {
+            report::refused(size);
+        }
         moved.map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 }
@@ -291,11 +351,27 @@ fn flush(c: usize) {
 #[inline(never)]
 unsafe fn dealloc_slow(at: *mut u8, layout: Layout) {
     let Some(at) = NonNull::new(at) else { return };
+    if ALLOCATOR.harden.is_on() {
+        let given = Given::layout(Family::Rust, layout.size(), layout.align());
+        // SAFETY: the heap is this thread's; the caller's promise.
+        return unsafe { ALLOCATOR.free_hard(door::heap(), at, given) };
+    }
+    // Rare alignments: the fast path does not look for their class.
+    if layout.align() > MIN_ALIGN
+        && let Some(class) = SizeClass::of_layout(layout.size(), layout.align())
+        && let Some(entry) = ALLOCATOR.arena.map.entry(at.addr().get())
+    {
+        let heap = local::heap();
+        // SAFETY: the heap is this thread's, and the program has given the block up.
+        if heap.front.owns(entry, class.index()) && unsafe { heap.free_fast(&ALLOCATOR, at) } {
+            return;
+        }
+    }
     if crate::block::CHECKED {
         check(at.addr().get(), layout);
     }
     // SAFETY: the heap is this thread's; the caller's promise.
-    unsafe { ALLOCATOR.free_slow(local::present(), at) };
+    unsafe { ALLOCATOR.free_slow(local::enter_to_free(), at) };
 }
 
 /// Ends the process when no object of this layout stands at `address`.

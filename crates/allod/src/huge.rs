@@ -39,6 +39,10 @@ const CACHED: u32 = 2;
 const GONE: u32 = 3;
 /// Freed objects kept at most.
 const CACHE: usize = 16;
+/// Freed objects whose addresses wait at most, and bytes of addresses: at the
+/// hardened levels.
+const WAITING: usize = 32;
+const WAITING_MOST: usize = if usize::BITS == 64 { 1 << 34 } else { 64 << 20 };
 /// Addresses of freed objects remembered, to tell a double free from a wild one.
 const REMEMBERED: usize = 16;
 
@@ -55,7 +59,12 @@ pub(crate) struct Huge {
     pub(crate) heap: Cell<*mut ()>,
     pub(crate) next: Cell<*mut Huge>,
     pub(crate) prev: Cell<*mut Huge>,
+    /// The sampler must hear of its free. The holder's to change.
+    pub(crate) watched: Cell<bool>,
     freed_at: Cell<u64>,
+    /// What was asked for, and by which family: at the hardened levels.
+    pub(crate) asked: Cell<usize>,
+    pub(crate) family: Cell<u8>,
     /// The record made before this one; set once.
     older: Cell<*const Huge>,
 }
@@ -109,6 +118,12 @@ pub(crate) struct HugeObjects {
     keep: AtomicU64,
     dense_from: AtomicUsize,
     guards: AtomicBool,
+    quarantine: AtomicBool,
+    /// Freed objects whose addresses wait, inaccessible: oldest first, from `oldest`.
+    waiting: [Cell<*mut Huge>; WAITING],
+    oldest: Cell<usize>,
+    /// Bytes of addresses that wait.
+    waiting_len: Cell<usize>,
     /// Bytes of live objects.
     pub(crate) live: Tally,
     /// Bytes of live and cached objects.
@@ -129,6 +144,8 @@ pub(crate) struct Policy {
     pub(crate) dense_from: usize,
     /// An inaccessible page follows each object.
     pub(crate) guards: bool,
+    /// Freed objects are not used again, and their addresses not for a while.
+    pub(crate) quarantine: bool,
 }
 
 impl HugeObjects {
@@ -146,6 +163,10 @@ impl HugeObjects {
             keep: AtomicU64::new(0),
             dense_from: AtomicUsize::new(usize::MAX),
             guards: AtomicBool::new(true),
+            quarantine: AtomicBool::new(false),
+            waiting: [const { Cell::new(ptr::null_mut()) }; WAITING],
+            oldest: Cell::new(0),
+            waiting_len: Cell::new(0),
             live: Tally::new(),
             held: Tally::new(),
         }
@@ -160,6 +181,8 @@ impl HugeObjects {
         self.dense_from.store(policy.dense_from, Ordering::Relaxed);
         // ORDERING: Relaxed, as above.
         self.guards.store(policy.guards, Ordering::Relaxed);
+        // ORDERING: Relaxed, as above.
+        self.quarantine.store(policy.quarantine, Ordering::Relaxed);
     }
 
     /// The lock, for `fork`.
@@ -195,7 +218,7 @@ impl HugeObjects {
         room: usize,
     ) -> Option<(&Huge, bool)> {
         let page = arena.kernel.page_size();
-        let len = round_up(size.max(1), page)?;
+        let len = self.whole(arena, round_up(size.max(1), page)?);
         if align <= CHUNK
             && let Some(huge) = self.take_cached(len)
         {
@@ -287,6 +310,16 @@ impl HugeObjects {
         len >= CHUNK && in_use >= dense_from && arena.kernel.huge_page_size() == CHUNK
     }
 
+    /// The length for an object that needs `len` bytes: to the end of its last huge
+    /// page, where it has huge pages and that is at most an eighth more. A tail on
+    /// small pages costs up to 511 faults.
+    fn whole<O: Os>(&self, arena: &Arena<O>, len: usize) -> usize {
+        match round_up(len, CHUNK) {
+            Some(whole) if whole - len <= len / 8 && self.is_dense(arena, len) => whole,
+            _ => len,
+        }
+    }
+
     /// A record that is nobody's.
     fn record<O: Os>(&self, arena: &Arena<O>) -> Option<NonNull<Huge>> {
         if let Some(_guard) = self.lock.lock()
@@ -306,7 +339,10 @@ impl HugeObjects {
             heap: Cell::new(ptr::null_mut()),
             next: Cell::new(ptr::null_mut()),
             prev: Cell::new(ptr::null_mut()),
+            watched: Cell::new(false),
             freed_at: Cell::new(0),
+            asked: Cell::new(0),
+            family: Cell::new(0),
             older: Cell::new(ptr::null()),
         };
         let place = place.cast::<Huge>();
@@ -355,6 +391,10 @@ impl HugeObjects {
         // Its next user may be anybody, and the heap it was of may be gone.
         huge.heap.set(ptr::null_mut());
         huge.freed_at.set(arena.kernel.clock());
+        // ORDERING: Relaxed, an option.
+        if self.quarantine.load(Ordering::Relaxed) {
+            return self.retain(arena, huge);
+        }
         let Some(guard) = self.lock.lock() else {
             self.put_late(huge);
             return;
@@ -367,6 +407,53 @@ impl HugeObjects {
             }
             out = other.or(out);
         }
+        drop(guard);
+        self.unmap_all(arena, out);
+    }
+
+    /// Makes a freed object inaccessible and lets its addresses wait. The memory goes
+    /// back at once.
+    fn retain<O: Os>(&self, arena: &Arena<O>, huge: &Huge) {
+        let Some(base) = NonNull::new(huge.base()) else { return };
+        self.held.sub(huge.len());
+        // SAFETY: the object is free, and its range its own (H1).
+        unsafe { arena.kernel.purge(base, huge.len()) };
+        // SAFETY: as above. If the system refuses, a late access reads zeros.
+        unsafe { arena.kernel.decommit(base, huge.len()) };
+        // From here on the record has no bytes: nothing of it is held any more.
+        huge.len.set(0);
+        let Some(guard) = self.lock.lock() else {
+            return self.unmap(arena, huge);
+        };
+        let oldest = self.oldest.get();
+        self.oldest.set((oldest + 1) % WAITING);
+        let mut out = None;
+        if let Some(cell) = self.waiting.get(oldest) {
+            // SAFETY: null, or a record: records are never unmapped.
+            out = unsafe { cell.replace(ptr::from_ref(huge).cast_mut()).as_ref() };
+        }
+        let gone = out.map_or(0, |out| out.reserved.get());
+        let waiting = self.waiting_len.get() + huge.reserved.get() - gone;
+        self.waiting_len.set(waiting);
+        huge.next.set(ptr::null_mut());
+        drop(guard);
+        self.unmap_all(arena, out);
+        if waiting > WAITING_MOST {
+            self.release_waiting(arena);
+        }
+    }
+
+    /// Gives back all addresses that wait.
+    fn release_waiting<O: Os>(&self, arena: &Arena<O>) {
+        let Some(guard) = self.lock.lock() else { return };
+        let mut out: Option<&Huge> = None;
+        for cell in &self.waiting {
+            // SAFETY: null, or a record: records are never unmapped.
+            let Some(huge) = (unsafe { cell.replace(ptr::null_mut()).as_ref() }) else { continue };
+            huge.next.set(out.map_or(ptr::null_mut(), |h| ptr::from_ref(h).cast_mut()));
+            out = Some(huge);
+        }
+        self.waiting_len.set(0);
         drop(guard);
         self.unmap_all(arena, out);
     }
@@ -444,6 +531,7 @@ impl HugeObjects {
     /// Gives back cached objects, at least `bytes` of them if there are as many.
     /// Returns the bytes.
     pub(crate) fn release_cached<O: Os>(&self, arena: &Arena<O>, bytes: usize) -> usize {
+        self.release_waiting(arena);
         let Some(guard) = self.lock.lock() else { return 0 };
         let (mut out, mut given): (Option<&Huge>, usize) = (None, 0);
         for cell in &self.cache {
@@ -490,7 +578,7 @@ impl HugeObjects {
         if let Some(base) = NonNull::new(huge.base()) {
             // SAFETY: the range is the object's alone (H1), and the object is free.
             // A refusal (a mapping would have to be split) leaks addresses, not memory.
-            if !unsafe { arena.kernel.release(base, huge.reserved.get()) } {
+            if !unsafe { arena.kernel.release(base, huge.reserved.get()) } && huge.len() != 0 {
                 // SAFETY: as above.
                 unsafe { arena.kernel.purge(base, huge.len()) };
             }
@@ -511,18 +599,27 @@ impl HugeObjects {
         }
         // ORDERING: Relaxed, an option.
         let guard = if self.guards.load(Ordering::Relaxed) { page } else { 0 };
-        if len.saturating_add(guard) > huge.reserved.get() {
+        let most = huge.reserved.get().saturating_sub(guard);
+        if len > most {
             return false;
         }
         let Some(base) = NonNull::new(huge.base()) else { return false };
         // SAFETY: `old` is within the object's reservation.
         let end = unsafe { base.add(old) };
-        // SAFETY: the range up to `len` is reserved and the object's.
-        if !unsafe { arena.kernel.commit(end, len - old) } {
-            return false;
+        // What grows by a little will do so again: a call of the kernel for each eighth,
+        // not for each page. What is not touched costs nothing.
+        // Less than `shrink` takes for worth giving back.
+        let step = round_up(old + old / 9, page).unwrap_or(len);
+        let whole = step & !(CHUNK - 1);
+        let step = if whole >= len && self.is_dense(arena, len) { whole } else { step };
+        for len in [step.clamp(len, most), len] {
+            // SAFETY: the range up to `len` is reserved and the object's.
+            if unsafe { arena.kernel.commit(end, len - old) } {
+                self.set_len(huge, len);
+                return true;
+            }
         }
-        self.set_len(huge, len);
-        true
+        false
     }
 
     /// Makes an object out of the cache hold `len` bytes and little more, here or
@@ -582,7 +679,7 @@ impl HugeObjects {
         size: usize,
     ) -> Option<NonNull<u8>> {
         let page = arena.kernel.page_size();
-        let len = round_up(size, page)?;
+        let len = self.whole(arena, round_up(size, page)?);
         let whole = len.checked_mul(2)?.checked_add(page)?;
         let (old, old_len, old_reserved) =
             (NonNull::new(huge.base())?, huge.len(), huge.reserved.get());

@@ -7,6 +7,8 @@
 use crate::block::Block;
 use crate::config::Config;
 use crate::door;
+use crate::harden::{Given, HARD};
+use crate::harden::slot::{self, Family};
 use crate::local::{self, ALLOCATOR};
 use crate::report;
 use crate::size::{SizeClass, TABLE_MAX};
@@ -14,6 +16,20 @@ use crate::units::{MIN_ALIGN, SMALL_MAX};
 use core::ptr::{self, NonNull};
 
 const CONFIG: Config = Config::new();
+
+/// The family of `malloc` and `free`. The hardened levels tell apart what a family
+/// of functions has made and what another one frees.
+pub const C: u16 = Family::C as u16;
+/// The family of `operator new` and `delete`.
+pub const NEW: u16 = Family::New as u16;
+/// The family of `operator new[]` and `delete[]`.
+pub const ARRAY: u16 = Family::Array as u16;
+
+/// Has `judge` asked, when two families do not match, whether they are to be told
+/// apart in this process at all.
+pub fn set_family_judge(judge: fn() -> bool) {
+    ALLOCATOR.harden.set_judge(judge);
+}
 
 /// A block from the front, where the fast path ends well; null sends the caller
 /// to [`alloc_slow`]. For faces that have more to do when memory runs out, and want
@@ -42,9 +58,26 @@ pub fn alloc(size: usize) -> *mut u8 {
 }
 
 /// The rest of [`alloc`], when [`alloc_fast`] has nothing.
-#[inline(never)]
+#[inline]
 #[must_use]
 pub fn alloc_slow(size: usize) -> *mut u8 {
+    alloc_slow_for::<C>(size)
+}
+
+/// As [`alloc_slow`], for functions of the family numbered `FAMILY`.
+#[inline(never)]
+#[must_use]
+pub fn alloc_slow_for<const FAMILY: u16>(size: usize) -> *mut u8 {
+    let mode = ALLOCATOR.harden.mode();
+    if mode != 0 {
+        if mode == HARD {
+            return hardened::<FAMILY>(size, false);
+        }
+        let special = watched(size, slot::family(FAMILY));
+        if !special.is_null() || mode & HARD != 0 {
+            return special;
+        }
+    }
     if size.wrapping_sub(1) < SMALL_MAX {
         let class = SizeClass::of_size(size);
         let heap = local::heap();
@@ -60,7 +93,32 @@ pub fn alloc_slow(size: usize) -> *mut u8 {
             return block.cast();
         }
     }
-    door::allocate(&CONFIG, size, MIN_ALIGN, false)
+    door::allocate(&CONFIG, size, MIN_ALIGN, false, slot::family(FAMILY))
+}
+
+/// [`alloc_slow`] where some objects have pages of their own. At the default level
+/// null says that this one has not.
+#[cold]
+#[inline(never)]
+fn watched(size: usize, family: Family) -> *mut u8 {
+    if ALLOCATOR.harden.is_on() {
+        return door::hardened(local::enter(), size, MIN_ALIGN, false, family);
+    }
+    let guarded = ALLOCATOR.guard(local::enter(), size, MIN_ALIGN, family);
+    guarded.map_or(ptr::null_mut(), NonNull::as_ptr)
+}
+
+/// [`alloc_slow`] at the hardened levels.
+#[inline(always)]
+fn hardened<const FAMILY: u16>(size: usize, zeroed: bool) -> *mut u8 {
+    let family = slot::family(FAMILY);
+    if size.wrapping_sub(1) < SMALL_MAX - 1 {
+        let class = SizeClass::of_size(size + 1);
+        if let Some(at) = local::heap().alloc_slot(&ALLOCATOR, class, size, family) {
+            return at.as_ptr();
+        }
+    }
+    door::hardened(local::enter(), size, MIN_ALIGN, zeroed, family)
 }
 
 /// As [`alloc`], and the object reads as zeros.
@@ -68,9 +126,19 @@ pub fn alloc_slow(size: usize) -> *mut u8 {
 #[must_use]
 pub fn alloc_zeroed(size: usize) -> *mut u8 {
     if size > SMALL_MAX {
-        return door::allocate(&CONFIG, size, MIN_ALIGN, true);
+        return door::allocate(&CONFIG, size, MIN_ALIGN, true, Family::C);
     }
-    let at = alloc(size);
+    let mut at = alloc_fast(size);
+    if at.is_null() {
+        if ALLOCATOR.harden.is_on() {
+            return if ALLOCATOR.harden.mode() == HARD {
+                hardened::<C>(size, true)
+            } else {
+                watched(size, Family::C)
+            };
+        }
+        at = alloc_slow(size);
+    }
     if let Some(object) = NonNull::new(at) {
         // SAFETY: the object is fresh and holds `size` bytes.
         unsafe { object.write_bytes(0, size) };
@@ -82,12 +150,20 @@ pub fn alloc_zeroed(size: usize) -> *mut u8 {
 #[inline]
 #[must_use]
 pub fn alloc_aligned(size: usize, align: usize) -> *mut u8 {
+    alloc_aligned_for::<C>(size, align)
+}
+
+/// As [`alloc_aligned`], for functions of the family numbered `FAMILY`.
+#[inline]
+#[must_use]
+pub fn alloc_aligned_for<const FAMILY: u16>(size: usize, align: usize) -> *mut u8 {
     if align <= MIN_ALIGN {
-        return alloc(size);
+        let at = alloc_fast(size);
+        return if at.is_null() { alloc_slow_for::<FAMILY>(size) } else { at };
     }
     // An aligned object of no bytes takes the room of its alignment: it must
     // start at a multiple of it.
-    door::allocate(&CONFIG, size.max(1), align, false)
+    door::allocate(&CONFIG, size.max(1), align, false, slot::family(FAMILY))
 }
 
 /// Frees an object. Null is no object. An address that is none, or one that is
@@ -98,22 +174,33 @@ pub fn alloc_aligned(size: usize, align: usize) -> *mut u8 {
 /// The program does not use the object any more.
 #[inline(always)]
 pub unsafe fn free(at: *mut u8) {
+    // SAFETY: the caller's promise.
+    unsafe { free_for::<C>(at) };
+}
+
+/// As [`free`], for functions of the family numbered `FAMILY`.
+///
+/// # Safety
+///
+/// As for [`free`].
+#[inline(always)]
+pub unsafe fn free_for<const FAMILY: u16>(at: *mut u8) {
     let heap = local::heap();
     let Some(entry) = ALLOCATOR.arena.map.entry(at.addr()) else {
         // SAFETY: the caller's promise.
-        return unsafe { free_slow(at) };
+        return unsafe { free_slow::<FAMILY>(at) };
     };
     let c = heap.front.class_of_entry(entry);
     if c >= crate::heap::C_CLASSES {
         // SAFETY: the caller's promise.
-        return unsafe { free_slow(at) };
+        return unsafe { free_slow::<FAMILY>(at) };
     }
     // SAFETY: an address with an entry is not in the first 32 KiB.
     let block: NonNull<Block> = unsafe { NonNull::new_unchecked(at.cast()) };
     // SAFETY: the map says that the block is in a span of ours of this class.
     if unsafe { heap.front.is_free(block, c) } {
         // SAFETY: the caller's promise.
-        return unsafe { free_slow(at) };
+        return unsafe { free_slow::<FAMILY>(at) };
     }
     // SAFETY: as above, and the program has given it up.
     if unsafe { heap.front.push(block, c) } {
@@ -123,10 +210,15 @@ pub unsafe fn free(at: *mut u8) {
 
 #[cold]
 #[inline(never)]
-unsafe fn free_slow(at: *mut u8) {
+unsafe fn free_slow<const FAMILY: u16>(at: *mut u8) {
     let Some(at) = NonNull::new(at) else { return };
+    if ALLOCATOR.harden.is_on() {
+        let given = Given::family(slot::family(FAMILY));
+        // SAFETY: the heap is this thread's; the caller's promise.
+        return unsafe { ALLOCATOR.free_hard(door::heap(), at, given) };
+    }
     // SAFETY: the heap is this thread's; the caller's promise.
-    unsafe { ALLOCATOR.free_slow(local::present(), at) };
+    unsafe { ALLOCATOR.free_slow(local::enter_to_free(), at) };
 }
 
 #[cold]
@@ -145,6 +237,17 @@ fn flush(c: usize) {
 /// As for [`free`].
 #[inline]
 pub unsafe fn free_sized(at: *mut u8, size: usize, align: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { free_sized_for::<C>(at, size, align) };
+}
+
+/// As [`free_sized`], for functions of the family numbered `FAMILY`.
+///
+/// # Safety
+///
+/// As for [`free`].
+#[inline]
+pub unsafe fn free_sized_for<const FAMILY: u16>(at: *mut u8, size: usize, align: usize) {
     if at.is_null() {
         return;
     }
@@ -164,12 +267,25 @@ pub unsafe fn free_sized(at: *mut u8, size: usize, align: usize) {
             }
             return;
         }
+    } else if ALLOCATOR.harden.is_on() {
+        // SAFETY: the caller's promise.
+        return unsafe { free_sized_hard(at, size, align, slot::family(FAMILY)) };
     } else if crate::block::CHECKED {
         let size = if align > MIN_ALIGN { size.max(1) } else { size };
         ALLOCATOR.check_size(at.addr(), size, align.max(MIN_ALIGN));
     }
     // SAFETY: the caller's promise.
-    unsafe { free_slow(at) };
+    unsafe { free_slow::<FAMILY>(at) };
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn free_sized_hard(at: *mut u8, size: usize, align: usize, family: Family) {
+    let Some(at) = NonNull::new(at) else { return };
+    let size = if align > MIN_ALIGN { size.max(1) } else { size };
+    let given = Given::layout(family, size, align.max(MIN_ALIGN));
+    // SAFETY: the heap is this thread's; the caller's promise.
+    unsafe { ALLOCATOR.free_hard(door::heap(), at, given) };
 }
 
 /// Makes an object hold `size` bytes, in place or elsewhere. Null: it is as it was.
@@ -197,8 +313,16 @@ pub unsafe fn realloc(at: *mut u8, size: usize) -> *mut u8 {
         }
     }
     let heap = local::enter();
+    if ALLOCATOR.harden.is_on() {
+        // SAFETY: the heap is this thread's; the caller's promise.
+        let moved = unsafe { ALLOCATOR.reallocate_hard(heap, at, size, MIN_ALIGN, Family::C) };
+        return moved.map_or(ptr::null_mut(), NonNull::as_ptr);
+    }
     // SAFETY: the heap is this thread's; the caller's promise.
     let moved = unsafe { ALLOCATOR.reallocate(heap, at, size, MIN_ALIGN) };
+    if moved.is_none() {
+        report::refused(size);
+    }
     moved.map_or(ptr::null_mut(), NonNull::as_ptr)
 }
 
@@ -231,7 +355,9 @@ pub fn before_first_values() {
 /// Opens the allocator for a face (1: `liballod.so`). It also happens by itself.
 pub fn start(face: u32) {
     report::set_face(face);
-    report::start(&CONFIG);
+    if report::start(&CONFIG) && crate::background::is_wanted() {
+        crate::background::start();
+    }
 }
 
 /// At the end of the process: the last checks of what this thread has freed,

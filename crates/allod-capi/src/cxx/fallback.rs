@@ -6,7 +6,7 @@
 //! to pass through this Rust code.
 #![allow(unsafe_code)]
 
-use super::{Nothrow, aligned, plain};
+use super::{Nothrow, aligned, aligned_array, plain, plain_array};
 use crate::text;
 use core::ffi::c_void;
 
@@ -17,10 +17,16 @@ fn or_die(block: *mut u8) -> *mut c_void {
     block.cast()
 }
 
-/// What `_Znwm` and `_Znam` jump to when no block is at hand.
+/// What `_Znwm` jumps to when no block is at hand.
 #[cold]
 pub(super) extern "C" fn new(size: usize) -> *mut c_void {
     or_die(plain(size))
+}
+
+/// What `_Znam` jumps to when no block is at hand.
+#[cold]
+pub(super) extern "C" fn new_array(size: usize) -> *mut c_void {
+    or_die(plain_array(size))
 }
 
 /// Defines an operator for each line: name, arguments, attempt, end.
@@ -36,9 +42,9 @@ macro_rules! new {
 
 new! {
     _ZnwmSt11align_val_t(size, align) = aligned, or_die;
-    _ZnamSt11align_val_t(size, align) = aligned, or_die;
+    _ZnamSt11align_val_t(size, align) = aligned_array, or_die;
     _ZnwmRKSt9nothrow_t(size; Nothrow) = plain, <*mut u8>::cast;
-    _ZnamRKSt9nothrow_t(size; Nothrow) = plain, <*mut u8>::cast;
+    _ZnamRKSt9nothrow_t(size; Nothrow) = plain_array, <*mut u8>::cast;
     _ZnwmSt11align_val_tRKSt9nothrow_t(size, align; Nothrow) = aligned, <*mut u8>::cast;
-    _ZnamSt11align_val_tRKSt9nothrow_t(size, align; Nothrow) = aligned, <*mut u8>::cast;
+    _ZnamSt11align_val_tRKSt9nothrow_t(size, align; Nothrow) = aligned_array, <*mut u8>::cast;
 }

@@ -32,7 +32,7 @@
 //! ends the program.
 #![allow(unsafe_code)]
 
-use super::{Nothrow, aligned, plain};
+use super::{Nothrow, aligned, aligned_array, plain, plain_array};
 use crate::cxx::runtime::{new_handler, thrower};
 use core::arch::{global_asm, naked_asm};
 use core::ffi::c_void;
@@ -175,8 +175,14 @@ macro_rules! nothrow {
 
 throwing! {
     plain, "push rdi", "16", "mov rdi, qword ptr [rsp]", "pop rcx",
-    // What `_Znwm` and `_Znam` jump to when no block is at hand.
+    // What `_Znwm` jumps to when no block is at hand.
     new(usize)
+}
+
+throwing! {
+    plain_array, "push rdi", "16", "mov rdi, qword ptr [rsp]", "pop rcx",
+    // What `_Znam` jumps to when no block is at hand.
+    new_array(usize)
 }
 
 throwing! {
@@ -186,13 +192,25 @@ throwing! {
     "add rsp, 24",
     #[unsafe(no_mangle)]
     _ZnwmSt11align_val_t(usize, usize)
+}
+
+throwing! {
+    aligned_array,
+    "push rsi\npush rdi\npush rax", "32",
+    "mov rdi, qword ptr [rsp + 8]\nmov rsi, qword ptr [rsp + 16]",
+    "add rsp, 24",
     #[unsafe(no_mangle)]
     _ZnamSt11align_val_t(usize, usize)
 }
 
 nothrow! {
     plain, "push rdi", "16", "mov rdi, qword ptr [rsp]", "pop rcx",
-    _ZnwmRKSt9nothrow_t(usize, Nothrow) _ZnamRKSt9nothrow_t(usize, Nothrow)
+    _ZnwmRKSt9nothrow_t(usize, Nothrow)
+}
+
+nothrow! {
+    plain_array, "push rdi", "16", "mov rdi, qword ptr [rsp]", "pop rcx",
+    _ZnamRKSt9nothrow_t(usize, Nothrow)
 }
 
 nothrow! {
@@ -201,5 +219,12 @@ nothrow! {
     "mov rdi, qword ptr [rsp + 8]\nmov rsi, qword ptr [rsp + 16]",
     "add rsp, 24",
     _ZnwmSt11align_val_tRKSt9nothrow_t(usize, usize, Nothrow)
+}
+
+nothrow! {
+    aligned_array,
+    "push rsi\npush rdi\npush rax", "32",
+    "mov rdi, qword ptr [rsp + 8]\nmov rsi, qword ptr [rsp + 16]",
+    "add rsp, 24",
     _ZnamSt11align_val_tRKSt9nothrow_t(usize, usize, Nothrow)
 }

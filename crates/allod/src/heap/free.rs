@@ -362,6 +362,7 @@ impl<O: Os> Allocator<O> {
         // SAFETY: records are never unmapped (M4).
         match unsafe { record.as_ref() }.kind {
             Kind::Huge => self.free_huge(address),
+            Kind::Guarded => self.free_guarded(record, address, None),
             Kind::Nothing => match self.nothing.free(address) {
                 Freed::Done => {}
                 Freed::Twice => fatal::misuse(Misuse::DoubleFree, address, 0),
@@ -382,6 +383,10 @@ impl<O: Os> Allocator<O> {
     /// Frees a block of a private heap, or of a thread that has no ring.
     fn free_direct(&self, span: &Span, class: SizeClass, block: NonNull<Block>) {
         self.receive(span, class, block);
+        if span.is_watched() {
+            // Before the block can be anybody's (K2 of the tables).
+            self.sampler.freed(&self.arena.kernel, block.as_ptr().addr());
+        }
         let mut run = List::EMPTY;
         // SAFETY: the block is ours now.
         unsafe { run.push(block) };
@@ -419,13 +424,16 @@ impl<O: Os> Allocator<O> {
         if !span.word.free_large() {
             fatal::misuse(Misuse::DoubleFree, address, size);
         }
+        if span.is_watched() {
+            self.sampler.freed(&self.arena.kernel, address);
+        }
         self.live.sub(size);
         // SAFETY: `free_large` left the run FREE, in our hands.
         unsafe { self.retire(span) };
         self.upkeep_soon();
     }
 
-    fn free_huge(&self, address: usize) {
+    pub(super) fn free_huge(&self, address: usize) {
         let Some(huge) = self.huge.find(&self.arena, address) else {
             fatal::misuse(Misuse::InvalidFree, address, 0)
         };
@@ -436,6 +444,9 @@ impl<O: Os> Allocator<O> {
         }
         if !huge.retire() {
             fatal::misuse(Misuse::DoubleFree, address, huge.len());
+        }
+        if huge.watched.get() {
+            self.sampler.freed(&self.arena.kernel, address);
         }
         self.live.sub(huge.len());
         self.huge.free(&self.arena, huge);
@@ -463,7 +474,7 @@ impl<O: Os> Allocator<O> {
         fatal::misuse(what, address, 0)
     }
 
-    fn not_ours(&self, address: usize) -> ! {
+    pub(super) fn not_ours(&self, address: usize) -> ! {
         let twice = self.huge.was_freed(address);
         fatal::misuse(if twice { Misuse::DoubleFree } else { Misuse::InvalidFree }, address, 0)
     }
@@ -471,10 +482,14 @@ impl<O: Os> Allocator<O> {
     /// Bytes that the object at `address` holds. An address that is none, or was one,
     /// ends the process.
     pub(crate) fn usable(&self, address: usize) -> usize {
+        if self.harden.is_on() {
+            return self.usable_hard(address);
+        }
         let Some(record) = self.arena.map.record(address) else { self.not_ours(address) };
         // SAFETY: records are never unmapped (M4).
         let size = match unsafe { record.as_ref() }.kind {
             Kind::Nothing => Some(0),
+            Kind::Guarded => return self.usable_guarded(record, address),
             Kind::Huge => self.huge.find(&self.arena, address).map(|huge| {
                 if !huge.is_live() {
                     fatal::misuse(Misuse::DoubleFree, address, huge.len());
@@ -495,10 +510,20 @@ impl<O: Os> Allocator<O> {
     /// Ends the process when an object of `size` bytes at a multiple of `align`
     /// would not be what stands at `address`.
     pub(crate) fn check_size(&self, address: usize, size: usize, align: usize) {
+        if self.harden.is_on() {
+            return self.check_size_hard(address, size, align);
+        }
         let usable = self.usable(address);
-        let class = SizeClass::of_layout(size, align).map(SizeClass::size);
-        let right = match (class, self.arena.span_at(address)) {
-            (Some(wanted), Some(span)) => span.class().is_some() && wanted == usable,
+        let class = SizeClass::of_layout(size, align);
+        let guarded = self.arena.map.record(address).is_some_and(|record| {
+            // SAFETY: records are never unmapped (M4).
+            unsafe { record.as_ref() }.kind == Kind::Guarded
+        });
+        let right = guarded && size == usable
+            || !guarded && match (class, self.arena.span_at(address)) {
+            (Some(wanted), Some(span)) => {
+                span.class().is_some_and(|has| self.serves(span, has, wanted))
+            }
             // Size 0, or a class that stood in when those ran out.
             (Some(_), None) => size == 0 && usable == 0,
             (None, Some(span)) => {
@@ -514,7 +539,7 @@ impl<O: Os> Allocator<O> {
 
     /// After a large free: looks at the clock at once, for such frees are rare
     /// and much memory hangs on each.
-    fn upkeep_soon(&self) {
+    pub(super) fn upkeep_soon(&self) {
         self.arena.decay();
         self.herald();
     }

@@ -10,13 +10,28 @@ use std::boxed::Box;
 use std::collections::BTreeMap;
 use std::vec::Vec;
 
-const SPACE: usize = if cfg!(target_pointer_width = "64") { 1 << 30 } else { 256 << 20 };
+pub(super) const SPACE: usize = if cfg!(target_pointer_width = "64") { 1 << 30 } else { 256 << 20 };
 
-fn policies() -> (crate::arena::Policy, crate::huge::Policy) {
+fn policies(hard: bool) -> (crate::arena::Policy, crate::huge::Policy) {
     (
         crate::arena::Policy { dense_from: 2 << 20, purge_delay: 500 },
-        crate::huge::Policy { cache_limit: 64 << 20, keep: 500, dense_from: 2 << 20, guards: true },
+        crate::huge::Policy {
+            cache_limit: 64 << 20,
+            keep: 500,
+            dense_from: 2 << 20,
+            guards: true,
+            quarantine: hard,
+        },
     )
+}
+
+/// An allocator at the hardened level.
+pub(super) fn open_hard(os: Fake) -> Box<Allocator<Fake>> {
+    let a = allocator(os);
+    let (arena, huge) = policies(true);
+    let level = Level { hard: true, guard_rate: 0, exact: false };
+    assert!(a.open(arena, huge, level));
+    a
 }
 
 fn allocator(os: Fake) -> Box<Allocator<Fake>> {
@@ -25,16 +40,16 @@ fn allocator(os: Fake) -> Box<Allocator<Fake>> {
 
 fn open(os: Fake) -> Box<Allocator<Fake>> {
     let a = allocator(os);
-    let (arena, huge) = policies();
-    assert!(a.open(arena, huge));
+    let (arena, huge) = policies(false);
+    assert!(a.open(arena, huge, Level::DEFAULT));
     a
 }
 
 /// A generator that is the same everywhere (splitmix64).
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn roll(&mut self, below: usize) -> usize {
+    pub(super) fn roll(&mut self, below: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -43,7 +58,7 @@ impl Dice {
     }
 
     /// Small sizes mostly, every kind sometimes.
-    fn size(&mut self) -> usize {
+    pub(super) fn size(&mut self) -> usize {
         match self.roll(100) {
             0..70 => 1 + self.roll(1024),
             70..90 => 1 + self.roll(SMALL_MAX),
@@ -55,14 +70,14 @@ impl Dice {
 
 /// Every live object: where it is, what it holds.
 #[derive(Default)]
-struct Model {
-    live: BTreeMap<usize, (usize, usize, u8)>,
+pub(super) struct Model {
+    pub(super) live: BTreeMap<usize, (usize, usize, u8)>,
     next: u8,
 }
 
 impl Model {
     /// Enters an object, fills it, and makes sure that it overlaps no other.
-    fn enter(&mut self, at: NonNull<u8>, size: usize, align: usize) {
+    pub(super) fn enter(&mut self, at: NonNull<u8>, size: usize, align: usize) {
         let start = at.addr().get();
         assert_eq!(start % align, 0, "alignment {align}");
         if let Some((&before, &(len, _, _))) = self.live.range(..=start).next_back() {
@@ -78,20 +93,20 @@ impl Model {
     }
 
     /// Makes sure that an object holds what was written, and forgets it.
-    fn leave(&mut self, start: usize) -> (NonNull<u8>, usize, usize) {
+    pub(super) fn leave(&mut self, start: usize) -> (NonNull<u8>, usize, usize) {
         let (size, align, fill) = self.live.remove(&start).expect("a live object");
         let at = NonNull::new(std::ptr::with_exposed_provenance_mut::<u8>(start)).unwrap();
         self.holds(at, size, fill);
         (at, size, align)
     }
 
-    fn holds(&self, at: NonNull<u8>, size: usize, fill: u8) {
+    pub(super) fn holds(&self, at: NonNull<u8>, size: usize, fill: u8) {
         // SAFETY: the object holds `size` bytes.
         let bytes = unsafe { std::slice::from_raw_parts(at.as_ptr(), size) };
         assert!(bytes.iter().all(|&byte| byte == fill), "an object changed under its owner");
     }
 
-    fn pick(&self, dice: &mut Dice) -> Option<usize> {
+    pub(super) fn pick(&self, dice: &mut Dice) -> Option<usize> {
         let key = self.live.keys().next()?;
         let span = self.live.keys().next_back()? - key + 1;
         let from = key + dice.roll(span);
@@ -99,7 +114,7 @@ impl Model {
     }
 }
 
-fn alloc(a: &Allocator<Fake>, heap: &Heap, size: usize, align: usize) -> Option<NonNull<u8>> {
+pub(super) fn alloc(a: &Allocator<Fake>, heap: &Heap, size: usize, align: usize) -> Option<NonNull<u8>> {
     // SAFETY: tests use a heap from one thread at a time.
     let fresh = unsafe { a.allocate(Some(heap), size, align) }?;
     if fresh.zeroed {
@@ -111,13 +126,13 @@ fn alloc(a: &Allocator<Fake>, heap: &Heap, size: usize, align: usize) -> Option<
     Some(fresh.at)
 }
 
-fn free(a: &Allocator<Fake>, heap: &Heap, at: NonNull<u8>) {
+pub(super) fn free(a: &Allocator<Fake>, heap: &Heap, at: NonNull<u8>) {
     // SAFETY: the model gave the object up.
     unsafe { a.release(Some(heap), at) };
 }
 
 /// One step of some thread: `heaps[0..n]` take turns, and free what others allocated.
-fn step(a: &Allocator<Fake>, heap: &Heap, model: &mut Model, dice: &mut Dice, most: usize) {
+pub(super) fn step(a: &Allocator<Fake>, heap: &Heap, model: &mut Model, dice: &mut Dice, most: usize) {
     let choice = if model.live.len() >= most { 60 } else { dice.roll(100) };
     match choice {
         0..55 => {
@@ -159,7 +174,7 @@ fn step(a: &Allocator<Fake>, heap: &Heap, model: &mut Model, dice: &mut Dice, mo
     }
 }
 
-fn end(a: &Allocator<Fake>, heap: &Heap, model: &mut Model) {
+pub(super) fn end(a: &Allocator<Fake>, heap: &Heap, model: &mut Model) {
     let starts: Vec<_> = model.live.keys().copied().collect();
     for start in starts {
         let (at, _, _) = model.leave(start);
@@ -168,7 +183,7 @@ fn end(a: &Allocator<Fake>, heap: &Heap, model: &mut Model) {
 }
 
 /// Sends everything home and makes sure that nothing is left out.
-fn nothing_is_lost(a: &Allocator<Fake>) {
+pub(super) fn nothing_is_lost(a: &Allocator<Fake>) {
     for heap in a.heaps().filter(|heap| !heap.is_private()) {
         // SAFETY: the tests' heaps are used by one thread at a time.
         unsafe { a.trim(Some(heap), 0) };
@@ -261,9 +276,9 @@ fn every_call_to_the_system_may_fail() {
     let run = |after: u64, count: u64| -> u64 {
         let a = allocator(Fake::new(SPACE, 4096));
         a.arena.kernel.os().fail(after, count);
-        let (arena, huge) = policies();
+        let (arena, huge) = policies(false);
         let mut tries = 0;
-        while !a.open(arena, huge) {
+        while !a.open(arena, huge, Level::DEFAULT) {
             tries += 1;
             assert!(tries < 200, "the system is back, and we are not");
         }
@@ -403,7 +418,7 @@ fn a_busy_process_visits_the_idle_too() {
         free(&a, busy, at);
         a.upkeep();
     }
-    assert_eq!(gone.idle_since.get(), u64::MAX, "the orphan is drained");
+    assert!(ptr::eq(a.drained.get(), gone), "the orphan is drained");
 }
 
 #[test]
@@ -483,6 +498,39 @@ fn growth_to_a_gibibyte_copies_less_than_a_mebibyte() {
     let copied = a.copied.load(Ordering::Relaxed);
     assert!(copied < 1 << 20, "{copied} bytes copied");
     free(&a, heap, at);
+    nothing_is_lost(&a);
+}
+
+#[test]
+fn growth_by_eight_bytes_calls_the_system_for_an_eighth_at_a_time() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let mut at = alloc(&a, heap, 2 << 20, 1).unwrap();
+    let before = a.arena.kernel.calls();
+    for size in (2 << 20..16 << 20).step_by(1024) {
+        // SAFETY: one thread; the object is live.
+        at = unsafe { a.reallocate(Some(heap), at, size, 1) }.unwrap();
+        let usable = a.usable(at.addr().get());
+        assert!(size <= usable && usable <= size + size / 6, "{usable} bytes for {size}");
+    }
+    let calls = a.arena.kernel.calls() - before;
+    assert!(calls < 60, "{calls} calls");
+    free(&a, heap, at);
+    nothing_is_lost(&a);
+}
+
+#[test]
+fn a_huge_object_ends_with_its_last_huge_page_where_that_is_an_eighth_at_most() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let mib = 1 << 20;
+    for (size, holds) in [(9 * mib, 10 * mib), (21 * mib, 22 * mib), (5 * mib, 5 * mib), (3 * mib / 2, 3 * mib / 2)] {
+        let at = alloc(&a, heap, size, 16).unwrap();
+        assert_eq!(a.usable(at.addr().get()), holds);
+        a.check_size(at.addr().get(), size, 16);
+        free(&a, heap, at);
+        a.huge.release_cached(&a.arena, usize::MAX);
+    }
     nothing_is_lost(&a);
 }
 

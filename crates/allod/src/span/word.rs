@@ -65,6 +65,8 @@ pub(crate) enum State {
     Buried = 4,
     /// A large object: one block that is the whole run.
     Large = 5,
+    /// Slots of the hardened levels (`harden/shelf.rs`): no heap's, and no blocks.
+    Hard = 6,
 }
 
 /// A value of the word.
@@ -99,6 +101,7 @@ impl Word {
             3 => State::Shared,
             4 => State::Buried,
             5 => State::Large,
+            6 => State::Hard,
             _ => State::Free,
         }
     }
@@ -210,7 +213,9 @@ impl AtomicWord {
                         (Word::new(state, 0, remote), Pushed::Added)
                     }
                 }
-                State::Free | State::Buried | State::Large => return Pushed::Refused,
+                State::Free | State::Buried | State::Large | State::Hard => {
+                    return Pushed::Refused;
+                },
             };
             link(old);
             match self.exchange(word, next) {

@@ -1,0 +1,555 @@
+//! The hardened levels: objects that are watched from their birth to their reuse.
+//!
+//! ```text
+//!   heap ---- which locker ----> harden
+//!                                  locker   slots in hand: random choice, quarantine
+//!                                  shelf    spans of slots, for all lockers; guards
+//!                                  runs     large objects
+//!                                  slot     a slot's word: state, family, slack
+//!                                  canary   bytes that nobody may write; zeros
+//! ```
+//!
+//! At these levels no front list is ever filled and no entry of the map is set,
+//! so every `malloc` and every `free`, inlined ones too, takes the slow path and
+//! comes here. The default level pays one test in its slow paths.
+//!
+//! # What is checked, and when
+//!
+//! | at | is checked |
+//! |---|---|
+//! | a free | that a slot starts there and is the program's; family; size; the canary behind it and the one before it |
+//! | `realloc`, `malloc_usable_size` | the same, family and size as far as they are known |
+//! | a slot is handed out | that it reads as zeros, as it did when it was freed |
+//! | one free in 256, and the end | the slots in quarantine, a class at a time: that they read as zeros |
+//!
+//! # Invariants
+//!
+//! * R1. An OUT slot's last `slack` bytes are its canary, from before it is OUT
+//!   until after it has stopped being OUT.
+//! * R2. A slot that is HELD in a locker, or FREE, reads as zeros.
+//!
+//! # Threads
+//!
+//! The word decides who frees. The canary of the slot before may be read while
+//! its holder frees it or makes it longer; a mismatch counts only when the
+//! word has not changed and it is still there after several looks, which is
+//! longer than a slot can take through a quarantine.
+#![allow(unsafe_code)]
+
+pub(crate) mod canary;
+pub(crate) mod locker;
+pub(crate) mod runs;
+pub(crate) mod shelf;
+pub(crate) mod slot;
+
+use crate::fatal::{self, Misuse};
+use crate::os::Os;
+use crate::size::{CLASSES, SizeClass};
+use crate::span::Span;
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Lock, Ordering};
+use core::ptr::NonNull;
+use core::sync::atomic::fence;
+use locker::{Locker, Slot};
+use runs::Runs;
+use shelf::{Ground, Shelves, Tables, word_of};
+use slot::{Family, SlotWord, State};
+
+/// Objects live in slots, and take the slow path.
+pub(crate) const HARD: u32 = 1;
+/// Some objects of the slow path have pages of their own.
+pub(crate) const GUARDS: u32 = 2;
+
+/// What a free knows of the object beside its address.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given {
+    /// Which functions free it.
+    pub(crate) family: Family,
+    /// Its size and alignment, where the program says them.
+    pub(crate) layout: Option<(usize, usize)>,
+}
+
+impl Given {
+    pub(crate) const fn family(family: Family) -> Self {
+        Self { family, layout: None }
+    }
+
+    pub(crate) const fn layout(family: Family, size: usize, align: usize) -> Self {
+        Self { family, layout: Some((size, align)) }
+    }
+}
+
+/// What all hardened objects of an allocator share.
+#[derive(Debug)]
+pub(crate) struct Harden {
+    /// [`HARD`] and [`GUARDS`].
+    mode: AtomicU32,
+    secret: AtomicU64,
+    shelves: Shelves,
+    tables: Tables,
+    pub(crate) runs: Runs,
+    /// Decides, once a mismatch is found, whether families are to be told apart here.
+    judge: crate::sync::AtomicPtr<()>,
+}
+
+impl Harden {
+    pub(crate) const fn new() -> Self {
+        Self {
+            mode: AtomicU32::new(0),
+            secret: AtomicU64::new(0),
+            shelves: Shelves::new(),
+            tables: Tables::new(),
+            runs: Runs::new(),
+            judge: crate::sync::AtomicPtr::new(core::ptr::null_mut()),
+        }
+    }
+
+    /// Chooses the level, before the first allocation.
+    pub(crate) fn open(&self, hard: bool, guards: bool, secret: u64) {
+        // ORDERING: Relaxed on both, published with the open allocator by the caller.
+        self.secret.store(secret, Ordering::Relaxed);
+        // ORDERING: Relaxed, as above.
+        self.mode.store(u32::from(hard) | u32::from(guards) << 1, Ordering::Relaxed);
+    }
+
+    /// True at the hardened levels.
+    #[inline(always)]
+    pub(crate) fn is_on(&self) -> bool {
+        // ORDERING: Relaxed, set before the allocator was published as open.
+        self.mode.load(Ordering::Relaxed) & HARD != 0
+    }
+
+    /// [`HARD`] and [`GUARDS`], as they were chosen; 0 at the default level.
+    #[inline(always)]
+    pub(crate) fn mode(&self) -> u32 {
+        // ORDERING: Relaxed, as above.
+        self.mode.load(Ordering::Relaxed)
+    }
+
+    /// What the canaries are mixed with.
+    #[inline(always)]
+    pub(crate) fn secret(&self) -> u64 {
+        // ORDERING: Relaxed, set once at `open`.
+        self.secret.load(Ordering::Relaxed)
+    }
+
+    /// Has `judge` asked whether families hold, when two do not match.
+    pub(crate) fn set_judge(&self, judge: fn() -> bool) {
+        // ORDERING: Release pairs with the Acquire in `families`.
+        self.judge.store(judge as *mut (), Ordering::Release);
+    }
+
+    /// Every lock of this room, outermost first, for `fork`.
+    pub(crate) fn locks(&self) -> impl DoubleEndedIterator<Item = &Lock> {
+        self.shelves.locks().chain([self.runs.lock(), self.tables.lock()])
+    }
+
+    /// A locker for a heap: a thread's, or a private one that is known by `owner`.
+    pub(crate) fn make_locker<'a, O: Os>(
+        &'a self,
+        ground: Ground<'a, O>,
+        owner: *mut (),
+    ) -> Option<&'a Locker> {
+        let (arena, kernel) = (ground.arena, &ground.arena.kernel);
+        let place = arena.meta.take(kernel, size_of::<Locker>(), align_of::<Locker>())?;
+        // SAFETY: fresh zeros of the right size and alignment are a locker, and stay.
+        let locker: &Locker = unsafe { place.cast::<Locker>().as_ref() };
+        let shelves = if owner.is_null() {
+            &self.shelves
+        } else {
+            let size = size_of::<Shelves>();
+            let place = arena.meta.take(kernel, size, align_of::<Shelves>())?;
+            // SAFETY: fresh zeros of the right size and alignment are shelves.
+            let own: &Shelves = unsafe { place.cast::<Shelves>().as_ref() };
+            own.belong_to(owner);
+            own
+        };
+        let [seed, _] = kernel.entropy();
+        locker.begin(shelves, seed ^ place.addr().get() as u64);
+        Some(locker)
+    }
+
+    /// An object of `size` bytes in a slot of `class`, which [`slot::class_for`]
+    /// has named. It reads as zeros.
+    #[inline(always)]
+    pub(crate) fn alloc<O: Os>(
+        &self,
+        ground: Ground<'_, O>,
+        locker: &Locker,
+        class: SizeClass,
+        size: usize,
+        family: Family,
+    ) -> Option<NonNull<u8>> {
+        let slot = match locker.take(class) {
+            Some(slot) => slot,
+            None => {
+                if !locker.shelves()?.refill(ground, &self.tables, class, locker) {
+                    return None;
+                }
+                locker.take(class)?
+            }
+        };
+        let (at, word) = (slot.at()?, slot.word()?);
+        if !slot.is_untouched() {
+            verify(at, class);
+        }
+        let size = slot::kept(size, class);
+        let pattern = canary::pattern(self.secret(), at.addr().get());
+        // SAFETY: the slot is ours (K2), and `kept` leaves at least a byte of slack.
+        unsafe { canary::write(at.as_ptr(), size, class.size(), pattern) };
+        // ORDERING: Release pairs with the Acquires of `before_holds` and of the free: the
+        // canary is written (R1).
+        word.store(SlotWord::out(family, class.size() - size).0, Ordering::Release);
+        Some(at)
+    }
+
+    /// Takes a slot back from the program, after looking at it from all sides, and
+    /// makes it zeros. What is to become of it is the caller's choice.
+    #[inline(always)]
+    pub(crate) fn receive(
+        &self,
+        span: &Span,
+        class: SizeClass,
+        at: NonNull<u8>,
+        given: Given,
+    ) -> Slot {
+        let address = at.addr().get();
+        let (index, word) = find(span, class, address);
+        // ORDERING: Relaxed, the exchange below decides.
+        let seen = SlotWord(word.load(Ordering::Relaxed));
+        let won = seen.state() == State::Out
+            && word
+                .compare_exchange(
+                    seen.0,
+                    SlotWord::HELD.0,
+                    // ORDERING: AcqRel: one freer wins, behind the writes of the holder.
+                    Ordering::AcqRel,
+                    // ORDERING: Relaxed on failure, nothing is read.
+                    Ordering::Relaxed,
+                )
+                .is_ok();
+        if !won {
+            fatal::misuse(Misuse::DoubleFree, address, class.size());
+        }
+        self.judge_word(seen, class, address, given);
+        self.check_canary(span, class, index, address, seen);
+        // SAFETY: the exchange made the slot ours.
+        unsafe { at.write_bytes(0, class.size()) };
+        Slot::new(at, word, false)
+    }
+
+    /// Puts a slot that was received into quarantine, and what has been there long
+    /// enough to where it can be used again. False when a batch has gone back to
+    /// the shelf: a good moment for upkeep.
+    #[inline(always)]
+    pub(crate) fn retain<O: Os>(
+        &self,
+        ground: Ground<'_, O>,
+        locker: &Locker,
+        class: SizeClass,
+        slot: Slot,
+    ) -> bool {
+        if locker.is_time_to_look() {
+            look(locker);
+        }
+        let Some(out) = locker.retain(class, slot) else { return true };
+        if locker.put(class, out) {
+            return true;
+        }
+        self.thin_out(ground, locker, class, out);
+        false
+    }
+
+    /// Sends half of a full magazine, and a slot besides, back to the shelf.
+    #[cold]
+    #[inline(never)]
+    fn thin_out<O: Os>(&self, ground: Ground<'_, O>, locker: &Locker, class: SizeClass, out: Slot) {
+        let mut one = Some(out);
+        let mut left = Locker::batch(class);
+        let next = || {
+            one.take().or_else(|| {
+                left = left.checked_sub(1)?;
+                locker.take(class)
+            })
+        };
+        if let Some(shelves) = locker.shelves() {
+            shelves.give_back(ground, &self.tables, class, next);
+        }
+    }
+
+    /// Puts a slot back onto the common shelf at once, for a thread that has no
+    /// locker at hand.
+    pub(crate) fn return_now<O: Os>(&self, ground: Ground<'_, O>, class: SizeClass, slot: Slot) {
+        let mut one = Some(slot);
+        self.shelves.give_back(ground, &self.tables, class, || one.take());
+    }
+
+    /// Sends every slot in a locker back to its shelf. It is the caller's.
+    pub(crate) fn drain<O: Os>(&self, ground: Ground<'_, O>, locker: &Locker) {
+        let Some(shelves) = locker.shelves() else { return };
+        for c in 1..CLASSES {
+            let class = SizeClass::from_index(c);
+            locker.empty(class, |slot| {
+                if let (Some(at), false) = (slot.at(), slot.is_untouched()) {
+                    verify(at, class);
+                }
+                let mut one = Some(slot);
+                shelves.give_back(ground, &self.tables, class, || one.take());
+            });
+        }
+    }
+
+    /// Gives back what is kept: the spans that are empty, the large objects in quarantine.
+    pub(crate) fn release<O: Os>(&self, ground: Ground<'_, O>) {
+        self.runs.release(ground);
+        self.shelves.release_empty(ground, &self.tables);
+    }
+
+    /// Gives back the empty spans of a locker's own shelves.
+    pub(crate) fn release_own<O: Os>(&self, ground: Ground<'_, O>, locker: &Locker) {
+        if let Some(shelves) = locker.shelves() {
+            shelves.release_empty(ground, &self.tables);
+        }
+    }
+
+    /// Wipes and gives back a span of a private heap that is gone. Returns the bytes
+    /// that were out.
+    pub(crate) fn wipe_out<O: Os>(&self, ground: Ground<'_, O>, span: &Span) -> usize {
+        span.class().map_or(0, |class| ground.wipe_out(&self.tables, class, span))
+    }
+
+    /// Looks at an object of the program's and says how much of it was asked for.
+    /// Ends the process if none is there, or if it is damaged.
+    pub(crate) fn inspect(&self, span: &Span, class: SizeClass, address: usize) -> usize {
+        let (index, word) = find(span, class, address);
+        // ORDERING: Acquire pairs with the Release in `alloc`: the canary is written.
+        let seen = SlotWord(word.load(Ordering::Acquire));
+        if seen.state() != State::Out {
+            fatal::misuse(Misuse::DoubleFree, address, class.size());
+        }
+        self.check_canary(span, class, index, address, seen);
+        class.size() - seen.slack()
+    }
+
+    /// Makes an object of the program's hold `size` bytes, if its slot can.
+    pub(crate) fn resize(
+        &self,
+        span: &Span,
+        class: SizeClass,
+        at: NonNull<u8>,
+        size: usize,
+        align: usize,
+    ) -> bool {
+        let address = at.addr().get();
+        let old = self.inspect(span, class, address);
+        if slot::class_for(size, align) != Some(class) {
+            return false;
+        }
+        let (_, word) = find(span, class, address);
+        // ORDERING: Relaxed, the program holds the object and nobody else changes it.
+        let family = SlotWord(word.load(Ordering::Relaxed)).family();
+        let size = slot::kept(size, class);
+        let pattern = canary::pattern(self.secret(), address);
+        if size < old {
+            // SAFETY: the slot is the program's, which has given up these bytes.
+            unsafe { canary::write(at.as_ptr(), size, class.size(), pattern) };
+        }
+        // ORDERING: Release: the canary is written before the word says how long it is.
+        word.store(SlotWord::out(family, class.size() - size).0, Ordering::Release);
+        if size > old {
+            // ORDERING: Release: whoever sees what the program writes over the canary sees
+            // the word that says it may. Pairs with the fence in `before_holds`.
+            fence(Ordering::Release);
+            // SAFETY: within the slot. What was canary is not for the program to read.
+            let grown = unsafe { at.add(old) };
+            // SAFETY: as above.
+            unsafe { grown.write_bytes(0, size - old) };
+        }
+        true
+    }
+
+    /// Looks at every slot of a span, at the end of the process, while others may
+    /// still run: the canaries of those that are OUT.
+    pub(crate) fn sweep(&self, span: &Span) {
+        let Some(class) = span.class() else { return };
+        let size = class.size();
+        for i in 0..u32::from(span.carved()) {
+            let Some(word) = word_of(span, i) else { return };
+            let at = span.base().wrapping_add(i as usize * size);
+            let pattern = canary::pattern(self.secret(), at.addr());
+            let look = || {
+                // ORDERING: Acquire pairs with the Release in `alloc`.
+                let seen = SlotWord(word.load(Ordering::Acquire));
+                seen.state() != State::Out
+                    // SAFETY: the slot is a span's, and readable.
+                    || unsafe { canary::holds(at, size - seen.slack(), size, pattern) }
+                    // ORDERING: Relaxed, a change means that its holder is at work.
+                    || word.load(Ordering::Relaxed) != seen.0
+            };
+            if !look() && !again(look) {
+                fatal::misuse(Misuse::Overflow, at.addr(), size);
+            }
+        }
+    }
+
+    /// Tests the invariants of a span of slots.
+    #[cfg(test)]
+    pub(crate) fn check(&self, span: &Span) {
+        let class = span.class().expect("a span of slots has a class");
+        let mut free = 0;
+        for i in 0..u32::from(span.carved()) {
+            let at = span.base().wrapping_add(i as usize * class.size());
+            // ORDERING: Relaxed, tests call this with the allocator to themselves.
+            let word = SlotWord(word_of(span, i).expect("a table").load(Ordering::Relaxed));
+            let pattern = canary::pattern(self.secret(), at.addr());
+            let (size, slack) = (class.size(), word.slack());
+            match word.state() {
+                // SAFETY: the slot is the span's.
+                State::Out => assert!(
+                    unsafe { canary::holds(at, size - slack, size, pattern) },
+                    "R1: slot {i} of {class:?}"
+                ),
+                state => {
+                    free += u16::from(state == State::Free);
+                    // SAFETY: the slot is ours.
+                    assert!(unsafe { canary::is_zero(at, size) }, "R2: slot {i} of {class:?}");
+                }
+            }
+        }
+        assert_eq!(free, span.free_count(), "V2 of {class:?}");
+    }
+
+    /// Ends the process when the size, the alignment or the family of a free is
+    /// not the object's.
+    #[inline(always)]
+    fn judge_word(&self, seen: SlotWord, class: SizeClass, address: usize, given: Given) {
+        if let Some((size, align)) = given.layout {
+            let fits = slot::class_for(size, align) == Some(class)
+                && slot::kept(size, class) == class.size() - seen.slack();
+            if !fits {
+                fatal::misuse(Misuse::WrongSize, address, class.size());
+            }
+        }
+        if seen.family() != given.family {
+            self.families(seen.family(), given.family, address, class.size());
+        }
+    }
+
+    /// Two families that do not match: ends the process, unless the program has
+    /// operators of its own behind some of ours.
+    #[cold]
+    pub(crate) fn families(&self, made: Family, freed: Family, address: usize, size: usize) {
+        // ORDERING: Acquire pairs with the Release in `set_judge`.
+        let judge = self.judge.load(Ordering::Acquire);
+        if !judge.is_null() {
+            // SAFETY: `set_judge` stored a function of this shape and nothing else.
+            let judge = unsafe { core::mem::transmute::<*mut (), fn() -> bool>(judge) };
+            if !judge() {
+                return;
+            }
+        }
+        let made = ["malloc", "operator new", "operator new[]", "a Rust layout"][made as usize & 3];
+        let freed =
+            ["free", "operator delete", "operator delete[]", "a Rust layout"][freed as usize & 3];
+        fatal::misuse(Misuse::Family(made, freed), address, size);
+    }
+
+    /// Ends the process when the canary behind an object, or the one before it, is
+    /// not whole.
+    #[inline(always)]
+    fn check_canary(
+        &self,
+        span: &Span,
+        class: SizeClass,
+        index: u32,
+        address: usize,
+        seen: SlotWord,
+    ) {
+        let at = span.base().wrapping_add(index as usize * class.size());
+        let (size, secret) = (class.size(), self.secret());
+        let pattern = canary::pattern(secret, address);
+        // SAFETY: the slot is the program's or was a moment ago, and readable.
+        if !unsafe { canary::holds(at, size - seen.slack(), size, pattern) } {
+            fatal::misuse(Misuse::Overflow, address, size);
+        }
+        if let Some(before) = index.checked_sub(1).and_then(|before| word_of(span, before)) {
+            let pattern = canary::pattern(secret, address - size);
+            if !before_holds(before, at, pattern) {
+                fatal::misuse(Misuse::Underflow, address, size);
+            }
+        }
+    }
+}
+
+/// The number and the word of the slot at `address`; or the end of the process.
+#[inline(always)]
+fn find(span: &Span, class: SizeClass, address: usize) -> (u32, &AtomicU16) {
+    let index = class.divide().block_index(address.wrapping_sub(span.base().addr()));
+    if index < u32::from(span.carved())
+        && let Some(word) = word_of(span, index)
+    {
+        return (index, word);
+    }
+    fatal::misuse(Misuse::InvalidFree, address, class.size())
+}
+
+/// True unless the slot that ends at `end` is OUT and its canary is damaged there.
+/// Its holder may be freeing it, or changing its length.
+#[inline(always)]
+fn before_holds(word: &AtomicU16, end: *const u8, pattern: u64) -> bool {
+    let look = || {
+        // ORDERING: Acquire pairs with the Release in `alloc`: the canary is written.
+        let seen = SlotWord(word.load(Ordering::Acquire));
+        if seen.state() != State::Out {
+            return true;
+        }
+        // SAFETY: the slot lies before `end`, in the same span.
+        if unsafe { canary::tail_holds(end, seen.slack(), pattern) } {
+            return true;
+        }
+        // ORDERING: Acquire pairs with the fence in `resize`: what we have seen of later
+        // writes comes with the word that allowed them.
+        fence(Ordering::Acquire);
+        // ORDERING: Relaxed, behind the fence.
+        word.load(Ordering::Relaxed) != seen.0
+    };
+    look() || again(look)
+}
+
+/// Looks again, until the truth has had the time to come out.
+#[cold]
+fn again(look: impl Fn() -> bool) -> bool {
+    for spins in 1..128 {
+        crate::sync::relax(spins);
+        if look() {
+            return true;
+        }
+    }
+    false
+}
+
+/// Ends the process when a slot that is ours does not read as zeros (R2).
+#[inline(always)]
+fn verify(at: NonNull<u8>, class: SizeClass) {
+    // SAFETY: the slot is ours, and its size a multiple of 8.
+    if !unsafe { canary::is_zero(at.as_ptr(), class.size()) } {
+        fatal::misuse(Misuse::UseAfterFree, at.addr().get(), class.size());
+    }
+}
+
+/// Looks at one class's quarantine.
+#[cold]
+fn look(locker: &Locker) {
+    let class = locker.next_turn();
+    locker.waiting(class, |slot| {
+        if let Some(at) = slot.at() {
+            verify(at, class);
+        }
+    });
+}
+
+/// Looks at everything that waits in a locker, at the end of the process.
+pub(crate) fn look_at_all(locker: &Locker) {
+    for _ in 1..CLASSES {
+        look(locker);
+    }
+}

@@ -1,0 +1,244 @@
+//! Large objects at the hardened levels: canary, wiping, quarantine.
+//!
+//! ```text
+//!   |<-------- asked -------->|<- canary ->|  never touched     |
+//!   +-------------------------+------------+--------------------+
+//!   ^ a slice                 to the page's end      the run's end ^
+//! ```
+//!
+//! A large object (32 KiB to 1 MiB) is a run of slices. What was asked for
+//! stands in its record (`below`), and so does its family (`carved`). The bytes
+//! from there to the end of the page are canary. When it is freed, its memory is
+//! made zeros. From 256 KiB on that means giving it back and making its
+//! addresses inaccessible, so that a later access faults; a smaller one, and
+//! one in a huge page, is wiped. Whoever has the slices next looks at them first.
+//!
+//! # Invariants
+//!
+//! * U1. The spans of the ring are in state FREE, in nobody's hands but ours, and
+//!   their slices are not the arena's yet; they read as zeros.
+#![allow(unsafe_code)]
+
+use super::canary;
+use super::shelf::Ground;
+use crate::arena::bits::Run;
+use crate::fatal::{self, Misuse};
+use crate::os::Os;
+use crate::span::Span;
+use crate::sync::{Lock, compiler_barrier};
+use crate::units::{SLICE, SLICE_SHIFT, SLICES_PER_CHUNK};
+use core::cell::Cell;
+use core::ptr::{self, NonNull};
+
+/// Objects in quarantine at most, and bytes of them that have memory.
+const RING: usize = 32;
+const RING_BYTES: usize = 1 << 20;
+/// From this size on a freed object's memory goes back.
+const GIVE_BACK: usize = 256 << 10;
+/// The page that canaries end with, whatever the system's is.
+const PAGE: usize = 4096;
+
+/// Freed large objects, oldest first from `first`.
+#[derive(Debug)]
+pub(crate) struct Runs {
+    lock: Lock,
+    ring: [Cell<*const Span>; RING],
+    first: Cell<usize>,
+    count: Cell<usize>,
+    bytes: Cell<usize>,
+    /// Those that the system would not open again, linked by `next`.
+    stuck: Cell<*const Span>,
+}
+
+// SAFETY: the cells are touched under the lock.
+unsafe impl Sync for Runs {}
+
+/// Where the canary behind `asked` bytes ends.
+pub(crate) const fn canary_end(asked: usize) -> usize {
+    (asked & !(PAGE - 1)) + PAGE
+}
+
+/// Writes the canary of the large object of `span`, which holds `asked` bytes.
+///
+/// # Safety
+///
+/// The object is the caller's.
+pub(crate) unsafe fn seal(span: &Span, asked: usize, secret: u64) {
+    span.set_below(asked);
+    let pattern = canary::pattern(secret, span.base().addr());
+    // SAFETY: a run has at least one byte of slack, so the page's end is within it.
+    unsafe { canary::write(span.base(), asked, canary_end(asked), pattern) };
+}
+
+/// Ends the process if the canary of a live large object is not whole.
+pub(crate) fn check(span: &Span, secret: u64) {
+    let (base, asked) = (span.base(), span.below());
+    let pattern = canary::pattern(secret, base.addr());
+    // SAFETY: the object is live, so its memory is there.
+    if !unsafe { canary::holds(base, asked, canary_end(asked), pattern) } {
+        fatal::misuse(Misuse::Overflow, base.addr(), span.block_size());
+    }
+}
+
+/// Makes the last `len` bytes of a run zeros, from `at` on, which is a slice's start.
+pub(crate) fn clear<O: Os>(ground: Ground<'_, O>, at: NonNull<u8>, len: usize) {
+    // SAFETY: the caller has the slices, and nobody needs what they hold.
+    if !(len.is_multiple_of(ground.arena.kernel.page_size())
+        && unsafe { ground.arena.kernel.purge(at, len) })
+    {
+        // SAFETY: as above.
+        unsafe { at.write_bytes(0, len) };
+    }
+}
+
+/// Bytes of a freed object that have memory behind them.
+fn kept(span: &Span) -> usize {
+    if span.is_listed() { 0 } else { span.slices() * SLICE }
+}
+
+impl Runs {
+    pub(crate) const fn new() -> Self {
+        Self {
+            lock: Lock::new(),
+            ring: [const { Cell::new(ptr::null()) }; RING],
+            first: Cell::new(0),
+            count: Cell::new(0),
+            bytes: Cell::new(0),
+            stuck: Cell::new(ptr::null()),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> &Lock {
+        &self.lock
+    }
+
+    /// Takes a freed large object into quarantine. Its word is FREE, by the
+    /// caller, who has checked its canary.
+    pub(crate) fn retain<O: Os>(&self, ground: Ground<'_, O>, span: &Span) {
+        let Some(base) = NonNull::new(span.base()) else { return };
+        let (len, kernel) = (span.slices() * SLICE, &ground.arena.kernel);
+        let dense = ground.arena.chunk_at(base.addr().get()).is_some_and(|chunk| chunk.is_dense());
+        let mut closed = false;
+        if len >= GIVE_BACK && !dense && SLICE.is_multiple_of(kernel.page_size()) {
+            clear(ground, base, len);
+            // SAFETY: the run is ours, and nobody needs what it holds.
+            closed = unsafe { kernel.decommit(base, len) };
+        } else {
+            // SAFETY: as above; nothing behind the canary was ever written.
+            unsafe { base.write_bytes(0, canary_end(span.below()).min(len)) };
+        }
+        span.set_listed(closed);
+        compiler_barrier();
+        let Some(guard) = self.lock.lock() else {
+            // A handler above a holder.
+            self.leave(ground, span);
+            return;
+        };
+        let mut out = None;
+        if self.count.get() == RING {
+            out = self.pop();
+        }
+        self.push(span);
+        let too_much = self.bytes.get() > RING_BYTES;
+        drop(guard);
+        if let Some(out) = out {
+            self.leave(ground, out);
+        }
+        if too_much {
+            self.reduce(ground);
+        }
+    }
+
+    /// Lets the oldest go until few enough bytes are kept.
+    fn reduce<O: Os>(&self, ground: Ground<'_, O>) {
+        loop {
+            let out = match self.lock.lock() {
+                Some(_guard) if self.bytes.get() > RING_BYTES / 2 => self.pop(),
+                _ => None,
+            };
+            let Some(span) = out else { return };
+            self.leave(ground, span);
+        }
+    }
+
+    /// Puts a span behind the others. The lock is held, and there is room.
+    fn push(&self, span: &Span) {
+        let place = (self.first.get() + self.count.get()) % RING;
+        if let Some(cell) = self.ring.get(place) {
+            cell.set(span);
+        }
+        self.count.set(self.count.get() + 1);
+        self.bytes.set(self.bytes.get() + kept(span));
+    }
+
+    /// The oldest. The lock is held.
+    fn pop(&self) -> Option<&'static Span> {
+        if self.count.get() == 0 {
+            return None;
+        }
+        let first = self.first.get();
+        self.first.set((first + 1) % RING);
+        self.count.set(self.count.get() - 1);
+        // SAFETY: a span of the ring: records are never unmapped (M4).
+        let span = unsafe { self.ring.get(first)?.replace(ptr::null()).as_ref() }?;
+        self.bytes.set(self.bytes.get() - kept(span));
+        Some(span)
+    }
+
+    /// Gives the slices of an object back that has been in quarantine.
+    fn leave<O: Os>(&self, ground: Ground<'_, O>, span: &Span) {
+        let Some(base) = NonNull::new(span.base()) else { return };
+        let Some(chunk) = ground.arena.chunk_at(base.addr().get()) else { return };
+        let len = span.slices() * SLICE;
+        if span.is_listed() {
+            // SAFETY: the run is ours.
+            if !unsafe { ground.arena.kernel.commit(base, len) } {
+                // The system refuses a mapping: the addresses wait for a better time.
+                let Some(_guard) = self.lock.lock() else { return };
+                span.set_next(self.stuck.get().cast_mut());
+                self.stuck.set(span);
+                return;
+            }
+        }
+        span.set_listed(false);
+        let first = ((base.addr().get() >> SLICE_SHIFT) % SLICES_PER_CHUNK) as u32;
+        let run = Run::new(first, span.slices() as u32);
+        // SAFETY: the run is ours, and all of it may have been touched.
+        unsafe { ground.arena.give(chunk, run, span.slices() as u32) };
+    }
+
+    /// True while `span` is in quarantine.
+    #[cfg(test)]
+    pub(crate) fn holds(&self, span: &Span) -> bool {
+        let mut at = self.stuck.get();
+        // SAFETY: null, or a span that is stuck: records are never unmapped (M4).
+        while let Some(stuck) = unsafe { at.as_ref() } {
+            if ptr::eq(stuck, span) {
+                return true;
+            }
+            at = stuck.next();
+        }
+        self.ring.iter().any(|cell| ptr::eq(cell.get(), span))
+    }
+
+    /// Gives everything in quarantine back.
+    pub(crate) fn release<O: Os>(&self, ground: Ground<'_, O>) {
+        for _ in 0..RING {
+            let out = match self.lock.lock() {
+                Some(_guard) => self.pop(),
+                None => None,
+            };
+            let Some(span) = out else { break };
+            self.leave(ground, span);
+        }
+        let mut at = match self.lock.lock() {
+            Some(_guard) => self.stuck.replace(ptr::null()),
+            None => ptr::null(),
+        };
+        // SAFETY: null, or a span that is stuck: records are never unmapped (M4).
+        while let Some(span) = unsafe { at.as_ref() } {
+            at = span.next();
+            self.leave(ground, span);
+        }
+    }
+}

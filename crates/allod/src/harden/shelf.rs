@@ -1,0 +1,532 @@
+//! Shelves: spans of slots, class by class, for all lockers.
+//!
+//! ```text
+//!   span: |slot|slot|slot|slot| ...            |  never taken yet  | guard |
+//!   table: one word each, out of line, zero for FREE
+//! ```
+//!
+//! A locker takes half a magazine at a time, and gives half of one back when
+//! it has too many. Slots of a span are taken from low to high, so that a page
+//! is touched when its first slot is needed; which of those in hand is used is
+//! the locker's random choice. Behind one span in eight stands a slice that
+//! nobody can touch, as long as the system has mappings for it.
+//!
+//! The record of a span of slots is an ordinary `Span` in state `Hard`, whose
+//! `free` field leads to the table, and whose `below` says where the next look for
+//! a free slot begins, and from which slot on nobody has ever had one. Its slices' entries in the map stay 0.
+//!
+//! # Invariants
+//!
+//! * V1. A class's lists, and the fields of its spans, are touched under the
+//!   lock of its shelf.
+//! * V2. `free_count` is the number of FREE words below `carved`.
+//! * V3. A span is listed when it has a sixteenth of its slots FREE, or some not
+//!   carved, or when it is empty and the only one of its class.
+//! * V4. Slices of the arena that are free read as zeros, and so do FREE slots.
+//! * V5. A table that is in no span is all zeros. Tables are never unmapped.
+#![allow(unsafe_code)]
+
+use super::locker::{Locker, Slot};
+use super::slot::{SlotWord, State as Is};
+use crate::arena::bits::Run;
+use crate::arena::{Arena, Chunk, Slices};
+use crate::huge::HugeObjects;
+use crate::os::Os;
+use crate::size::{CLASSES, SizeClass};
+use crate::span::Span;
+use crate::span::word::{Remote, State, Word};
+use crate::sync::{AtomicU16, AtomicUsize, Lock, Ordering};
+use crate::units::{SLICE, SLICE_SHIFT, SLICES_PER_CHUNK};
+use core::cell::Cell;
+use core::ptr::{self, NonNull};
+
+/// One span in so many is followed by a guard.
+const GUARD_EVERY: usize = 8;
+/// Guards at most: each costs the process two mappings, of 65,530.
+const GUARDS_MAX: usize = 8192;
+
+/// What lies below the shelves.
+#[derive(Debug)]
+pub(crate) struct Ground<'a, O> {
+    pub(crate) arena: &'a Arena<O>,
+    pub(crate) huge: &'a HugeObjects,
+}
+
+impl<O> Clone for Ground<'_, O> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<O> Copy for Ground<'_, O> {}
+
+/// The spans of one class.
+#[derive(Debug)]
+struct Shelf {
+    lock: Lock,
+    first: Cell<*const Span>,
+    /// Where slices were last found.
+    home: Cell<*const Chunk>,
+    /// Spans that were used up: from the first on the class is known to fill them.
+    filled: Cell<bool>,
+}
+
+/// The spans of all classes: the threads' common ones, or a private heap's.
+#[derive(Debug)]
+pub(crate) struct Shelves {
+    rows: [Shelf; CLASSES],
+    /// The `heap` field of these spans.
+    owner: Cell<*mut ()>,
+}
+
+// SAFETY: V1: the cells are touched under the shelf's lock; `owner` is set once.
+unsafe impl Sync for Shelves {}
+
+/// Tables that are in no span, class by class.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    lock: Lock,
+    unused: [Cell<*mut AtomicU16>; CLASSES],
+    guards: AtomicUsize,
+}
+
+// SAFETY: the cells are touched under the lock.
+unsafe impl Sync for Tables {}
+
+impl Tables {
+    pub(crate) const fn new() -> Self {
+        Self {
+            lock: Lock::new(),
+            unused: [const { Cell::new(ptr::null_mut()) }; CLASSES],
+            guards: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> &Lock {
+        &self.lock
+    }
+
+    /// A table of zeros for a span of `class`.
+    fn take<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<NonNull<AtomicU16>> {
+        let cell = self.unused.get(class.index())?;
+        if let Some(_guard) = self.lock.lock()
+            && let Some(table) = NonNull::new(cell.get())
+        {
+            let link = table.cast::<*mut AtomicU16>();
+            // SAFETY: an unused table begins with the link to the next one.
+            cell.set(unsafe { link.read() });
+            // SAFETY: as above; now it is zeros again (V5).
+            unsafe { link.write(ptr::null_mut()) };
+            return Some(table);
+        }
+        let bytes = (class.capacity() * size_of::<AtomicU16>()).next_multiple_of(64);
+        Some(arena.meta.take(&arena.kernel, bytes, 64)?.cast())
+    }
+
+    /// Keeps a table of zeros. Without the lock (a handler above a holder) it is lost.
+    fn give(&self, class: SizeClass, table: NonNull<AtomicU16>) {
+        let Some(_guard) = self.lock.lock() else { return };
+        let Some(cell) = self.unused.get(class.index()) else { return };
+        // SAFETY: the table is in no span, and has 64 bytes at least.
+        unsafe { table.cast::<*mut AtomicU16>().write(cell.get()) };
+        cell.set(table.as_ptr());
+    }
+}
+
+/// The word of slot `index` of a span of slots.
+#[inline(always)]
+pub(crate) fn word_of(span: &Span, index: u32) -> Option<&AtomicU16> {
+    let table = span.table();
+    if table.is_null() {
+        return None;
+    }
+    // SAFETY: the callers have compared `index` with `carved`, which is at most the
+    // capacity that the table was made for (V5: tables are never unmapped).
+    Some(unsafe { &*table.wrapping_add(index as usize) })
+}
+
+/// Slots of a span that the program has.
+pub(crate) fn slots_out(span: &Span) -> usize {
+    let is_out = |i: &u32| {
+        word_of(span, *i).is_some_and(|word| {
+            // ORDERING: Relaxed, a figure.
+            SlotWord(word.load(Ordering::Relaxed)).state() == Is::Out
+        })
+    };
+    (0..u32::from(span.carved())).filter(is_out).count()
+}
+
+impl Shelves {
+    pub(crate) const fn new() -> Self {
+        Self {
+            rows: [const {
+                Shelf {
+                    lock: Lock::new(),
+                    first: Cell::new(ptr::null()),
+                    home: Cell::new(ptr::null()),
+                    filled: Cell::new(false),
+                }
+            }; CLASSES],
+            owner: Cell::new(ptr::null_mut()),
+        }
+    }
+
+    /// Makes these a private heap's, before anybody else knows them.
+    pub(crate) fn belong_to(&self, owner: *mut ()) {
+        self.owner.set(owner);
+    }
+
+    /// The locks, for `fork`.
+    pub(crate) fn locks(&self) -> impl DoubleEndedIterator<Item = &Lock> {
+        self.rows.iter().map(|row| &row.lock)
+    }
+
+    fn row(&self, class: SizeClass) -> &Shelf {
+        let [first, ..] = &self.rows;
+        self.rows.get(class.index()).unwrap_or(first)
+    }
+
+    /// Fills up to half of `locker`'s magazine. False when nothing was found.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refill<O: Os>(
+        &self,
+        ground: Ground<'_, O>,
+        tables: &Tables,
+        class: SizeClass,
+        locker: &Locker,
+    ) -> bool {
+        let row = self.row(class);
+        let Some(_guard) = row.lock.lock() else { return false };
+        let (mut found, wanted) = (0, Locker::batch(class));
+        while found < wanted {
+            // SAFETY: null, or a span: records are never unmapped (M4).
+            let span = match unsafe { row.first.get().as_ref() } {
+                Some(span) => span,
+                // One slot is enough not to ask the system for more.
+                None if found != 0 => break,
+                None => match self.fresh(ground, tables, class, locker) {
+                    Some(span) => span,
+                    None => break,
+                },
+            };
+            found += take(span, class, wanted - found, |slot| locker.put(class, slot));
+            if span.free_count() == 0 && usize::from(span.carved()) == class.capacity() {
+                row.unlist(span);
+                row.filled.set(true);
+            }
+        }
+        found != 0
+    }
+
+    /// A fresh span, listed.
+    fn fresh<'a, O: Os>(
+        &self,
+        ground: Ground<'a, O>,
+        tables: &Tables,
+        class: SizeClass,
+        locker: &Locker,
+    ) -> Option<&'a Span> {
+        let row = self.row(class);
+        let table = tables.take(ground.arena, class)?;
+        let count = class.span_slices();
+        // ORDERING: Relaxed, a bound that may be passed by a few.
+        let guards = tables.guards.load(Ordering::Relaxed);
+        let wants_guard = guards < GUARDS_MAX && locker.roll(GUARD_EVERY) == 0;
+        let fills = row.filled.get();
+        let more = if wants_guard { 1 } else { 0 };
+        let slices = ground.slices(&row.home, count + more, count, fills).or_else(|| {
+            if more == 0 { None } else { ground.slices(&row.home, count, count, fills) }
+        });
+        let Some(slices) = slices else {
+            tables.give(class, table);
+            return None;
+        };
+        // SAFETY: records are never unmapped (A2).
+        let chunk: &'a Chunk = unsafe { slices.chunk.as_ref() };
+        let first = slices.run.first();
+        let span = chunk.span(first as usize);
+        span.begin(chunk.slice(first), class, self.owner.get());
+        span.set_table(table.as_ptr());
+        span.set_below(0);
+        for i in 1..slices.run.count() {
+            chunk.span((first + i) as usize).set_back(i as u8);
+        }
+        if slices.run.count() as usize > count {
+            self.guard(ground, tables, chunk, slices, span);
+        }
+        span.word.store(Word::new(State::Hard, u32::from(slices.clean), Remote::NONE));
+        row.list(span);
+        Some(span)
+    }
+
+    /// Makes the last slice of a fresh span's run inaccessible, or gives it back.
+    fn guard<O: Os>(
+        &self,
+        ground: Ground<'_, O>,
+        tables: &Tables,
+        chunk: &Chunk,
+        slices: Slices,
+        span: &Span,
+    ) {
+        let last = slices.run.first() + slices.run.count() - 1;
+        let whole = SLICE.is_multiple_of(ground.arena.kernel.page_size());
+        // A huge page is not split for it.
+        // SAFETY: the slice is ours, and nobody has been given any of it.
+        if whole
+            && !chunk.is_dense()
+            && unsafe { ground.arena.kernel.decommit(chunk.slice(last), SLICE) }
+        {
+            // ORDERING: Relaxed, a bound.
+            tables.guards.fetch_add(1, Ordering::Relaxed);
+            span.set_slices_raw(slices.run.count() as u8);
+        } else {
+            // SAFETY: the slice is ours, and was not touched.
+            unsafe { ground.arena.give(chunk, Run::new(last, 1), 0) };
+        }
+    }
+
+    /// Puts slots back into their spans: up to `count` that `next` gives.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn give_back<O: Os>(
+        &self,
+        ground: Ground<'_, O>,
+        tables: &Tables,
+        class: SizeClass,
+        mut next: impl FnMut() -> Option<Slot>,
+    ) {
+        let row = self.row(class);
+        // Without the lock (a handler above a holder) the slots stay HELD: they are
+        // used again when their span's heap is gone, or never.
+        let Some(_guard) = row.lock.lock() else { return };
+        while let Some(slot) = next() {
+            let (Some(at), Some(word)) = (slot.at(), slot.word()) else { continue };
+            let Some(span) = ground.arena.span_at(at.addr().get()) else { continue };
+            let index = class.divide().block_index(at.addr().get() - span.base().addr());
+            if index >= u32::from(pristine(span)) {
+                set_pristine(span, (index + 1) as u16);
+            }
+            // ORDERING: Relaxed, the lock orders it before the next taker.
+            word.store(SlotWord::FREE.0, Ordering::Relaxed);
+            let free = span.free_count() + 1;
+            span.set_free_count(free);
+            if free == span.carved() {
+                row.release(ground, tables, class, span, false);
+            } else if !span.is_listed() && usize::from(free) * 16 >= class.capacity() {
+                row.list(span);
+            }
+        }
+    }
+
+    /// Gives back the spans that are empty.
+    pub(crate) fn release_empty<O: Os>(&self, ground: Ground<'_, O>, tables: &Tables) {
+        for c in 1..CLASSES {
+            let class = SizeClass::from_index(c);
+            let row = self.row(class);
+            let Some(_guard) = row.lock.lock() else { continue };
+            let mut at = row.first.get();
+            // SAFETY: null, or a span of the list: records are never unmapped.
+            while let Some(span) = unsafe { at.as_ref() } {
+                at = span.next();
+                if span.free_count() == span.carved() {
+                    row.release(ground, tables, class, span, true);
+                }
+            }
+        }
+    }
+
+    /// Forgets every span, when they have been given back by another way.
+    pub(crate) fn forget(&self) {
+        for row in &self.rows {
+            row.first.set(ptr::null());
+            row.home.set(ptr::null());
+            row.filled.set(false);
+        }
+    }
+}
+
+impl Shelf {
+    fn list(&self, span: &Span) {
+        let first = self.first.get();
+        span.set_prev(ptr::null_mut());
+        span.set_next(first.cast_mut());
+        // SAFETY: null, or a span of the list.
+        if let Some(first) = unsafe { first.as_ref() } {
+            first.set_prev(ptr::from_ref(span).cast_mut());
+        }
+        self.first.set(span);
+        span.set_listed(true);
+    }
+
+    fn unlist(&self, span: &Span) {
+        let (next, prev) = (span.next(), span.prev());
+        // SAFETY: null, or a span of the list.
+        match unsafe { prev.as_ref() } {
+            Some(prev) => prev.set_next(next),
+            None => self.first.set(next),
+        }
+        // SAFETY: null, or a span of the list.
+        if let Some(next) = unsafe { next.as_ref() } {
+            next.set_prev(prev);
+        }
+        span.set_listed(false);
+    }
+
+    /// Gives an empty span back; unless it is the only one that has anything, and
+    /// `all` does not say to give that too. The lock is held.
+    fn release<O: Os>(
+        &self,
+        ground: Ground<'_, O>,
+        tables: &Tables,
+        class: SizeClass,
+        span: &Span,
+        all: bool,
+    ) {
+        let alone = if span.is_listed() {
+            ptr::eq(self.first.get(), span) && span.next().is_null()
+        } else {
+            self.first.get().is_null()
+        };
+        if (alone && !all) || !ground.may_retire(tables, span) {
+            if !span.is_listed() {
+                self.list(span);
+            }
+            return;
+        }
+        if span.is_listed() {
+            self.unlist(span);
+        }
+        ground.retire(tables, class, span);
+    }
+}
+
+/// The number of the first slot that nobody has ever had; the upper half of `below`.
+fn pristine(span: &Span) -> u16 {
+    (span.below() >> 16) as u16
+}
+
+fn set_pristine(span: &Span, index: u16) {
+    span.set_below(span.below() & 0xFFFF | usize::from(index) << 16);
+}
+
+/// Takes up to `wanted` free slots of a span. Returns how many.
+fn take(span: &Span, class: SizeClass, wanted: usize, mut put: impl FnMut(Slot) -> bool) -> usize {
+    let untouched = span.word.load().key() != 0;
+    let size = class.size();
+    let mut found = 0;
+    let mut index = (span.below() & 0xFFFF) as u32;
+    while found < wanted {
+        let carved = u32::from(span.carved());
+        let fresh = span.free_count() == 0;
+        if fresh {
+            // To the end of the 4 KiB that the next slot begins in.
+            let left = class.capacity() as u32 - carved;
+            let more = ((4096 - carved as usize * size % 4096).div_ceil(size) as u32).min(left);
+            if more == 0 {
+                break;
+            }
+            // What is carved together and not taken at once is FREE as any other.
+            span.set_carved((carved + more) as u16);
+            span.set_free_count(more as u16);
+            set_pristine(span, carved as u16);
+            index = carved;
+        } else if index >= carved {
+            index = 0;
+        }
+        let Some(word) = word_of(span, index) else { break };
+        // ORDERING: Relaxed, the lock orders it after the last giver.
+        if SlotWord(word.load(Ordering::Relaxed)).state() == Is::Free {
+            let at = span.base().wrapping_add(index as usize * size);
+            let Some(at) = NonNull::new(at) else { break };
+            let never = untouched && index >= u32::from(pristine(span));
+            // ORDERING: Relaxed, the slot is ours: whoever has it next has it from us.
+            word.store(SlotWord::HELD.0, Ordering::Relaxed);
+            span.set_free_count(span.free_count() - 1);
+            if !put(Slot::new(at, word, never)) {
+                // ORDERING: Relaxed, as above.
+                word.store(SlotWord::FREE.0, Ordering::Relaxed);
+                span.set_free_count(span.free_count() + 1);
+                break;
+            }
+            found += 1;
+        }
+        index += 1;
+    }
+    span.set_below(span.below() & !0xFFFF | index as usize);
+    found
+}
+
+impl<O: Os> Ground<'_, O> {
+    /// Slices; when the system refuses, what is kept is given back first.
+    pub(crate) fn slices(
+        &self,
+        home: &Cell<*const Chunk>,
+        count: usize,
+        align: usize,
+        fills: bool,
+    ) -> Option<Slices> {
+        self.arena.take(home, count, align, fills).or_else(|| {
+            self.huge.release_cached(self.arena, usize::MAX);
+            self.arena.trim(0);
+            self.arena.take(home, count, align, fills)
+        })
+    }
+
+    /// True unless a guard stands behind the span that cannot be opened again.
+    fn may_retire(&self, tables: &Tables, span: &Span) -> bool {
+        let Some(class) = span.class() else { return true };
+        let count = class.span_slices();
+        if span.slices() == count {
+            return true;
+        }
+        // SAFETY: the guard follows the span's slices, in the same chunk.
+        let guard = span.base().wrapping_add(count * SLICE);
+        let Some(guard) = NonNull::new(guard) else { return false };
+        // SAFETY: the slice is the span's, and nobody has any of it.
+        if !unsafe { self.arena.kernel.commit(guard, SLICE) } {
+            return false;
+        }
+        // ORDERING: Relaxed, a bound.
+        tables.guards.fetch_sub(1, Ordering::Relaxed);
+        true
+    }
+
+    /// Gives the slices of an empty span back, and its table. A guard behind it
+    /// is accessible again.
+    pub(crate) fn retire(&self, tables: &Tables, class: SizeClass, span: &Span) {
+        let base = span.base().addr();
+        let Some(chunk) = self.arena.chunk_at(base) else { return };
+        let touched = (usize::from(span.carved()) * class.size()).div_ceil(SLICE);
+        let first = ((base >> SLICE_SHIFT) % SLICES_PER_CHUNK) as u32;
+        let run = Run::new(first, span.slices() as u32);
+        if let Some(table) = NonNull::new(span.table()) {
+            tables.give(class, table);
+        }
+        span.set_table(ptr::null_mut());
+        span.word.store(Word::new(State::Free, 0, Remote::NONE));
+        // SAFETY: the run is ours, and only its carved part was ever touched.
+        unsafe { self.arena.give(chunk, run, touched as u32) };
+    }
+
+    /// Gives back a span with objects of a private heap that is gone, after all of
+    /// it has been made zeros. Returns the bytes that were out.
+    pub(crate) fn wipe_out(&self, tables: &Tables, class: SizeClass, span: &Span) -> usize {
+        let bytes = slots_out(span) * class.size();
+        let Some(base) = NonNull::new(span.base()) else { return 0 };
+        let len = usize::from(span.carved()) * class.size();
+        // SAFETY: nobody uses the heap any more, so all of the span is ours.
+        unsafe { base.write_bytes(0, len) };
+        for i in 0..u32::from(span.carved()) {
+            if let Some(word) = word_of(span, i) {
+                // ORDERING: Relaxed, as above.
+                word.store(SlotWord::FREE.0, Ordering::Relaxed);
+            }
+        }
+        span.set_listed(false);
+        if self.may_retire(tables, span) {
+            self.retire(tables, class, span);
+        }
+        bytes
+    }
+}

@@ -1,0 +1,675 @@
+//! Heaps at the hardened levels: which locker an object comes from and goes to.
+//!
+//! A thread's locker hangs on its heap, like its front lists, and is adopted
+//! and drained with it. A private heap has a locker of its own, with shelves of
+//! its own, under its lock; so nothing of it is anywhere else when it is
+//! destroyed. A thread that has no heap, and a handler above its thread's own
+//! locker, allocate from the common private heap and free straight to the shelf.
+//!
+//! The four operations of the default level have their twins here: allocate,
+//! free, resize, how many bytes. Each begins with what the map knows of the
+//! address. This is also where an object is handed out ([`Allocator::allocate_hard`])
+//! and taken back ([`Allocator::free_hard`]), once each: whoever counts or samples
+//! objects at these levels does it there.
+#![allow(unsafe_code)]
+
+use super::{Allocator, Heap};
+use crate::arena::Chunk;
+use crate::fatal::{self, Misuse};
+use crate::harden::locker::{Locker, Slot};
+use crate::harden::shelf::Ground;
+use crate::harden::slot::{self, Family};
+use crate::harden::{GUARDS, Given, HARD, canary, look_at_all, runs};
+use crate::huge::Huge;
+use crate::map::{Kind, Record};
+use crate::nothing::Freed;
+use crate::os::Os;
+use crate::size::SizeClass;
+use crate::span::Span;
+use crate::span::word::{Remote, State, Word};
+use crate::sync::Lock;
+use crate::units::{LARGE_MAX, SLICE, slices_for};
+use core::ptr::{self, NonNull};
+
+/// Allocations between two ticks, as a front list has them at the default level.
+const SEEN_BY_CLOCK: usize = 16;
+
+/// Slices from which on a large object does not ask for huge pages: 128 KiB.
+const THIN_FROM: usize = 4;
+
+/// Where an address leads to.
+enum Found<'a> {
+    Slot(&'a Span, SizeClass),
+    Run(&'a Span),
+    Huge(&'a Huge),
+    Nothing,
+    Guarded(NonNull<Record>),
+}
+
+impl Heap {
+    /// The locker, at the hardened levels.
+    #[inline(always)]
+    pub(super) fn locker(&self) -> Option<&Locker> {
+        // SAFETY: null, or a locker, which is never unmapped.
+        unsafe { self.locker.get().as_ref() }
+    }
+
+    /// True when the heap has a locker.
+    #[inline(always)]
+    pub(crate) fn is_equipped(&self) -> bool {
+        !self.locker.get().is_null()
+    }
+
+    /// An object of `size` bytes in a slot of `class`, for the heap's thread. `None`
+    /// when there is no memory, or this is a handler above the locker.
+    #[inline(always)]
+    pub(crate) fn alloc_slot<O: Os>(
+        &self,
+        a: &Allocator<O>,
+        class: SizeClass,
+        size: usize,
+        family: Family,
+    ) -> Option<NonNull<u8>> {
+        let locker = self.locker().filter(|locker| locker.enter())?;
+        let at = a.harden.alloc(a.ground(), locker, class, size, family);
+        locker.leave();
+        let at = at?;
+        a.sample_slot(self, class, at, size, None);
+        self.installed.add(1);
+        self.account(a, class.size() as isize);
+        if self.installed.get().is_multiple_of(SEEN_BY_CLOCK) {
+            self.tick(a);
+        }
+        Some(at)
+    }
+
+    /// Looks at what waits in this heap's locker.
+    pub(crate) fn look_at_quarantine(&self) {
+        if let Some(locker) = self.locker()
+            && locker.enter()
+        {
+            look_at_all(locker);
+            locker.leave();
+        }
+    }
+}
+
+impl<O: Os> Allocator<O> {
+    pub(super) fn ground(&self) -> Ground<'_, O> {
+        Ground { arena: &self.arena, huge: &self.huge }
+    }
+
+    /// Gives a heap its locker, at the hardened levels. False: no memory for one.
+    pub(super) fn equip(&self, heap: &Heap) -> bool {
+        if !self.harden.is_on() || heap.locker().is_some() {
+            return true;
+        }
+        match self.harden.make_locker(self.ground(), heap.owner_field()) {
+            Some(locker) => {
+                heap.locker.set(locker);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// An object for `layout`-like demands, and whether it reads as zeros.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::allocate`].
+    pub(crate) unsafe fn allocate_hard(
+        &self,
+        heap: Option<&Heap>,
+        size: usize,
+        align: usize,
+        family: Family,
+    ) -> Option<(NonNull<u8>, bool)> {
+        if size > isize::MAX as usize - align.min(isize::MAX as usize) {
+            return None;
+        }
+        if SizeClass::of_layout(size, align) == Some(SizeClass::ZERO) {
+            if let Some(at) = self.nothing.alloc(&self.arena) {
+                return Some((at, true));
+            }
+            // SAFETY: the caller's promise.
+            return unsafe { self.allocate_hard(heap, 1, align, family) };
+        }
+        if let Some(class) = slot::class_for(size, align) {
+            // SAFETY: the caller's promise.
+            let at = unsafe { self.slot_hard(heap, class, size, family) }?;
+            return Some((at, true));
+        }
+        let owner = heap.filter(|heap| heap.is_private());
+        if size <= LARGE_MAX
+            && slices_for(align) <= 32
+            && let Some(at) = self.run_hard(heap, owner, size, align, family)
+        {
+            return Some((at, true));
+        }
+        let fresh = self.huge_object(owner, size, align, 0)?;
+        self.seal_huge(fresh.at, size, family);
+        Some((fresh.at, fresh.zeroed))
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Allocator::allocate`].
+    unsafe fn slot_hard(
+        &self,
+        heap: Option<&Heap>,
+        class: SizeClass,
+        size: usize,
+        family: Family,
+    ) -> Option<NonNull<u8>> {
+        let heap = match heap {
+            Some(heap) if heap.is_private() => heap,
+            Some(heap) => match heap.alloc_slot(self, class, size, family) {
+                Some(at) => return Some(at),
+                None => self.any_common()?,
+            },
+            None => self.any_common()?,
+        };
+        let _guard = heap.lock.lock()?;
+        let locker = heap.locker()?;
+        let at = self.harden.alloc(self.ground(), locker, class, size, family)?;
+        let owner = (!heap.is_common()).then_some(heap);
+        self.sample_slot(heap, class, at, size, owner);
+        self.others.add(1);
+        self.live.add(class.size());
+        Some(at)
+    }
+
+    /// A large object.
+    fn run_hard(
+        &self,
+        heap: Option<&Heap>,
+        owner: Option<&Heap>,
+        size: usize,
+        align: usize,
+        family: Family,
+    ) -> Option<NonNull<u8>> {
+        let nowhere = core::cell::Cell::new(ptr::null());
+        let home = heap.filter(|heap| !heap.is_private()).map_or(&nowhere, Heap::large_home);
+        let align = slices_for(align).max(1).next_power_of_two();
+        let count = slices_for(size + 1);
+        // A canary is a touch: where nothing else is touched it must not cost a huge page.
+        let fills = count < THIN_FROM;
+        let slices = self.ground().slices(home, count, align, fills).or_else(|| {
+            self.harden.release(self.ground());
+            self.ground().slices(home, count, align, fills)
+        })?;
+        let at = self.base_of(&slices);
+        let span = self.span_of(&slices);
+        self.tie(&slices);
+        // SAFETY: the slices are ours, and read as zeros (V4 of the shelves).
+        if !slices.clean && !unsafe { canary::is_zero(at.as_ptr(), count * SLICE) } {
+            fatal::misuse(Misuse::UseAfterFree, at.addr().get(), count * SLICE);
+        }
+        let field = owner.map_or(ptr::null_mut(), |owner| ptr::from_ref(owner).cast_mut().cast());
+        span.begin_large(at, count, field);
+        span.set_carved(family as u16);
+        // SAFETY: the run is ours, and a byte longer than asked for at least.
+        unsafe { runs::seal(span, size, self.harden.secret()) };
+        span.word.store(Word::new(State::Large, 0, Remote::NONE));
+        if let Some(owner) = owner
+            && !owner.keep_large(span)
+        {
+            span.word.store(Word::new(State::Free, 0, Remote::NONE));
+            self.harden.runs.retain(self.ground(), span);
+            return None;
+        }
+        self.sample_large(span, owner, size);
+        self.others.add(1);
+        self.live.add(count * SLICE);
+        self.herald();
+        Some(at)
+    }
+
+    /// Notes what was asked for of a huge object, and writes its canary.
+    fn seal_huge(&self, at: NonNull<u8>, size: usize, family: Family) {
+        let Some(huge) = self.huge.find(&self.arena, at.addr().get()) else { return };
+        huge.asked.set(size);
+        huge.family.set(family as u8);
+        let end = page_end(huge, size);
+        let pattern = canary::pattern(self.harden.secret(), at.addr().get());
+        if size < end {
+            // SAFETY: the object is ours, and its pages are whole.
+            unsafe { canary::write(at.as_ptr(), size, end, pattern) };
+        }
+    }
+
+    /// Ends the process if the canary of a huge object is not whole.
+    fn check_huge(&self, huge: &Huge) {
+        let (base, size) = (huge.base(), huge.asked.get());
+        let end = page_end(huge, size);
+        let pattern = canary::pattern(self.harden.secret(), base.addr());
+        // SAFETY: the object is live.
+        if size < end && !unsafe { canary::holds(base, size, end, pattern) } {
+            fatal::misuse(Misuse::Overflow, base.addr(), huge.len());
+        }
+    }
+
+    /// What stands at `address`; or the end of the process.
+    #[inline]
+    fn find_hard(&self, address: usize) -> Found<'_> {
+        let Some(record) = self.arena.map.record(address) else { self.not_ours(address) };
+        // SAFETY: records are never unmapped (M4).
+        match unsafe { record.as_ref() }.kind {
+            Kind::Chunk => {
+                // SAFETY: the kind says that the record is a chunk's, never unmapped (M4).
+                let chunk: &Chunk = unsafe { record.cast::<Chunk>().as_ref() };
+                let span = chunk.span_of(address);
+                match (span.word.load().state(), span.class()) {
+                    (State::Hard, Some(class)) => Found::Slot(span, class),
+                    (State::Large, _) => {
+                        if span.base().addr() != address {
+                            fatal::misuse(Misuse::InvalidFree, address, span.block_size());
+                        }
+                        Found::Run(span)
+                    }
+                    _ => self.free_of_free(span, address),
+                }
+            }
+            Kind::Huge => match self.huge.find(&self.arena, address) {
+                Some(huge) if huge.is_live() => Found::Huge(huge),
+                Some(huge) => fatal::misuse(Misuse::DoubleFree, address, huge.len()),
+                None => fatal::misuse(Misuse::InvalidFree, address, 0),
+            },
+            Kind::Nothing => Found::Nothing,
+            Kind::Guarded => Found::Guarded(record),
+        }
+    }
+
+    /// Frees an object, after looking at it from all sides.
+    ///
+    /// # Safety
+    ///
+    /// `heap` is the calling thread's, if any; the program gives the object up.
+    #[inline(always)]
+    pub(crate) unsafe fn free_hard(&self, heap: Option<&Heap>, at: NonNull<u8>, given: Given) {
+        // What is by far the most frequent goes first, and straight.
+        if let Some(chunk) = self.arena.chunk_at(at.addr().get()) {
+            let span = chunk.span_of(at.addr().get());
+            if let (State::Hard, Some(class)) = (span.word.load().state(), span.class()) {
+                let slot = self.harden.receive(span, class, at, given);
+                if span.is_watched() {
+                    self.sampler.freed(&self.arena.kernel, at.addr().get());
+                }
+                if let Some(heap) = heap
+                    && span.heap().is_null()
+                    && let Some(locker) = heap.locker()
+                    && locker.enter()
+                {
+                    let quiet = self.harden.retain(self.ground(), locker, class, slot);
+                    locker.leave();
+                    heap.account(self, -(class.size() as isize));
+                    if !quiet {
+                        heap.tick(self);
+                    }
+                } else {
+                    self.put_elsewhere(span, class, slot);
+                }
+                return;
+            }
+        }
+        self.free_hard_other(at, given);
+    }
+
+    /// Puts a slot that was freed where its heap wants it, or back onto the shelf.
+    #[cold]
+    #[inline(never)]
+    fn put_elsewhere(&self, span: &Span, class: SizeClass, slot: Slot) {
+        self.live.sub(class.size());
+        let Some(owner) = self.private_owner(span.heap()) else {
+            self.harden.return_now(self.ground(), class, slot);
+            return;
+        };
+        // Under a handler above the lock's holder the slot stays HELD, until the heap is
+        // destroyed.
+        if let Some(_guard) = owner.lock.lock()
+            && let Some(locker) = owner.locker()
+        {
+            self.harden.retain(self.ground(), locker, class, slot);
+        }
+    }
+
+    /// The rest of [`Allocator::free_hard`]: what is no slot.
+    #[cold]
+    #[inline(never)]
+    fn free_hard_other(&self, at: NonNull<u8>, given: Given) {
+        let address = at.addr().get();
+        match self.find_hard(address) {
+            // `free_hard` has taken these.
+            Found::Slot(_, class) => fatal::misuse(Misuse::DoubleFree, address, class.size()),
+            Found::Run(span) => {
+                let size = span.block_size();
+                runs::check(span, self.harden.secret());
+                if let Some((asked, _)) = given.layout
+                    && asked != span.below()
+                {
+                    fatal::misuse(Misuse::WrongSize, address, size);
+                }
+                let family = slot::family(span.carved());
+                if family != given.family {
+                    self.harden.families(family, given.family, address, size);
+                }
+                if let Some(owner) = self.private_owner(span.heap())
+                    && !owner.forget_large(span)
+                {
+                    return;
+                }
+                if !span.word.free_large() {
+                    fatal::misuse(Misuse::DoubleFree, address, size);
+                }
+                if span.is_watched() {
+                    self.sampler.freed(&self.arena.kernel, address);
+                }
+                self.live.sub(size);
+                self.harden.runs.retain(self.ground(), span);
+                self.upkeep_soon();
+            }
+            Found::Huge(huge) => {
+                self.check_huge(huge);
+                if let Some((asked, _)) = given.layout
+                    && asked != huge.asked.get()
+                {
+                    fatal::misuse(Misuse::WrongSize, address, huge.len());
+                }
+                let family = slot::family(u16::from(huge.family.get()));
+                if family != given.family {
+                    self.harden.families(family, given.family, address, huge.len());
+                }
+                self.free_huge(address);
+            }
+            Found::Guarded(record) => self.free_guarded(record, address, Some(given)),
+            Found::Nothing => {
+                if given.layout.is_some_and(|(size, _)| size != 0) {
+                    fatal::misuse(Misuse::WrongSize, address, 0);
+                }
+                match self.nothing.free(address) {
+                    Freed::Done => {}
+                    Freed::Twice => fatal::misuse(Misuse::DoubleFree, address, 0),
+                    Freed::NoObject => fatal::misuse(Misuse::InvalidFree, address, 0),
+                }
+            }
+        }
+    }
+
+    /// Bytes that were asked for of the object at `address`, after a look at it.
+    pub(crate) fn usable_hard(&self, address: usize) -> usize {
+        match self.find_hard(address) {
+            Found::Slot(span, class) => self.harden.inspect(span, class, address),
+            Found::Run(span) => {
+                runs::check(span, self.harden.secret());
+                span.below()
+            }
+            Found::Huge(huge) => {
+                self.check_huge(huge);
+                huge.asked.get()
+            }
+            Found::Guarded(record) => self.usable_guarded(record, address),
+            Found::Nothing => 0,
+        }
+    }
+
+    /// As [`Allocator::check_size`].
+    pub(crate) fn check_size_hard(&self, address: usize, size: usize, align: usize) {
+        let (right, block) = match self.find_hard(address) {
+            Found::Slot(span, class) => {
+                let fits = slot::class_for(size, align) == Some(class)
+                    && slot::kept(size, class) == self.harden.inspect(span, class, address);
+                (fits, class.size())
+            }
+            Found::Run(span) => (span.below() == size, span.block_size()),
+            Found::Huge(huge) => (huge.asked.get() == size, huge.len()),
+            Found::Guarded(record) => {
+                let asked = self.usable_guarded(record, address);
+                (asked == size, asked)
+            }
+            Found::Nothing => (size == 0, 0),
+        };
+        if !right {
+            fatal::misuse(Misuse::WrongSize, address, block);
+        }
+    }
+
+    /// As [`Allocator::resize_in_place`].
+    pub(crate) fn resize_hard(&self, at: NonNull<u8>, size: usize, align: usize) -> bool {
+        let address = at.addr().get();
+        let secret = self.harden.secret();
+        match self.find_hard(address) {
+            Found::Slot(span, class) => self.harden.resize(span, class, at, size, align),
+            Found::Run(span) => {
+                runs::check(span, secret);
+                let (had, wants, old) = (span.slices(), slices_for(size + 1), span.below());
+                if slot::class_for(size, align).is_some() || size >= LARGE_MAX {
+                    return false;
+                }
+                if wants < had {
+                    // What goes back to the arena reads as zeros (V4 of the shelves).
+                    // SAFETY: `wants` slices are within the run.
+                    let tail = unsafe { at.add(wants * SLICE) };
+                    runs::clear(self.ground(), tail, (had - wants) * SLICE);
+                }
+                if wants != had && !self.resize_large(span, size + 1) {
+                    return false;
+                }
+                let end = runs::canary_end(old).min(wants * SLICE);
+                clear_canary(at, old, size, end);
+                if let Some(rest) = end.checked_sub(runs::canary_end(size)) {
+                    // Nothing but zeros behind a canary.
+                    // SAFETY: within the run, and given up by the program.
+                    let from = unsafe { at.add(runs::canary_end(size)) };
+                    // SAFETY: as above.
+                    unsafe { from.write_bytes(0, rest) };
+                }
+                // SAFETY: the object is the program's, which has it again after this.
+                unsafe { runs::seal(span, size, secret) };
+                true
+            }
+            Found::Huge(huge) => {
+                self.check_huge(huge);
+                let (before, old) = (huge.len(), huge.asked.get());
+                let end = page_end(huge, old);
+                if size < LARGE_MAX || !self.huge.resize(&self.arena, huge, size) {
+                    return false;
+                }
+                self.live.shift(huge.len() as isize - before as isize);
+                self.resample_huge(huge, before, size);
+                clear_canary(at, old, size, end.min(huge.len()));
+                self.seal_huge(at, size, slot::family(u16::from(huge.family.get())));
+                true
+            }
+            Found::Guarded(record) => self.usable_guarded(record, address) == size,
+            Found::Nothing => size == 0,
+        }
+    }
+
+    /// As [`Allocator::reallocate`]; `family` as for a free.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::reallocate`].
+    pub(crate) unsafe fn reallocate_hard(
+        &self,
+        heap: Option<&Heap>,
+        at: NonNull<u8>,
+        size: usize,
+        align: usize,
+        family: Family,
+    ) -> Option<NonNull<u8>> {
+        if size > isize::MAX as usize - align {
+            return None;
+        }
+        if self.resize_hard(at, size, align) {
+            return Some(at);
+        }
+        let address = at.addr().get();
+        let old = self.usable_hard(address);
+        if size >= LARGE_MAX
+            && size > old
+            && align <= crate::units::CHUNK
+            && let Some(huge) = self.huge.find(&self.arena, address)
+        {
+            let end = page_end(huge, old);
+            if let Some(moved) = self.grow_huge_elsewhere(huge, size) {
+                clear_canary(moved, old, size, end);
+                self.seal_huge(moved, size, slot::family(u16::from(huge.family.get())));
+                return Some(moved);
+            }
+        }
+        // SAFETY: the caller's promise.
+        let (fresh, _) = unsafe { self.allocate_hard(heap, size, align, family) }?;
+        let bytes = old.min(size);
+        // SAFETY: two objects of at least `bytes`, and no two objects overlap.
+        unsafe { fresh.copy_from_nonoverlapping(at, bytes) };
+        // ORDERING: Relaxed, a figure.
+        self.copied.fetch_add(bytes, crate::sync::Ordering::Relaxed);
+        let own = heap.filter(|heap| !heap.is_private());
+        // SAFETY: the program gives the old object up.
+        unsafe { self.free_hard(own, at, Given::family(family)) };
+        Some(fresh)
+    }
+
+    /// A guarded object, when it is time for one. `heap` is the calling thread's.
+    pub(crate) fn guard(
+        &self,
+        heap: Option<&Heap>,
+        size: usize,
+        align: usize,
+        family: Family,
+    ) -> Option<NonNull<u8>> {
+        let heap = heap?;
+        let mut left = heap.guard_in.get();
+        if left == 0 {
+            let dice = heap.guard_dice.get() ^ self.harden.secret() as u32 ^ heap.key.get();
+            heap.guard_dice.set(dice.wrapping_mul(0x2C92_77B5).wrapping_add(0xAC56_4B05));
+            left = self.guarded.interval(heap.guard_dice.get());
+        }
+        heap.guard_in.set(left - 1);
+        if left != 1 {
+            return None;
+        }
+        let secret = self.harden.secret();
+        let at = self.guarded.alloc(&self.arena, size, align, family, secret)?;
+        self.others.add(1);
+        self.live.add(size);
+        Some(at)
+    }
+
+    /// Frees a guarded object. `given` is what the free knows of it, at the hardened
+    /// levels.
+    #[cold]
+    pub(super) fn free_guarded(
+        &self,
+        record: NonNull<Record>,
+        address: usize,
+        given: Option<Given>,
+    ) {
+        let family = self.guarded.family(record, address);
+        let asked = self.usable_guarded(record, address);
+        if let (Some(made), Some(given)) = (family, given)
+            && made != given.family
+        {
+            self.harden.families(made, given.family, address, asked);
+        }
+        let size = given.and_then(|given| given.layout).map(|(size, _)| size);
+        match self.guarded.free(&self.arena, record, address, size, self.harden.secret()) {
+            Ok(()) => self.live.sub(asked),
+            Err((what, asked)) => fatal::misuse(what, address, asked),
+        }
+    }
+
+    /// Bytes that were asked for of a guarded object, after a look at it.
+    pub(super) fn usable_guarded(&self, record: NonNull<Record>, address: usize) -> usize {
+        match self.guarded.usable(record, address, self.harden.secret()) {
+            Ok(asked) => asked,
+            Err((what, asked)) => fatal::misuse(what, address, asked),
+        }
+    }
+
+    /// Looks at every object there is, at the end of a process that is watched by
+    /// pages: an object that nobody frees is never looked at otherwise.
+    pub(crate) fn sweep(&self) {
+        if self.harden.mode() != HARD | GUARDS {
+            return;
+        }
+        if let Err((what, address, asked)) = self.guarded.sweep(self.harden.secret()) {
+            fatal::misuse(what, address, asked);
+        }
+        for span in self.arena.chunks().flat_map(|chunk| chunk.spans()) {
+            if span.word.load().state() == State::Hard && span.back() == 0 {
+                self.harden.sweep(span);
+            }
+        }
+    }
+
+    /// All locks but the heaps', outermost first, for `fork`.
+    pub(super) fn hard_locks(&self) -> impl DoubleEndedIterator<Item = &Lock> {
+        self.harden.locks().chain([self.guarded.lock()]).chain(self.locks())
+    }
+
+    /// Sends home what a heap without a thread holds, or the caller's own.
+    pub(super) fn drain_hard(&self, heap: &Heap) {
+        if let Some(locker) = heap.locker()
+            && locker.enter()
+        {
+            self.harden.drain(self.ground(), locker);
+            locker.leave();
+        }
+    }
+
+    /// Gives back the empty spans of a private heap, under its lock.
+    pub(super) fn release_own_hard(&self, heap: &Heap) {
+        if let Some(locker) = heap.locker() {
+            self.harden.release_own(self.ground(), locker);
+        }
+    }
+
+    /// Gives back everything of a private heap that is being destroyed, under its
+    /// lock. Returns the bytes that were out.
+    pub(super) fn destroy_hard(&self, heap: &Heap) -> usize {
+        let Some(locker) = heap.locker() else { return 0 };
+        self.harden.drain(self.ground(), locker);
+        if let Some(shelves) = locker.shelves() {
+            shelves.forget();
+        }
+        let field = heap.owner_field();
+        let mut bytes = 0;
+        for span in self.arena.chunks().flat_map(|chunk| chunk.spans()) {
+            if span.word.load().state() == State::Hard && span.back() == 0 && span.heap() == field {
+                bytes += self.harden.wipe_out(self.ground(), span);
+            }
+        }
+        let mut at = heap.large.replace(ptr::null());
+        // SAFETY: null, or a large object of this heap's.
+        while let Some(span) = unsafe { at.as_ref() } {
+            at = span.next();
+            bytes += span.block_size();
+            span.set_heap(ptr::null_mut());
+            span.word.store(Word::new(State::Free, 0, Remote::NONE));
+            self.harden.runs.retain(self.ground(), span);
+        }
+        bytes
+    }
+}
+
+/// Where the page ends that the last of `size` bytes of a huge object lies in.
+fn page_end(huge: &Huge, size: usize) -> usize {
+    size.next_multiple_of(4096).min(huge.len())
+}
+
+/// Makes zeros of what was canary from `old` to `end`, as far as `size` bytes reach.
+fn clear_canary(at: NonNull<u8>, old: usize, size: usize, end: usize) {
+    let until = end.min(size);
+    if until > old {
+        // SAFETY: the object holds `size` bytes and had canary up to `end`.
+        let from = unsafe { at.add(old) };
+        // SAFETY: as above.
+        unsafe { from.write_bytes(0, until - old) };
+    }
+}
+
+#[cfg(test)]
+mod tests;
