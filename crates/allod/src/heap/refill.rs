@@ -24,6 +24,10 @@ use core::ptr::NonNull;
 
 /// Slow paths between two looks at the clock.
 const TICKS: u32 = 64;
+/// The same while much memory is free.
+const TICKS_QUIET: u32 = 8;
+/// What is much: bytes.
+const MUCH: usize = 1 << 20;
 /// Milliseconds after which a busy thread's batches go home, full or not.
 const RING_AGE: u32 = 10;
 
@@ -281,7 +285,9 @@ impl Heap {
     pub(super) fn tick<O: Os>(&self, a: &Allocator<O>) {
         let ticks = self.ticks.get().wrapping_add(1);
         self.ticks.set(ticks);
-        if ticks.is_multiple_of(TICKS) {
+        // A program that has become quiet has memory to give back and few slow paths.
+        let often = ticks.is_multiple_of(TICKS_QUIET) && a.arena.spare.get() >= MUCH;
+        if often || ticks.is_multiple_of(TICKS) {
             self.upkeep(a);
         }
     }
