@@ -21,6 +21,13 @@ pub enum Key {
     GuardPages,
     /// The level of safety: a [`Harden`].
     Harden,
+    /// About one in so many objects of the slow path is guarded; 0 for none.
+    GuardRate,
+    /// Mean bytes between two samples of the profiler; 0 for never.
+    Profile,
+    /// When a heap dump is written by itself: a sum of the values of `DUMP_AT_EXIT` and
+    /// its like.
+    ProfileDump,
     /// 1: a thread of our own gives memory back while the program makes no calls. 0: none.
     Background,
 }
@@ -38,6 +45,16 @@ pub enum Harden {
     Paranoid = 2,
 }
 
+/// [`Key::ProfileDump`]: when the process ends by itself.
+pub const DUMP_AT_EXIT: u64 = 1;
+/// [`Key::ProfileDump`]: when SIGUSR2 comes, which the program must not handle itself.
+pub const DUMP_AT_SIGNAL: u64 = 2;
+/// [`Key::ProfileDump`]: when more is in use than at the last dump of this kind, by a
+/// twentieth.
+pub const DUMP_AT_PEAK: u64 = 4;
+/// [`Key::ProfileDump`]: the first time that the system has no more memory.
+pub const DUMP_AT_OOM: u64 = 8;
+
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -54,12 +71,14 @@ pub struct Row {
     pub max: u64,
     /// Words that stand for a value in `ALLOD_CONF`, besides the number itself.
     pub words: &'static [(&'static str, u64)],
+    /// The words may be joined by `+`: the value is a set.
+    pub is_set: bool,
     /// One sentence.
     pub what: &'static str,
 }
 
 /// How many options there are.
-pub const OPTIONS: usize = 6;
+pub const OPTIONS: usize = 9;
 
 /// The table.
 pub const TABLE: [Row; OPTIONS] = [
@@ -70,6 +89,7 @@ pub const TABLE: [Row; OPTIONS] = [
         min: 0,
         max: 3_600_000,
         words: &[],
+        is_set: false,
         what: "milliseconds that free memory is kept before it goes back to the system",
     },
     Row {
@@ -79,6 +99,7 @@ pub const TABLE: [Row; OPTIONS] = [
         min: 0,
         max: u64::MAX >> 1,
         words: &[],
+        is_set: false,
         what: "bytes in use from which on new memory is asked for in huge pages; 0 for never",
     },
     Row {
@@ -88,6 +109,7 @@ pub const TABLE: [Row; OPTIONS] = [
         min: 0,
         max: u64::MAX >> 1,
         words: &[],
+        is_set: false,
         what: "bytes of freed huge objects that are kept for the next one",
     },
     Row {
@@ -97,6 +119,7 @@ pub const TABLE: [Row; OPTIONS] = [
         min: 0,
         max: 1,
         words: &[("off", 0), ("on", 1)],
+        is_set: false,
         what: "1: an inaccessible page follows each huge object; 0: none",
     },
     Row {
@@ -106,7 +129,45 @@ pub const TABLE: [Row; OPTIONS] = [
         min: 0,
         max: 2,
         words: &[("default", 0), ("hardened", 1), ("paranoid", 2)],
+        is_set: false,
         what: "level of safety: default, hardened, or paranoid (for testing); taken at the start",
+    },
+    Row {
+        key: Key::GuardRate,
+        name: "guard_rate",
+        default: 0,
+        min: 0,
+        max: 1 << 30,
+        words: &[],
+        what: "one in so many objects gets pages of its own: of the slow path's, 0 for none; \
+               at the paranoid level of all, exactly, 0 for each; taken at the start",
+        is_set: false,
+    },
+    Row {
+        key: Key::Profile,
+        name: "profile",
+        default: 512 << 10,
+        min: 0,
+        max: 1 << 31,
+        words: &[("off", 0)],
+        is_set: false,
+        what: "mean bytes between two samples of the profiler; off (0) for never",
+    },
+    Row {
+        key: Key::ProfileDump,
+        name: "profile_dump",
+        default: 0,
+        min: 0,
+        max: DUMP_AT_EXIT | DUMP_AT_SIGNAL | DUMP_AT_PEAK | DUMP_AT_OOM,
+        words: &[
+            ("none", 0),
+            ("exit", DUMP_AT_EXIT),
+            ("signal", DUMP_AT_SIGNAL),
+            ("peak", DUMP_AT_PEAK),
+            ("oom", DUMP_AT_OOM),
+        ],
+        is_set: true,
+        what: "when a heap dump is written: none, or some of exit, signal, peak, oom joined by +",
     },
     Row {
         key: Key::Background,
@@ -114,6 +175,7 @@ pub const TABLE: [Row; OPTIONS] = [
         default: 0,
         min: 0,
         max: 1,
+        is_set: false,
         words: &[("off", 0), ("on", 1)],
         what: "1: a thread of our own gives memory back while the program makes no calls; 0: none",
     },
@@ -146,6 +208,23 @@ impl core::fmt::Display for Refused {
 
 impl core::error::Error for Refused {}
 
+/// What an allocator does for safety, decided when it opens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Level {
+    /// Objects live in slots that are watched.
+    pub(crate) hard: bool,
+    /// One object in so many is guarded; 0 for none.
+    pub(crate) guard_rate: u32,
+    /// Exactly one in so many, of all.
+    pub(crate) exact: bool,
+}
+
+impl Level {
+    /// The default one.
+    #[cfg_attr(not(test), allow(dead_code, reason = "the tests of other rooms open with it"))]
+    pub(crate) const DEFAULT: Self = Self { hard: false, guard_rate: 0, exact: false };
+}
+
 /// A value for each option.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Config {
@@ -166,6 +245,18 @@ impl Config {
 
     pub(crate) const fn get(&self, key: Key) -> u64 {
         self.values[key as usize]
+    }
+
+    /// What is done for safety.
+    pub(crate) fn level(&self) -> Level {
+        let rate = u32::try_from(self.get(Key::GuardRate)).unwrap_or(0);
+        let harden = self.get(Key::Harden);
+        let exact = harden == Harden::Paranoid as u64;
+        Level {
+            hard: harden != Harden::Default as u64,
+            guard_rate: if exact { rate.max(1) } else { rate },
+            exact,
+        }
     }
 
     /// Sets an option, moved into its range.
@@ -200,11 +291,17 @@ pub(crate) fn find(name: &[u8]) -> Result<&'static Row, Refused> {
     TABLE.iter().find(|row| row.name.as_bytes() == name).ok_or(Refused::UnknownKey)
 }
 
-/// A number for `row`: one of its words, or decimal digits, perhaps with k, m or g
+/// A number for `row`: one of its words, several joined by `+`, or decimal digits, perhaps with k, m or g
 /// behind them.
 pub(crate) fn parse(row: &Row, value: &[u8]) -> Result<u64, Refused> {
     if let Some((_, number)) = row.words.iter().find(|(word, _)| word.as_bytes() == value) {
         return Ok(*number);
+    }
+    if row.is_set && value.contains(&b'+') {
+        return value.split(|&byte| byte == b'+').try_fold(0, |set, word| {
+            let found = row.words.iter().find(|(name, _)| name.as_bytes() == word);
+            found.map(|(_, bit)| set | bit).ok_or(Refused::BadValue)
+        });
     }
     let (digits, shift) = match value {
         [digits @ .., b'k' | b'K'] => (digits, 10),

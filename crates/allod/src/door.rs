@@ -14,7 +14,7 @@
 use crate::block::{self, Block};
 use crate::config::Config;
 use crate::fatal::{self, Misuse};
-use crate::harden::Given;
+use crate::harden::{GUARDS, Given};
 use crate::harden::slot::Family;
 use crate::heap::{Allocator, Heap};
 use crate::huge::Huge;
@@ -65,17 +65,16 @@ impl<O: Os> Allocator<O> {
                     return Some(Fresh { at, zeroed: true });
                 }
                 // SAFETY: the caller's promise.
-                return unsafe { self.small(heap, SizeClass::of_size(1)) };
+                return unsafe { self.small(heap, SizeClass::of_size(1), size) };
             }
             // SAFETY: the caller's promise.
-            return unsafe { self.small(heap, class) };
+            return unsafe { self.small(heap, class, size) };
         }
         let owner = heap.filter(|heap| heap.is_private());
-        let slices = slices_for(size.max(1));
         let align_slices = slices_for(align).max(1);
         if size <= LARGE_MAX
             && align_slices <= 32
-            && let Some(fresh) = self.large(heap, owner, slices, align_slices)
+            && let Some(fresh) = self.large(heap, owner, size, align_slices)
         {
             return Some(fresh);
         }
@@ -85,14 +84,14 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     ///
     /// As for [`Allocator::allocate`].
-    unsafe fn small(&self, heap: Option<&Heap>, class: SizeClass) -> Option<Fresh> {
+    unsafe fn small(&self, heap: Option<&Heap>, class: SizeClass, size: usize) -> Option<Fresh> {
         let block = match heap {
-            Some(heap) if heap.is_private() => heap.alloc_locked(self, class),
+            Some(heap) if heap.is_private() => heap.alloc_private(self, class, size),
             Some(heap) => {
                 let block = heap.front.pop(class.index());
                 if block.is_null() {
                     // SAFETY: the heap is the calling thread's.
-                    unsafe { heap.refill(self, class) }
+                    unsafe { heap.refill(self, class, size) }
                 } else {
                     block
                 }
@@ -105,7 +104,7 @@ impl<O: Os> Allocator<O> {
         if heap.is_some_and(Heap::is_private) {
             return None;
         }
-        let block = self.common_block(class);
+        let block = self.common_block(class, size);
         NonNull::new(block).map(|block| Fresh { at: block.cast(), zeroed: false })
     }
 
@@ -113,9 +112,10 @@ impl<O: Os> Allocator<O> {
         &self,
         heap: Option<&Heap>,
         owner: Option<&Heap>,
-        slices: usize,
+        size: usize,
         align: usize,
     ) -> Option<Fresh> {
+        let slices = slices_for(size.max(1));
         let nowhere = core::cell::Cell::new(ptr::null());
         let home = heap.filter(|heap| !heap.is_private()).map_or(&nowhere, Heap::large_home);
         let run = self.take_slices(home, slices, align.next_power_of_two(), true)?;
@@ -137,6 +137,7 @@ impl<O: Os> Allocator<O> {
             unsafe { self.retire(span) };
             return None;
         }
+        self.sample_large(span, owner, size);
         self.others.add(1);
         self.live.add(slices * SLICE);
         self.herald();
@@ -164,6 +165,7 @@ impl<O: Os> Allocator<O> {
             self.free_fresh_huge(huge);
             return None;
         }
+        self.sample_huge(huge, owner, size);
         self.others.add(1);
         self.live.add(huge.len());
         self.herald();
@@ -228,9 +230,7 @@ impl<O: Os> Allocator<O> {
         if size >= LARGE_MAX && size > old && align <= crate::units::CHUNK {
             // What has grown to this will grow on: from here on nothing is copied.
             if let Some(huge) = self.huge.find(&self.arena, address) {
-                let before = huge.len();
-                if let Some(moved) = self.huge.grow_elsewhere(&self.arena, huge, size) {
-                    self.live.shift(huge.len() as isize - before as isize);
+                if let Some(moved) = self.grow_huge_elsewhere(huge, size) {
                     return Some(moved);
                 }
             } else if let Some(fresh) = self.huge_object(owner, size, align, size) {
@@ -296,6 +296,9 @@ impl<O: Os> Allocator<O> {
             let before = huge.len();
             let done = size >= LARGE_MAX && self.huge.resize(&self.arena, huge, size);
             self.live.shift(huge.len() as isize - before as isize);
+            if done {
+                self.resample_huge(huge, before, size);
+            }
             return done;
         }
         let Some(span) = self.arena.span_at(address) else { return false };
@@ -344,6 +347,7 @@ impl<O: Os> Allocator<O> {
             unsafe { self.arena.give(chunk, run, (had - wants) as u32) };
         }
         self.live.shift((wants as isize - had as isize) * SLICE as isize);
+        self.resample_large(span, had * SLICE, size);
         true
     }
 }
@@ -378,7 +382,7 @@ impl Heap {
         let mut fresh = self.front.pop(class.index());
         if fresh.is_null() {
             // SAFETY: the caller is the heap's thread.
-            fresh = unsafe { self.refill(a, class) };
+            fresh = unsafe { self.refill(a, class, bytes) };
         }
         let fresh = NonNull::new(fresh)?.cast::<u8>();
         // SAFETY: two blocks of at least `bytes`, and no two blocks overlap.
@@ -437,12 +441,20 @@ pub(crate) fn allocate(
     }
     // SAFETY: the heap is this thread's.
     let Some(fresh) = (unsafe { ALLOCATOR.allocate(heap, size, align) }) else {
+        report::refused(size);
         return ptr::null_mut();
     };
     if zeroed {
         ALLOCATOR.clear(fresh, size);
     }
     fresh.at.as_ptr()
+}
+
+/// The calling thread's heap, made if need be, at the hardened levels.
+#[inline(always)]
+pub(crate) fn heap() -> Option<&'static Heap> {
+    let heap = local::heap();
+    if heap.is_equipped() { Some(heap) } else { local::enter() }
 }
 
 /// [`allocate`] at the hardened levels, for the calling thread's heap.
@@ -455,6 +467,11 @@ pub(crate) fn hardened(
     zeroed: bool,
     family: Family,
 ) -> *mut u8 {
+    if ALLOCATOR.harden.mode() & GUARDS != 0
+        && let Some(at) = ALLOCATOR.guard(heap, size, align, family)
+    {
+        return at.as_ptr();
+    }
     // SAFETY: the heap is this thread's.
     let Some((at, zeros)) = (unsafe { ALLOCATOR.allocate_hard(heap, size, align, family) }) else {
         return ptr::null_mut();

@@ -40,6 +40,8 @@
 //!   entry says so may enter the front's lists; whether its span is still the
 //!   heap's, the span's word tells when the list is flushed.
 //! * P5. A private heap has no front and no ring, and its spans' entries are 0.
+//! * R1. While a class has a `rest` a sample is due, and its `alloc` list is what
+//!   comes before it. The blocks of the rest are out, as those of the front are (P3).
 //!
 //! # Signals
 //!
@@ -53,22 +55,26 @@ pub(crate) mod free;
 pub(crate) mod hard;
 pub(crate) mod private;
 pub(crate) mod refill;
+pub(crate) mod sampled;
 pub(crate) mod walk;
 
 use crate::arena::{Arena, Chunk};
 use crate::block::{self, Block};
+use crate::config::Level;
 use crate::depot::Depot;
 use crate::depot::stack::Stack;
+use crate::guarded::Guarded;
 use crate::harden::Harden;
 use crate::harden::locker::Locker;
 use crate::huge::{Huge, HugeObjects};
 use crate::map::Map;
 use crate::nothing::Nothing;
 use crate::os::Os;
+use crate::sample::{Countdown, Sampler};
 use crate::size::{self, CLASSES, SizeClass};
 use crate::span::Span;
 use crate::sync::{
-    AtomicPtr, AtomicU32, AtomicUsize, Gauge, Lock, Ordering, Tally,
+    AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, Gauge, Lock, Ordering, Tally,
 };
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -76,6 +82,10 @@ use core::ptr::{self, NonNull};
 /// Classes above this one have 8-byte blocks among them or are odd sizes that
 /// only Rust layouts ask for; the C face never meets them on its fast path.
 pub(crate) const C_CLASSES: usize = 57;
+/// Most objects with pages of their own at a time: where each object is to have some
+/// (two of the process's 65,530 mappings each), and where few are.
+const MOST_GUARDED: usize = 16_000;
+const MOST_SAMPLED: usize = 64;
 /// A key that no heap has.
 const NO_KEY: u32 = 0xFF_FFFF;
 /// Batches of the ring: together they hold back at most 16 spans and 64 KiB.
@@ -275,6 +285,23 @@ pub(crate) struct Heap {
     huge: Cell<*mut Huge>,
     /// The slots in hand, at the hardened levels (`heap/hard.rs`).
     locker: Cell<*const Locker>,
+    /// Objects until the next guarded one, and what its number is rolled with.
+    guard_in: Cell<u32>,
+    guard_dice: Cell<u32>,
+    /// What is kept aside of the front's lists, behind samples that are due (R1).
+    rest: [Cell<*mut Block>; CLASSES],
+    rest_count: [Cell<u16>; CLASSES],
+    /// Blocks that were on the front and in the rest when a list was last installed.
+    listed: [AtomicU16; CLASSES],
+    countdowns: [Countdown; CLASSES],
+    /// What the thread's samples are labelled with.
+    label: Cell<u32>,
+    /// As the kernel numbers the thread.
+    thread: AtomicU32,
+    /// The thread is writing a sample down.
+    sampling: Cell<bool>,
+    /// A private heap has, or had, samples in it.
+    watched: AtomicU32,
 }
 
 // SAFETY: P1 and P2 say which thread touches which cells, and when.
@@ -316,6 +343,16 @@ impl Heap {
             large: Cell::new(ptr::null()),
             huge: Cell::new(ptr::null_mut()),
             locker: Cell::new(ptr::null()),
+            guard_in: Cell::new(0),
+            guard_dice: Cell::new(0),
+            rest: [const { Cell::new(ptr::null_mut()) }; CLASSES],
+            rest_count: [const { Cell::new(0) }; CLASSES],
+            listed: [const { AtomicU16::new(0) }; CLASSES],
+            countdowns: [const { Countdown::new() }; CLASSES],
+            label: Cell::new(0),
+            thread: AtomicU32::new(0),
+            sampling: Cell::new(false),
+            watched: AtomicU32::new(0),
         }
     }
 
@@ -337,6 +374,12 @@ impl Heap {
         self.in_use.load(Ordering::Relaxed) == Use::Common as u32
     }
 
+    /// True while a thread uses it as its own.
+    pub(crate) fn is_a_threads(&self) -> bool {
+        // ORDERING: Relaxed, a figure for whoever asks about another thread's heap.
+        self.in_use.load(Ordering::Relaxed) == Use::Thread as u32
+    }
+
     /// The `heap` field of this heap's spans and objects.
     fn owner_field(&self) -> *mut () {
         if self.is_private() { ptr::from_ref(self).cast_mut().cast() } else { ptr::null_mut() }
@@ -356,6 +399,7 @@ pub(crate) struct Allocator<O> {
     pub(crate) huge: HugeObjects,
     pub(crate) nothing: Nothing,
     pub(crate) harden: Harden,
+    pub(crate) guarded: Guarded,
     /// All heaps ever made, newest first.
     heaps: AtomicPtr<Heap>,
     next_key: AtomicU32,
@@ -369,6 +413,11 @@ pub(crate) struct Allocator<O> {
     /// Serve threads that are young, or past their end, and handlers above a slow
     /// path. Made when they are needed, the first one first.
     commons: [AtomicPtr<Heap>; common::COMMONS],
+    /// Where sampled blocks come from.
+    sampled: AtomicPtr<Heap>,
+    /// Who calls, where a heap that is not its thread's serves.
+    caller: AtomicPtr<()>,
+    pub(crate) sampler: Sampler,
     secret: AtomicUsize,
     /// The newest heap when the locks were taken for a fork.
     fork_from: AtomicPtr<Heap>,
@@ -401,6 +450,7 @@ impl<O: Os> Allocator<O> {
             huge: HugeObjects::new(),
             nothing: Nothing::new(),
             harden: Harden::new(),
+            guarded: Guarded::new(),
             heaps: AtomicPtr::new(ptr::null_mut()),
             next_key: AtomicU32::new(1),
             idle_lock: Lock::new(),
@@ -410,6 +460,9 @@ impl<O: Os> Allocator<O> {
             orphan_count: AtomicUsize::new(0),
             drained_count: AtomicUsize::new(0),
             commons: [const { AtomicPtr::new(ptr::null_mut()) }; common::COMMONS],
+            sampled: AtomicPtr::new(ptr::null_mut()),
+            caller: AtomicPtr::new(ptr::null_mut()),
+            sampler: Sampler::new(),
             secret: AtomicUsize::new(0),
             fork_from: AtomicPtr::new(ptr::null_mut()),
             patrol: AtomicPtr::new(ptr::null_mut()),
@@ -446,17 +499,18 @@ impl<O: Os> Allocator<O> {
         &self,
         arena: crate::arena::Policy,
         huge: crate::huge::Policy,
-        harden: bool,
+        level: Level,
     ) -> bool {
         let [a, b] = self.arena.kernel.entropy();
         // Odd, so that it is never 0 and a zeroed word is never a mark of address 0.
         let secret = (a ^ b.rotate_left(17)) as usize | 1;
         // ORDERING: Relaxed, published with the open allocator by the caller.
         self.secret.store(secret, Ordering::Relaxed);
-        if harden {
-            self.harden.open(self.arena.kernel.entropy()[1] ^ a.rotate_left(32));
-        }
+        self.harden.open(level.hard, level.guard_rate != 0, b ^ a.rotate_left(32));
+        let most = if level.exact { MOST_GUARDED } else { MOST_SAMPLED };
+        self.guarded.open(level.guard_rate, level.exact, most);
         self.huge.open(huge);
+        self.sampler.open(&self.arena.kernel);
         self.arena.open(arena)
     }
 
@@ -529,9 +583,10 @@ impl<O: Os> Allocator<O> {
     }
 
     /// Every lock of the allocator but the heaps', outermost first.
-    pub(crate) fn locks(&self) -> [&Lock; 5] {
+    pub(crate) fn locks(&self) -> [&Lock; 6] {
         let [purger, arena] = self.arena.locks();
-        [&self.idle_lock, self.huge.lock(), purger, arena, self.arena.meta.lock()]
+        let (meta, sites) = (self.arena.meta.lock(), self.sampler.sites.lock());
+        [&self.idle_lock, self.huge.lock(), purger, arena, meta, sites]
     }
 }
 

@@ -59,6 +59,8 @@ pub(crate) struct Huge {
     pub(crate) heap: Cell<*mut ()>,
     pub(crate) next: Cell<*mut Huge>,
     pub(crate) prev: Cell<*mut Huge>,
+    /// The sampler must hear of its free. The holder's to change.
+    pub(crate) watched: Cell<bool>,
     freed_at: Cell<u64>,
     /// What was asked for, and by which family: at the hardened levels.
     pub(crate) asked: Cell<usize>,
@@ -337,6 +339,7 @@ impl HugeObjects {
             heap: Cell::new(ptr::null_mut()),
             next: Cell::new(ptr::null_mut()),
             prev: Cell::new(ptr::null_mut()),
+            watched: Cell::new(false),
             freed_at: Cell::new(0),
             asked: Cell::new(0),
             family: Cell::new(0),

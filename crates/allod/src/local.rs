@@ -41,6 +41,7 @@ use crate::fatal::Line;
 use crate::heap::{Allocator, Heap};
 use crate::huge;
 use crate::map::Map;
+use crate::sample::Who;
 use crate::os::linux::Linux;
 use crate::sync::{AtomicU32, AtomicU64, Lock, Ordering};
 use crate::unwind;
@@ -327,6 +328,14 @@ pub(crate) fn enter_to_free() -> Option<&'static Heap> {
     }
 }
 
+/// The calling thread's heap, for what is to be kept in it: a young thread gets its own.
+pub(crate) fn enter_to_stay() -> Option<&'static Heap> {
+    match enter() {
+        None if ptr::eq(heap(), &raw const NEW) && is_open() => settle(ALLOCATOR.adopt()?),
+        found => found,
+    }
+}
+
 /// Counts a call of a thread without a heap. From the first on we hear of the
 /// thread's end; otherwise it might take a heap after that, and keep it for ever.
 fn one_more(calls: usize) {
@@ -339,6 +348,7 @@ fn one_more(calls: usize) {
 /// Makes `heap` the calling thread's, if we shall hear of the thread's end. The
 /// first heap of all needs no such promise: there is none to be left behind after it.
 fn settle(heap: &'static Heap) -> Option<&'static Heap> {
+    heap.set_thread(number());
     slot::set(heap);
     // May allocate (glibc does for keys from the 32nd on): the slot is set by now.
     if tell(heap) || ALLOCATOR.threads.get() == 1 {
@@ -370,6 +380,17 @@ fn tell(heap: *const Heap) -> bool {
     let key = KEY.load(Ordering::Relaxed);
     // SAFETY: the key is ours and its value is this thread's.
     key != u64::MAX && unsafe { libc::pthread_setspecific(key as libc::pthread_key_t, heap.cast()) } == 0
+}
+
+/// The calling thread, as the kernel numbers it.
+pub(crate) fn number() -> u32 {
+    // SAFETY: a query without preconditions, which cannot fail.
+    unsafe { libc::syscall(libc::SYS_gettid) as u32 }
+}
+
+/// Whom a sample is of that the calling thread takes.
+fn who() -> Who {
+    present().map_or_else(|| Who { thread: number(), label: 0 }, Heap::who)
 }
 
 /// Called by the thread library when a thread ends.
@@ -435,13 +456,15 @@ fn open(config: &Config) -> Start {
         });
     }
     let (arena, huge) = policies(&config);
-    if !ALLOCATOR.open(arena, huge, config.get(Key::Harden) != 0) {
+    if !ALLOCATOR.open(arena, huge, config.level()) {
         return Start::Refused;
     }
     for (value, row) in VALUES.iter().zip(&TABLE) {
         // ORDERING: Relaxed, published by the store below.
         value.store(config.get(row.key), Ordering::Relaxed);
     }
+    ALLOCATOR.set_caller(who);
+    ALLOCATOR.sampler.set_interval(config.get(Key::Profile) as u32);
     let mut key: libc::pthread_key_t = 0;
     // SAFETY: `key` is writable, and `leave` has the right shape.
     if unsafe { libc::pthread_key_create(&raw mut key, Some(leave)) } == 0 {
@@ -473,10 +496,10 @@ fn policies(config: &Config) -> (arena::Policy, huge::Policy) {
     )
 }
 
-/// An option of an allocator that is open.
+/// The value of an option in force.
 pub(crate) fn option(key: Key) -> u64 {
     // ORDERING: Relaxed, an option is one number.
-    VALUES.get(key as usize).map_or(0, |place| place.load(Ordering::Relaxed))
+    VALUES.get(key as usize).map_or(0, |value| value.load(Ordering::Relaxed))
 }
 
 /// Changes an option of an allocator that is open.
@@ -484,6 +507,9 @@ pub(crate) fn change(key: Key, value: u64) {
     if let Some(place) = VALUES.get(key as usize) {
         // ORDERING: Relaxed, an option is one number.
         place.store(value, Ordering::Relaxed);
+    }
+    if key == Key::Profile {
+        return ALLOCATOR.sampler.set_interval(value as u32);
     }
     let mut config = Config::new();
     for (place, row) in VALUES.iter().zip(&TABLE) {

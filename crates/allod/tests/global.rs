@@ -117,7 +117,11 @@ fn zeroed_memory_that_is_fresh_is_not_touched() {
     if !alone("zeroed_memory_that_is_fresh_is_not_touched") {
         return;
     }
-    let mut objects = Vec::with_capacity(40);
+    let mut objects = Vec::with_capacity(41);
+    // The first of them is a sample, and with the first sample come the profiler's tables.
+    let first = Layout::from_size_align(1 << 20, 16).unwrap();
+    // SAFETY: the size is not 0.
+    objects.push((unsafe { GLOBAL.alloc_zeroed(first) }, first));
     let before = usage().ru_minflt;
     for i in 0..40usize {
         let layout = Layout::from_size_align((1 << 20) - i * 32768 % 900_000, 16).unwrap();

@@ -46,6 +46,8 @@ pub(crate) struct Runs {
     first: Cell<usize>,
     count: Cell<usize>,
     bytes: Cell<usize>,
+    /// Those that the system would not open again, linked by `next`.
+    stuck: Cell<*const Span>,
 }
 
 // SAFETY: the cells are touched under the lock.
@@ -91,7 +93,7 @@ pub(crate) fn clear<O: Os>(ground: Ground<'_, O>, at: NonNull<u8>, len: usize) {
 
 /// Bytes of a freed object that have memory behind them.
 fn kept(span: &Span) -> usize {
-    if span.listed_raw() == 0 { span.slices() * SLICE } else { 0 }
+    if span.is_listed() { 0 } else { span.slices() * SLICE }
 }
 
 impl Runs {
@@ -102,6 +104,7 @@ impl Runs {
             first: Cell::new(0),
             count: Cell::new(0),
             bytes: Cell::new(0),
+            stuck: Cell::new(ptr::null()),
         }
     }
 
@@ -124,7 +127,7 @@ impl Runs {
             // SAFETY: as above; nothing behind the canary was ever written.
             unsafe { base.write_bytes(0, canary_end(span.below()).min(len)) };
         }
-        span.set_listed_raw(u8::from(closed));
+        span.set_listed(closed);
         compiler_barrier();
         let Some(guard) = self.lock.lock() else {
             // A handler above a holder.
@@ -187,18 +190,17 @@ impl Runs {
         let Some(base) = NonNull::new(span.base()) else { return };
         let Some(chunk) = ground.arena.chunk_at(base.addr().get()) else { return };
         let len = span.slices() * SLICE;
-        if span.listed_raw() != 0 {
+        if span.is_listed() {
             // SAFETY: the run is ours.
             if !unsafe { ground.arena.kernel.commit(base, len) } {
                 // The system refuses a mapping: the addresses wait for a better time.
                 let Some(_guard) = self.lock.lock() else { return };
-                if self.count.get() < RING {
-                    self.push(span);
-                }
+                span.set_next(self.stuck.get().cast_mut());
+                self.stuck.set(span);
                 return;
             }
         }
-        span.set_listed_raw(0);
+        span.set_listed(false);
         let first = ((base.addr().get() >> SLICE_SHIFT) % SLICES_PER_CHUNK) as u32;
         let run = Run::new(first, span.slices() as u32);
         // SAFETY: the run is ours, and all of it may have been touched.
@@ -208,6 +210,14 @@ impl Runs {
     /// True while `span` is in quarantine.
     #[cfg(test)]
     pub(crate) fn holds(&self, span: &Span) -> bool {
+        let mut at = self.stuck.get();
+        // SAFETY: null, or a span that is stuck: records are never unmapped (M4).
+        while let Some(stuck) = unsafe { at.as_ref() } {
+            if ptr::eq(stuck, span) {
+                return true;
+            }
+            at = stuck.next();
+        }
         self.ring.iter().any(|cell| ptr::eq(cell.get(), span))
     }
 
@@ -218,7 +228,16 @@ impl Runs {
                 Some(_guard) => self.pop(),
                 None => None,
             };
-            let Some(span) = out else { return };
+            let Some(span) = out else { break };
+            self.leave(ground, span);
+        }
+        let mut at = match self.lock.lock() {
+            Some(_guard) => self.stuck.replace(ptr::null()),
+            None => ptr::null(),
+        };
+        // SAFETY: null, or a span that is stuck: records are never unmapped (M4).
+        while let Some(span) = unsafe { at.as_ref() } {
+            at = span.next();
             self.leave(ground, span);
         }
     }

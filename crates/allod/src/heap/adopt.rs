@@ -84,6 +84,8 @@ impl<O: Os> Allocator<O> {
         // SAFETY: the caller is the heap's thread.
         unsafe { heap.flush_ring(self) };
         self.live.shift(heap.drift.replace(0));
+        heap.label.set(0);
+        heap.set_thread(0);
         self.threads.sub(1);
         self.push_orphan(heap);
     }
@@ -191,7 +193,7 @@ impl<O: Os> Allocator<O> {
         for heap in self.heaps() {
             heap.lock.hold();
         }
-        for lock in self.harden.locks().chain(self.locks()) {
+        for lock in self.hard_locks() {
             lock.hold();
         }
         // Heaps made meanwhile stand before the first one we saw; with the store of
@@ -207,7 +209,7 @@ impl<O: Os> Allocator<O> {
 
     /// After `fork`, in the parent: gives them back.
     pub(crate) fn fork_parent(&self) {
-        for lock in self.harden.locks().chain(self.locks()).rev() {
+        for lock in self.hard_locks().rev() {
             lock.unhold();
         }
         // ORDERING: Acquire pairs with the Release in `fork_prepare`.
@@ -229,6 +231,9 @@ impl<O: Os> Allocator<O> {
             let is_mine = mine.is_some_and(|mine| ptr::eq(mine, heap));
             if in_use == Use::Thread as u32 && !is_mine {
                 heap.ring_busy.set(false);
+                heap.sampling.set(false);
+                heap.label.set(0);
+                heap.set_thread(0);
                 if let Some(locker) = heap.locker() {
                     locker.leave();
                 }
@@ -236,6 +241,7 @@ impl<O: Os> Allocator<O> {
                 self.push_orphan(heap);
             }
         }
+        self.sampler.reseed(&self.arena.kernel);
         // ORDERING: Relaxed, the child has one thread.
         self.unrepaired.store(1, Ordering::Relaxed);
     }
@@ -322,8 +328,20 @@ impl Heap {
             // SAFETY: the list was the front's.
             let count = unsafe { super::walk::length(list, count) };
             self.installed.sub(count);
+            if let Some(countdown) = self.countdowns.get(c) {
+                countdown.give_back(count);
+            }
             // SAFETY: the list was the front's, and is ours alone.
             unsafe { self.send_home(a, class, list, count) };
+            if let (Some(rest), Some(count)) = (self.rest.get(c), self.rest_count.get(c)) {
+                let (list, count) = (rest.replace(ptr::null_mut()), count.replace(0));
+                // SAFETY: the list was kept aside, and is ours alone.
+                unsafe { self.send_home(a, class, list, usize::from(count)) };
+            }
+            if let Some(listed) = self.listed.get(c) {
+                // ORDERING: Relaxed, a figure; the heap is in the caller's hands.
+                listed.store(0, Ordering::Relaxed);
+            }
             let count = usize::from(class.room().wrapping_sub(room.replace(class.room())));
             let list = free.replace(ptr::null_mut());
             // SAFETY: as above.
@@ -356,6 +374,8 @@ impl<O: Os> Allocator<O> {
                 // SAFETY: the lock is held.
                 unsafe { heap.release_empty(self) };
                 if heap.is_private() {
+                    // SAFETY: the lock is held.
+                    unsafe { heap.release_listed(self) };
                     self.release_own_hard(heap);
                 }
             }
@@ -385,10 +405,16 @@ impl<O: Os> Allocator<O> {
             return false;
         }
         // SAFETY: as above.
+        if !unsafe { self.guarded.close(&self.arena) } {
+            return false;
+        }
+        // SAFETY: as above.
         if !unsafe { self.nothing.close(&self.arena) } {
             return false;
         }
         // SAFETY: no object is left, and nobody runs our code.
+        unsafe { self.sampler.sites.close(&self.arena.kernel) };
+        // SAFETY: as above.
         unsafe { self.arena.close() };
         // SAFETY: as above.
         unsafe { self.arena.map.close(&self.arena.kernel) };

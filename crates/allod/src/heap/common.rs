@@ -41,9 +41,10 @@ pub(super) const COMMONS: usize = 8;
 const TICKS: u32 = 64;
 
 impl<O: Os> Allocator<O> {
-    /// A block that serves `class`, for a caller without a heap. Null when the system
+    /// A block that serves `class`, of which `size` bytes are wanted, for a caller
+    /// without a heap. Null when the system
     /// has no more memory.
-    pub(crate) fn common_block(&self, class: SizeClass) -> *mut Block {
+    pub(crate) fn common_block(&self, class: SizeClass, size: usize) -> *mut Block {
         let class = class.on_own_lines();
         let made = (0..COMMONS).take_while(|&i| self.common(i).is_some()).count();
         // Stacks, and with them thread pointers, lie at least a page apart.
@@ -51,17 +52,17 @@ impl<O: Os> Allocator<O> {
         let order = || (0..made).filter_map(|i| self.common((first + i) % made));
         for heap in order() {
             if let Some(guard) = heap.lock.try_lock() {
-                return self.take_common(heap, guard, class);
+                return self.take_common(heap, guard, class, size);
             }
         }
         if let Some(heap) = self.make_common(made)
             && let Some(guard) = heap.lock.lock()
         {
-            return self.take_common(heap, guard, class);
+            return self.take_common(heap, guard, class, size);
         }
         for heap in order() {
             if let Some(guard) = heap.lock.lock() {
-                return self.take_common(heap, guard, class);
+                return self.take_common(heap, guard, class, size);
             }
         }
         ptr::null_mut()
@@ -109,12 +110,22 @@ impl<O: Os> Allocator<O> {
     }
 
     /// Takes a block of `class` from a common heap whose lock `guard` is.
-    fn take_common(&self, heap: &Heap, guard: Guard<'_>, class: SizeClass) -> *mut Block {
+    fn take_common(
+        &self,
+        heap: &Heap,
+        guard: Guard<'_>,
+        class: SizeClass,
+        size: usize,
+    ) -> *mut Block {
+        let mut due = None;
         // SAFETY: the lock is held, and common heaps are private.
-        let block = unsafe { heap.take_block(self, class) };
+        let block = unsafe { heap.take_block(self, class, |span| due = heap.due_in(self, class, span)) };
         let ticks = heap.ticks.get().wrapping_add(1);
         heap.ticks.set(ticks);
         drop(guard);
+        if let Some(interval) = due {
+            self.record_locked(block, class, size, interval, None);
+        }
         if ticks.is_multiple_of(TICKS) {
             self.upkeep();
         }

@@ -26,7 +26,7 @@ use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
 use crate::span::Span;
 use crate::span::word::{Remote, State, Word};
-use crate::sync::Ordering;
+use crate::sync::{AtomicPtr, Ordering};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -68,6 +68,34 @@ impl<O: Os> Allocator<O> {
         self.unused.set(heap);
     }
 
+    /// The private heap that `place` leads to for ever, made if need be.
+    pub(super) fn lasting(&self, place: &AtomicPtr<Heap>) -> Option<&Heap> {
+        // ORDERING: Acquire pairs with the Release below.
+        let heap = place.load(Ordering::Acquire);
+        // SAFETY: null, or a heap: heaps are never unmapped.
+        if let Some(heap) = unsafe { heap.as_ref() } {
+            return Some(heap);
+        }
+        let heap = self.make_private()?;
+        let new = ptr::from_ref(heap).cast_mut();
+        // ORDERING: Release pairs with the Acquire above; Acquire on failure: the
+        // other thread's heap is set up.
+        match place.compare_exchange(
+            ptr::null_mut(),
+            new,
+            Ordering::Release,
+            // ORDERING: Acquire, see above.
+            Ordering::Acquire,
+        ) {
+            Ok(_) => Some(heap),
+            Err(other) => {
+                self.keep_unused(heap);
+                // SAFETY: not null, and never unmapped.
+                unsafe { other.as_ref() }
+            }
+        }
+    }
+
     /// Gives back everything that a private heap holds, and the heap.
     ///
     /// # Safety
@@ -75,6 +103,7 @@ impl<O: Os> Allocator<O> {
     /// Nobody uses the heap, or anything allocated from it, from now on.
     pub(crate) unsafe fn destroy(&self, heap: &Heap) {
         let Some(guard) = heap.lock.lock() else { return };
+        heap.forget_samples(self);
         heap.take_returned(self);
         let mut bytes = self.destroy_hard(heap);
         for c in 1..CLASSES {
@@ -138,11 +167,17 @@ impl<O: Os> Allocator<O> {
 
 impl Heap {
     /// A block of `class` for any thread. Null when the system has no memory, or
-    /// when this thread holds the lock already (a signal handler).
-    pub(crate) fn alloc_locked<O: Os>(&self, a: &Allocator<O>, class: SizeClass) -> *mut Block {
+    /// when this thread holds the lock already (a signal handler). `see` is shown the
+    /// block's span, under the lock.
+    pub(super) fn take_locked<O: Os>(
+        &self,
+        a: &Allocator<O>,
+        class: SizeClass,
+        see: impl FnOnce(&Span),
+    ) -> *mut Block {
         let Some(_guard) = self.lock.lock() else { return ptr::null_mut() };
         // SAFETY: the lock is held.
-        unsafe { self.take_block(a, class) }
+        unsafe { self.take_block(a, class, see) }
     }
 
     /// The same, with the lock held.
@@ -150,7 +185,12 @@ impl Heap {
     /// # Safety
     ///
     /// The lock is held, and the heap is private.
-    pub(super) unsafe fn take_block<O: Os>(&self, a: &Allocator<O>, class: SizeClass) -> *mut Block {
+    pub(super) unsafe fn take_block<O: Os>(
+        &self,
+        a: &Allocator<O>,
+        class: SizeClass,
+        see: impl FnOnce(&Span),
+    ) -> *mut Block {
         self.visits.add(1);
         self.take_returned(a);
         // SAFETY: the lock is held.
@@ -165,6 +205,7 @@ impl Heap {
             // SAFETY: the block is ours, and of 16 bytes or more.
             unsafe { block::unmark(block) };
         }
+        see(span);
         self.installed.add(1);
         a.live.add(class.size());
         block.as_ptr()

@@ -29,7 +29,8 @@ fn policies(hard: bool) -> (crate::arena::Policy, crate::huge::Policy) {
 pub(super) fn open_hard(os: Fake) -> Box<Allocator<Fake>> {
     let a = allocator(os);
     let (arena, huge) = policies(true);
-    assert!(a.open(arena, huge, true));
+    let level = Level { hard: true, guard_rate: 0, exact: false };
+    assert!(a.open(arena, huge, level));
     a
 }
 
@@ -40,7 +41,7 @@ fn allocator(os: Fake) -> Box<Allocator<Fake>> {
 fn open(os: Fake) -> Box<Allocator<Fake>> {
     let a = allocator(os);
     let (arena, huge) = policies(false);
-    assert!(a.open(arena, huge, false));
+    assert!(a.open(arena, huge, Level::DEFAULT));
     a
 }
 
@@ -277,7 +278,7 @@ fn every_call_to_the_system_may_fail() {
         a.arena.kernel.os().fail(after, count);
         let (arena, huge) = policies(false);
         let mut tries = 0;
-        while !a.open(arena, huge, false) {
+        while !a.open(arena, huge, Level::DEFAULT) {
             tries += 1;
             assert!(tries < 200, "the system is back, and we are not");
         }

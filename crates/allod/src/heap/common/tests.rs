@@ -53,13 +53,13 @@ fn threads_that_have_no_heap_share_spans_and_no_cache_line() {
 fn there_are_as_many_common_heaps_as_are_wanted_at_once() {
     let a = open();
     let class = SizeClass::of_size(100);
-    assert!(!a.common_block(class).is_null() && !a.common_block(class).is_null());
+    assert!(!a.common_block(class, 1).is_null() && !a.common_block(class, 1).is_null());
     assert_eq!(a.heaps().count(), 1);
     // As a handler above the holders of one lock after the other.
     let mut guards = Vec::new();
     for n in 1..=COMMONS {
         guards.push(a.common(n - 1).unwrap().lock.lock().unwrap());
-        assert_eq!(a.common_block(class).is_null(), n == COMMONS, "{n}");
+        assert_eq!(a.common_block(class, 1).is_null(), n == COMMONS, "{n}");
         assert_eq!(a.heaps().count(), COMMONS.min(n + 1));
     }
 }
