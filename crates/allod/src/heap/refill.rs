@@ -111,7 +111,6 @@ impl Heap {
             count
         };
         self.install(a, class, list, count);
-        self.visits.add(1);
         let block = self.front.pop(c);
         self.tick_by(a, count as u32);
         block
