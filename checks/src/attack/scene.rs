@@ -63,7 +63,7 @@ impl Object {
 }
 
 /// How many bytes at each end of a large object carry the pattern.
-const ENDS: usize = 1024;
+pub(crate) const ENDS: usize = 192;
 
 /// The most objects that a trial has at one time.
 const OBJECTS: usize = 1024;

@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
+use crate::data;
 use crate::library::Library;
-use crate::report::{Face, Figures, Image, Process, Report};
+use crate::report::{Face, Figures, Image, Process, Profiled, Report};
 use crate::units::Sign;
 
 /// Raised when a field changes its meaning or goes; new fields may come.
@@ -49,7 +50,14 @@ fn object(report: &Report, library: &Library) -> Value {
         "total": total(&report.total()),
         "turned_away": report.turned_away,
         "unfilled": report.unfilled,
+        "profile": report.profile.as_ref().map(profile),
     })
+}
+
+fn profile(profiled: &Profiled) -> Value {
+    let mut profile = data::summary(&profiled.profile);
+    profile["path"] = profiled.path.as_ref().map(|path| path.to_string_lossy()).into();
+    profile
 }
 
 fn process(process: &Process) -> Value {

@@ -23,7 +23,10 @@ use crate::model::{Module, Symbols};
 mod demangle;
 mod dwarf;
 mod files;
+mod survey;
 mod symbols;
+
+pub use survey::Survey;
 
 /// How far the looking up has come.
 #[derive(Clone, Copy, Debug)]

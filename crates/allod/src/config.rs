@@ -21,11 +21,15 @@ pub enum Key {
     GuardPages,
     /// The level of safety: a [`Harden`].
     Harden,
+    /// About one in so many objects of the slow path is guarded; 0 for none.
+    GuardRate,
     /// Mean bytes between two samples of the profiler; 0 for never.
     Profile,
     /// When a heap dump is written by itself: a sum of the values of `DUMP_AT_EXIT` and
     /// its like.
     ProfileDump,
+    /// 1: a thread of our own gives memory back while the program makes no calls. 0: none.
+    Background,
 }
 
 /// The level of safety, chosen when the allocator starts.
@@ -74,7 +78,7 @@ pub struct Row {
 }
 
 /// How many options there are.
-pub const OPTIONS: usize = 7;
+pub const OPTIONS: usize = 9;
 
 /// The table.
 pub const TABLE: [Row; OPTIONS] = [
@@ -129,6 +133,17 @@ pub const TABLE: [Row; OPTIONS] = [
         what: "level of safety: default, hardened, or paranoid (for testing); taken at the start",
     },
     Row {
+        key: Key::GuardRate,
+        name: "guard_rate",
+        default: 0,
+        min: 0,
+        max: 1 << 30,
+        words: &[],
+        what: "one in so many objects gets pages of its own: of the slow path's, 0 for none; \
+               at the paranoid level of all, exactly, 0 for each; taken at the start",
+        is_set: false,
+    },
+    Row {
         key: Key::Profile,
         name: "profile",
         default: 512 << 10,
@@ -153,6 +168,16 @@ pub const TABLE: [Row; OPTIONS] = [
         ],
         is_set: true,
         what: "when a heap dump is written: none, or some of exit, signal, peak, oom joined by +",
+    },
+    Row {
+        key: Key::Background,
+        name: "background",
+        default: 0,
+        min: 0,
+        max: 1,
+        is_set: false,
+        words: &[("off", 0), ("on", 1)],
+        what: "1: a thread of our own gives memory back while the program makes no calls; 0: none",
     },
 ];
 
@@ -183,6 +208,23 @@ impl core::fmt::Display for Refused {
 
 impl core::error::Error for Refused {}
 
+/// What an allocator does for safety, decided when it opens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Level {
+    /// Objects live in slots that are watched.
+    pub(crate) hard: bool,
+    /// One object in so many is guarded; 0 for none.
+    pub(crate) guard_rate: u32,
+    /// Exactly one in so many, of all.
+    pub(crate) exact: bool,
+}
+
+impl Level {
+    /// The default one.
+    #[cfg_attr(not(test), allow(dead_code, reason = "the tests of other rooms open with it"))]
+    pub(crate) const DEFAULT: Self = Self { hard: false, guard_rate: 0, exact: false };
+}
+
 /// A value for each option.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Config {
@@ -203,6 +245,18 @@ impl Config {
 
     pub(crate) const fn get(&self, key: Key) -> u64 {
         self.values[key as usize]
+    }
+
+    /// What is done for safety.
+    pub(crate) fn level(&self) -> Level {
+        let rate = u32::try_from(self.get(Key::GuardRate)).unwrap_or(0);
+        let harden = self.get(Key::Harden);
+        let exact = harden == Harden::Paranoid as u64;
+        Level {
+            hard: harden != Harden::Default as u64,
+            guard_rate: if exact { rate.max(1) } else { rate },
+            exact,
+        }
     }
 
     /// Sets an option, moved into its range.

@@ -14,7 +14,7 @@
 use crate::block::{self, Block};
 use crate::config::Config;
 use crate::fatal::{self, Misuse};
-use crate::harden::Given;
+use crate::harden::{GUARDS, Given};
 use crate::harden::slot::Family;
 use crate::heap::{Allocator, Heap};
 use crate::huge::Huge;
@@ -450,6 +450,13 @@ pub(crate) fn allocate(
     fresh.at.as_ptr()
 }
 
+/// The calling thread's heap, made if need be, at the hardened levels.
+#[inline(always)]
+pub(crate) fn heap() -> Option<&'static Heap> {
+    let heap = local::heap();
+    if heap.is_equipped() { Some(heap) } else { local::enter() }
+}
+
 /// [`allocate`] at the hardened levels, for the calling thread's heap.
 #[cold]
 #[inline(never)]
@@ -460,6 +467,11 @@ pub(crate) fn hardened(
     zeroed: bool,
     family: Family,
 ) -> *mut u8 {
+    if ALLOCATOR.harden.mode() & GUARDS != 0
+        && let Some(at) = ALLOCATOR.guard(heap, size, align, family)
+    {
+        return at.as_ptr();
+    }
     // SAFETY: the heap is this thread's.
     let Some((at, zeros)) = (unsafe { ALLOCATOR.allocate_hard(heap, size, align, family) }) else {
         return ptr::null_mut();

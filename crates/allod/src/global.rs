@@ -5,15 +5,16 @@
 //! Everything else goes through the slow door (`door.rs`).
 #![allow(unsafe_code)]
 
+use crate::background;
 use crate::block::Block;
 use crate::config::{Config, Harden, Key, Refused, TABLE};
 use crate::door;
-use crate::harden::Given;
-use crate::harden::slot::Family;
+use crate::harden::{Given, HARD};
+use crate::harden::slot::{self, Family};
 use crate::heap::EIGHT;
 use crate::local::{self, ALLOCATOR};
 use crate::report;
-use crate::size::SizeClass;
+use crate::size::{BY_8, SizeClass};
 use crate::stats::Stats;
 use crate::units::{MIN_ALIGN, SMALL_MAX};
 use core::alloc::{GlobalAlloc, Layout};
@@ -105,6 +106,18 @@ impl Builder {
         self.set(Key::Harden, level as u64)
     }
 
+    /// Gives about one in `rate` objects of the slow path pages of its own, at most
+    /// 64 at a time; at the paranoid level one in `rate` of all. Default: 0, none.
+    pub const fn guard_rate(self, rate: u32) -> Self {
+        self.set(Key::GuardRate, rate as u64)
+    }
+
+    /// Lets a thread of our own give memory back while the program makes no calls.
+    /// Without it that waits for a call. Default: false.
+    pub const fn background(self, yes: bool) -> Self {
+        self.set(Key::Background, yes as u64)
+    }
+
     /// Pays no attention to `ALLOD_CONF`.
     pub const fn ignore_environment(mut self) -> Self {
         self.config.environment = false;
@@ -154,13 +167,16 @@ pub fn set(key: Key, value: u64) -> Result<(), Refused> {
     if value < row.min || value > row.max {
         return Err(Refused::BadValue);
     }
-    if matches!(key, Key::Harden) {
+    if matches!(key, Key::Harden | Key::GuardRate) {
         return Err(Refused::TooLate);
     }
     if !report::start(&CONFIG) {
         return Err(Refused::NoMemory);
     }
     local::change(key, value);
+    if matches!(key, Key::Background) {
+        background::obey(value != 0);
+    }
     Ok(())
 }
 
@@ -180,8 +196,12 @@ pub fn trim(keep: usize) -> usize {
 /// layout is one.
 #[inline(always)]
 fn class_of(layout: Layout) -> Option<usize> {
-    if layout.size() <= SMALL_MAX && layout.align() <= MIN_ALIGN {
-        SizeClass::of_layout(layout.size(), layout.align()).map(SizeClass::index)
+    let place = SizeClass::place_in_table(layout.size(), layout.align());
+    if place < BY_8.len() {
+        // SAFETY: just compared.
+        Some(usize::from(unsafe { *BY_8.get_unchecked(place) }))
+    } else if layout.size() <= SMALL_MAX && layout.align() <= MIN_ALIGN {
+        Some(SizeClass::of_size(layout.size()).index())
     } else {
         None
     }
@@ -256,9 +276,21 @@ impl Allod {
     #[cold]
     #[inline(never)]
     fn slow(&self, layout: Layout) -> *mut u8 {
-        if ALLOCATOR.harden.is_on() {
+        let mode = ALLOCATOR.harden.mode();
+        if mode != 0 {
             let (size, align) = (layout.size(), layout.align());
-            return door::hardened(local::enter(), size, align, false, Family::Rust);
+            if mode == HARD
+                && let Some(class) = slot::class_for(size, align).filter(|_| size != 0)
+                && let Some(at) = local::heap().alloc_slot(&ALLOCATOR, class, size, Family::Rust)
+            {
+                return at.as_ptr();
+            }
+            if mode & HARD != 0 {
+                return door::hardened(local::enter(), size, align, false, Family::Rust);
+            }
+            if let Some(at) = ALLOCATOR.guard(local::enter(), size, align, Family::Rust) {
+                return at.as_ptr();
+            }
         }
         let class = SizeClass::of_layout(layout.size(), layout.align());
         if let Some(class) = class.filter(|class| *class != SizeClass::ZERO) {
@@ -322,7 +354,18 @@ unsafe fn dealloc_slow(at: *mut u8, layout: Layout) {
     if ALLOCATOR.harden.is_on() {
         let given = Given::layout(Family::Rust, layout.size(), layout.align());
         // SAFETY: the heap is this thread's; the caller's promise.
-        return unsafe { ALLOCATOR.free_hard(local::enter(), at, given) };
+        return unsafe { ALLOCATOR.free_hard(door::heap(), at, given) };
+    }
+    // Rare alignments: the fast path does not look for their class.
+    if layout.align() > MIN_ALIGN
+        && let Some(class) = SizeClass::of_layout(layout.size(), layout.align())
+        && let Some(entry) = ALLOCATOR.arena.map.entry(at.addr().get())
+    {
+        let heap = local::heap();
+        // SAFETY: the heap is this thread's, and the program has given the block up.
+        if heap.front.owns(entry, class.index()) && unsafe { heap.free_fast(&ALLOCATOR, at) } {
+            return;
+        }
     }
     if crate::block::CHECKED {
         check(at.addr().get(), layout);

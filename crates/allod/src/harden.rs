@@ -46,13 +46,18 @@ use crate::fatal::{self, Misuse};
 use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
 use crate::span::Span;
-use crate::sync::{AtomicBool, AtomicU16, AtomicU64, Lock, Ordering};
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Lock, Ordering};
 use core::ptr::NonNull;
 use core::sync::atomic::fence;
 use locker::{Locker, Slot};
 use runs::Runs;
 use shelf::{Ground, Shelves, Tables, word_of};
 use slot::{Family, SlotWord, State};
+
+/// Objects live in slots, and take the slow path.
+pub(crate) const HARD: u32 = 1;
+/// Some objects of the slow path have pages of their own.
+pub(crate) const GUARDS: u32 = 2;
 
 /// What a free knows of the object beside its address.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +81,8 @@ impl Given {
 /// What all hardened objects of an allocator share.
 #[derive(Debug)]
 pub(crate) struct Harden {
-    on: AtomicBool,
+    /// [`HARD`] and [`GUARDS`].
+    mode: AtomicU32,
     secret: AtomicU64,
     shelves: Shelves,
     tables: Tables,
@@ -88,7 +94,7 @@ pub(crate) struct Harden {
 impl Harden {
     pub(crate) const fn new() -> Self {
         Self {
-            on: AtomicBool::new(false),
+            mode: AtomicU32::new(0),
             secret: AtomicU64::new(0),
             shelves: Shelves::new(),
             tables: Tables::new(),
@@ -97,19 +103,26 @@ impl Harden {
         }
     }
 
-    /// Turns the level on, before the first allocation.
-    pub(crate) fn open(&self, secret: u64) {
+    /// Chooses the level, before the first allocation.
+    pub(crate) fn open(&self, hard: bool, guards: bool, secret: u64) {
         // ORDERING: Relaxed on both, published with the open allocator by the caller.
         self.secret.store(secret, Ordering::Relaxed);
         // ORDERING: Relaxed, as above.
-        self.on.store(true, Ordering::Relaxed);
+        self.mode.store(u32::from(hard) | u32::from(guards) << 1, Ordering::Relaxed);
     }
 
     /// True at the hardened levels.
     #[inline(always)]
     pub(crate) fn is_on(&self) -> bool {
         // ORDERING: Relaxed, set before the allocator was published as open.
-        self.on.load(Ordering::Relaxed)
+        self.mode.load(Ordering::Relaxed) & HARD != 0
+    }
+
+    /// [`HARD`] and [`GUARDS`], as they were chosen; 0 at the default level.
+    #[inline(always)]
+    pub(crate) fn mode(&self) -> u32 {
+        // ORDERING: Relaxed, as above.
+        self.mode.load(Ordering::Relaxed)
     }
 
     /// What the canaries are mixed with.
@@ -157,7 +170,7 @@ impl Harden {
 
     /// An object of `size` bytes in a slot of `class`, which [`slot::class_for`]
     /// has named. It reads as zeros.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn alloc<O: Os>(
         &self,
         ground: Ground<'_, O>,
@@ -191,7 +204,7 @@ impl Harden {
 
     /// Takes a slot back from the program, after looking at it from all sides, and
     /// makes it zeros. What is to become of it is the caller's choice.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn receive(
         &self,
         span: &Span,
@@ -227,7 +240,7 @@ impl Harden {
     /// Puts a slot that was received into quarantine, and what has been there long
     /// enough to where it can be used again. False when a batch has gone back to
     /// the shelf: a good moment for upkeep.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn retain<O: Os>(
         &self,
         ground: Ground<'_, O>,
@@ -242,6 +255,14 @@ impl Harden {
         if locker.put(class, out) {
             return true;
         }
+        self.thin_out(ground, locker, class, out);
+        false
+    }
+
+    /// Sends half of a full magazine, and a slot besides, back to the shelf.
+    #[cold]
+    #[inline(never)]
+    fn thin_out<O: Os>(&self, ground: Ground<'_, O>, locker: &Locker, class: SizeClass, out: Slot) {
         let mut one = Some(out);
         let mut left = Locker::batch(class);
         let next = || {
@@ -253,7 +274,6 @@ impl Harden {
         if let Some(shelves) = locker.shelves() {
             shelves.give_back(ground, &self.tables, class, next);
         }
-        false
     }
 
     /// Puts a slot back onto the common shelf at once, for a thread that has no
@@ -347,6 +367,30 @@ impl Harden {
         true
     }
 
+    /// Looks at every slot of a span, at the end of the process, while others may
+    /// still run: the canaries of those that are OUT.
+    pub(crate) fn sweep(&self, span: &Span) {
+        let Some(class) = span.class() else { return };
+        let size = class.size();
+        for i in 0..u32::from(span.carved()) {
+            let Some(word) = word_of(span, i) else { return };
+            let at = span.base().wrapping_add(i as usize * size);
+            let pattern = canary::pattern(self.secret(), at.addr());
+            let look = || {
+                // ORDERING: Acquire pairs with the Release in `alloc`.
+                let seen = SlotWord(word.load(Ordering::Acquire));
+                seen.state() != State::Out
+                    // SAFETY: the slot is a span's, and readable.
+                    || unsafe { canary::holds(at, size - seen.slack(), size, pattern) }
+                    // ORDERING: Relaxed, a change means that its holder is at work.
+                    || word.load(Ordering::Relaxed) != seen.0
+            };
+            if !look() && !again(look) {
+                fatal::misuse(Misuse::Overflow, at.addr(), size);
+            }
+        }
+    }
+
     /// Tests the invariants of a span of slots.
     #[cfg(test)]
     pub(crate) fn check(&self, span: &Span) {
@@ -376,6 +420,7 @@ impl Harden {
 
     /// Ends the process when the size, the alignment or the family of a free is
     /// not the object's.
+    #[inline(always)]
     fn judge_word(&self, seen: SlotWord, class: SizeClass, address: usize, given: Given) {
         if let Some((size, align)) = given.layout {
             let fits = slot::class_for(size, align) == Some(class)

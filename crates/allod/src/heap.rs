@@ -60,8 +60,10 @@ pub(crate) mod walk;
 
 use crate::arena::{Arena, Chunk};
 use crate::block::{self, Block};
+use crate::config::Level;
 use crate::depot::Depot;
 use crate::depot::stack::Stack;
+use crate::guarded::Guarded;
 use crate::harden::Harden;
 use crate::harden::locker::Locker;
 use crate::huge::{Huge, HugeObjects};
@@ -80,6 +82,10 @@ use core::ptr::{self, NonNull};
 /// Classes above this one have 8-byte blocks among them or are odd sizes that
 /// only Rust layouts ask for; the C face never meets them on its fast path.
 pub(crate) const C_CLASSES: usize = 57;
+/// Most objects with pages of their own at a time: where each object is to have some
+/// (two of the process's 65,530 mappings each), and where few are.
+const MOST_GUARDED: usize = 16_000;
+const MOST_SAMPLED: usize = 64;
 /// A key that no heap has.
 const NO_KEY: u32 = 0xFF_FFFF;
 /// Batches of the ring: together they hold back at most 16 spans and 64 KiB.
@@ -279,6 +285,9 @@ pub(crate) struct Heap {
     huge: Cell<*mut Huge>,
     /// The slots in hand, at the hardened levels (`heap/hard.rs`).
     locker: Cell<*const Locker>,
+    /// Objects until the next guarded one, and what its number is rolled with.
+    guard_in: Cell<u32>,
+    guard_dice: Cell<u32>,
     /// What is kept aside of the front's lists, behind samples that are due (R1).
     rest: [Cell<*mut Block>; CLASSES],
     rest_count: [Cell<u16>; CLASSES],
@@ -334,6 +343,8 @@ impl Heap {
             large: Cell::new(ptr::null()),
             huge: Cell::new(ptr::null_mut()),
             locker: Cell::new(ptr::null()),
+            guard_in: Cell::new(0),
+            guard_dice: Cell::new(0),
             rest: [const { Cell::new(ptr::null_mut()) }; CLASSES],
             rest_count: [const { Cell::new(0) }; CLASSES],
             listed: [const { AtomicU16::new(0) }; CLASSES],
@@ -388,6 +399,7 @@ pub(crate) struct Allocator<O> {
     pub(crate) huge: HugeObjects,
     pub(crate) nothing: Nothing,
     pub(crate) harden: Harden,
+    pub(crate) guarded: Guarded,
     /// All heaps ever made, newest first.
     heaps: AtomicPtr<Heap>,
     next_key: AtomicU32,
@@ -438,6 +450,7 @@ impl<O: Os> Allocator<O> {
             huge: HugeObjects::new(),
             nothing: Nothing::new(),
             harden: Harden::new(),
+            guarded: Guarded::new(),
             heaps: AtomicPtr::new(ptr::null_mut()),
             next_key: AtomicU32::new(1),
             idle_lock: Lock::new(),
@@ -486,16 +499,16 @@ impl<O: Os> Allocator<O> {
         &self,
         arena: crate::arena::Policy,
         huge: crate::huge::Policy,
-        harden: bool,
+        level: Level,
     ) -> bool {
         let [a, b] = self.arena.kernel.entropy();
         // Odd, so that it is never 0 and a zeroed word is never a mark of address 0.
         let secret = (a ^ b.rotate_left(17)) as usize | 1;
         // ORDERING: Relaxed, published with the open allocator by the caller.
         self.secret.store(secret, Ordering::Relaxed);
-        if harden {
-            self.harden.open(self.arena.kernel.entropy()[1] ^ a.rotate_left(32));
-        }
+        self.harden.open(level.hard, level.guard_rate != 0, b ^ a.rotate_left(32));
+        let most = if level.exact { MOST_GUARDED } else { MOST_SAMPLED };
+        self.guarded.open(level.guard_rate, level.exact, most);
         self.huge.open(huge);
         self.sampler.open(&self.arena.kernel);
         self.arena.open(arena)

@@ -218,7 +218,7 @@ impl HugeObjects {
         room: usize,
     ) -> Option<(&Huge, bool)> {
         let page = arena.kernel.page_size();
-        let len = round_up(size.max(1), page)?;
+        let len = self.whole(arena, round_up(size.max(1), page)?);
         if align <= CHUNK
             && let Some(huge) = self.take_cached(len)
         {
@@ -308,6 +308,16 @@ impl HugeObjects {
         let dense_from = self.dense_from.load(Ordering::Relaxed);
         let in_use = self.live.get().saturating_add(arena.active.get()).saturating_add(len);
         len >= CHUNK && in_use >= dense_from && arena.kernel.huge_page_size() == CHUNK
+    }
+
+    /// The length for an object that needs `len` bytes: to the end of its last huge
+    /// page, where it has huge pages and that is at most an eighth more. A tail on
+    /// small pages costs up to 511 faults.
+    fn whole<O: Os>(&self, arena: &Arena<O>, len: usize) -> usize {
+        match round_up(len, CHUNK) {
+            Some(whole) if whole - len <= len / 8 && self.is_dense(arena, len) => whole,
+            _ => len,
+        }
     }
 
     /// A record that is nobody's.
@@ -589,18 +599,27 @@ impl HugeObjects {
         }
         // ORDERING: Relaxed, an option.
         let guard = if self.guards.load(Ordering::Relaxed) { page } else { 0 };
-        if len.saturating_add(guard) > huge.reserved.get() {
+        let most = huge.reserved.get().saturating_sub(guard);
+        if len > most {
             return false;
         }
         let Some(base) = NonNull::new(huge.base()) else { return false };
         // SAFETY: `old` is within the object's reservation.
         let end = unsafe { base.add(old) };
-        // SAFETY: the range up to `len` is reserved and the object's.
-        if !unsafe { arena.kernel.commit(end, len - old) } {
-            return false;
+        // What grows by a little will do so again: a call of the kernel for each eighth,
+        // not for each page. What is not touched costs nothing.
+        // Less than `shrink` takes for worth giving back.
+        let step = round_up(old + old / 9, page).unwrap_or(len);
+        let whole = step & !(CHUNK - 1);
+        let step = if whole >= len && self.is_dense(arena, len) { whole } else { step };
+        for len in [step.clamp(len, most), len] {
+            // SAFETY: the range up to `len` is reserved and the object's.
+            if unsafe { arena.kernel.commit(end, len - old) } {
+                self.set_len(huge, len);
+                return true;
+            }
         }
-        self.set_len(huge, len);
-        true
+        false
     }
 
     /// Makes an object out of the cache hold `len` bytes and little more, here or
@@ -660,7 +679,7 @@ impl HugeObjects {
         size: usize,
     ) -> Option<NonNull<u8>> {
         let page = arena.kernel.page_size();
-        let len = round_up(size, page)?;
+        let len = self.whole(arena, round_up(size, page)?);
         let whole = len.checked_mul(2)?.checked_add(page)?;
         let (old, old_len, old_reserved) =
             (NonNull::new(huge.base())?, huge.len(), huge.reserved.get());

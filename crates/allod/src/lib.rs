@@ -27,8 +27,10 @@
 //! | `door` | the slow door: all that no front list can serve at once |
 //! | `report` | what the process and `allod run` hear of us |
 //! | `profile` | heap dumps: on demand, and when an option says so |
+//! | `background` | the optional thread that gives memory back |
 //! | `local` | the process's one allocator; how a thread finds its heap |
 //! | `heap` | a thread's lists and spans: refill, flush, adopt |
+//! | `guarded` | objects on pages of their own |
 //! | `harden` | the hardened levels: objects that are watched |
 //! | `sample`, `sites`, `unwind` | which objects are taken, what is kept of them, whose they are |
 //! | `nothing`, `huge` | objects of no bytes, and of more than a mebibyte |
@@ -76,8 +78,10 @@ cfg_select! {
         mod door;
         mod report;
         pub mod profile;
+        mod background;
         mod local;
         mod heap;
+        mod guarded;
         mod harden;
         mod sample;
         mod sites;

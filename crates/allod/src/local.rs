@@ -456,7 +456,7 @@ fn open(config: &Config) -> Start {
         });
     }
     let (arena, huge) = policies(&config);
-    if !ALLOCATOR.open(arena, huge, config.get(Key::Harden) != 0) {
+    if !ALLOCATOR.open(arena, huge, config.level()) {
         return Start::Refused;
     }
     for (value, row) in VALUES.iter().zip(&TABLE) {

@@ -63,6 +63,8 @@ pub(crate) enum Kind {
     Huge = 2,
     /// Addresses of zero-size objects.
     Nothing = 3,
+    /// Objects on pages of their own.
+    Guarded = 4,
 }
 
 /// The map. One for each allocator.

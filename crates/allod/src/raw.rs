@@ -7,7 +7,7 @@
 use crate::block::Block;
 use crate::config::Config;
 use crate::door;
-use crate::harden::Given;
+use crate::harden::{Given, HARD};
 use crate::harden::slot::{self, Family};
 use crate::local::{self, ALLOCATOR};
 use crate::report;
@@ -68,8 +68,15 @@ pub fn alloc_slow(size: usize) -> *mut u8 {
 #[inline(never)]
 #[must_use]
 pub fn alloc_slow_for<const FAMILY: u16>(size: usize) -> *mut u8 {
-    if ALLOCATOR.harden.is_on() {
-        return door::hardened(local::enter(), size, MIN_ALIGN, false, slot::family(FAMILY));
+    let mode = ALLOCATOR.harden.mode();
+    if mode != 0 {
+        if mode == HARD {
+            return hardened::<FAMILY>(size, false);
+        }
+        let special = watched(size, slot::family(FAMILY));
+        if !special.is_null() || mode & HARD != 0 {
+            return special;
+        }
     }
     if size.wrapping_sub(1) < SMALL_MAX {
         let class = SizeClass::of_size(size);
@@ -89,6 +96,31 @@ pub fn alloc_slow_for<const FAMILY: u16>(size: usize) -> *mut u8 {
     door::allocate(&CONFIG, size, MIN_ALIGN, false, slot::family(FAMILY))
 }
 
+/// [`alloc_slow`] where some objects have pages of their own. At the default level
+/// null says that this one has not.
+#[cold]
+#[inline(never)]
+fn watched(size: usize, family: Family) -> *mut u8 {
+    if ALLOCATOR.harden.is_on() {
+        return door::hardened(local::enter(), size, MIN_ALIGN, false, family);
+    }
+    let guarded = ALLOCATOR.guard(local::enter(), size, MIN_ALIGN, family);
+    guarded.map_or(ptr::null_mut(), NonNull::as_ptr)
+}
+
+/// [`alloc_slow`] at the hardened levels.
+#[inline(always)]
+fn hardened<const FAMILY: u16>(size: usize, zeroed: bool) -> *mut u8 {
+    let family = slot::family(FAMILY);
+    if size.wrapping_sub(1) < SMALL_MAX - 1 {
+        let class = SizeClass::of_size(size + 1);
+        if let Some(at) = local::heap().alloc_slot(&ALLOCATOR, class, size, family) {
+            return at.as_ptr();
+        }
+    }
+    door::hardened(local::enter(), size, MIN_ALIGN, zeroed, family)
+}
+
 /// As [`alloc`], and the object reads as zeros.
 #[inline]
 #[must_use]
@@ -99,7 +131,11 @@ pub fn alloc_zeroed(size: usize) -> *mut u8 {
     let mut at = alloc_fast(size);
     if at.is_null() {
         if ALLOCATOR.harden.is_on() {
-            return door::hardened(local::enter(), size, MIN_ALIGN, true, Family::C);
+            return if ALLOCATOR.harden.mode() == HARD {
+                hardened::<C>(size, true)
+            } else {
+                watched(size, Family::C)
+            };
         }
         at = alloc_slow(size);
     }
@@ -179,7 +215,7 @@ unsafe fn free_slow<const FAMILY: u16>(at: *mut u8) {
     if ALLOCATOR.harden.is_on() {
         let given = Given::family(slot::family(FAMILY));
         // SAFETY: the heap is this thread's; the caller's promise.
-        return unsafe { ALLOCATOR.free_hard(local::enter(), at, given) };
+        return unsafe { ALLOCATOR.free_hard(door::heap(), at, given) };
     }
     // SAFETY: the heap is this thread's; the caller's promise.
     unsafe { ALLOCATOR.free_slow(local::enter_to_free(), at) };
@@ -249,7 +285,7 @@ unsafe fn free_sized_hard(at: *mut u8, size: usize, align: usize, family: Family
     let size = if align > MIN_ALIGN { size.max(1) } else { size };
     let given = Given::layout(family, size, align.max(MIN_ALIGN));
     // SAFETY: the heap is this thread's; the caller's promise.
-    unsafe { ALLOCATOR.free_hard(local::enter(), at, given) };
+    unsafe { ALLOCATOR.free_hard(door::heap(), at, given) };
 }
 
 /// Makes an object hold `size` bytes, in place or elsewhere. Null: it is as it was.
@@ -319,7 +355,9 @@ pub fn before_first_values() {
 /// Opens the allocator for a face (1: `liballod.so`). It also happens by itself.
 pub fn start(face: u32) {
     report::set_face(face);
-    report::start(&CONFIG);
+    if report::start(&CONFIG) && crate::background::is_wanted() {
+        crate::background::start();
+    }
 }
 
 /// At the end of the process: the last checks of what this thread has freed,

@@ -9,7 +9,11 @@
 //! foresee. A number is at most that old when the process is killed.
 #![allow(unsafe_code)]
 
+mod fault;
+
+use crate::background;
 use crate::config::Config;
+use crate::harden::GUARDS;
 use crate::local::{self, ALLOCATOR, Start};
 use crate::page::{ENV, HEADER_SIZE, Header, MAGIC, SLOT_SIZE, Slot};
 use crate::profile;
@@ -70,6 +74,9 @@ fn begin() {
         // SAFETY: the three have the right shape. What this allocates we serve.
         unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
     }
+    if ALLOCATOR.harden.mode() & GUARDS != 0 {
+        fault::watch();
+    }
     if !local::is_secure() {
         attach();
         profile::begin();
@@ -77,10 +84,13 @@ fn begin() {
     ALLOCATOR.set_herald(hear);
 }
 
-/// The figures have changed.
+/// The figures have changed. Every upkeep comes by here, without any lock of ours.
 fn hear() {
     publish();
     profile::tick();
+    if background::is_wanted() && !is_preload() {
+        background::start();
+    }
 }
 
 /// The system refuses memory for an object of `size` bytes. A size that no system has
@@ -112,6 +122,7 @@ pub(crate) extern "C" fn child() {
         heap.set_thread(local::number());
     }
     profile::forked();
+    background::forget();
     take_slot();
 }
 
@@ -260,6 +271,9 @@ pub(crate) fn publish() {
 /// The image is about to end by itself.
 pub(crate) fn ended() {
     profile::at_exit();
+    if local::is_open() {
+        ALLOCATOR.sweep();
+    }
     let Some(slot) = slot() else { return };
     let stats = ALLOCATOR.stats(local::present());
     publish();
@@ -275,6 +289,7 @@ pub(crate) fn ended() {
 extern "C" fn end() {
     ended();
     if !is_preload() && is_plugin() {
+        background::stop();
         local::unload();
     }
 }

@@ -119,6 +119,14 @@ impl SizeClass {
         }
     }
 
+    /// Where [`BY_8`] has the class of a layout, if its size, rounded up to the
+    /// alignment, is at most [`TABLE_MAX`]: multiples of 32 and more that are in the
+    /// table are sizes of classes. Size 0 is looked up as if it had no alignment.
+    #[inline(always)]
+    pub(crate) const fn place_in_table(size: usize, align: usize) -> usize {
+        (((size + (align - 1)) & !(align - 1)) + 7) >> 3
+    }
+
     /// Slices of a span of this class: 1, 2, 4 or 8.
     #[inline(always)]
     pub(crate) const fn span_slices(self) -> usize {

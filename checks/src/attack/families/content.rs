@@ -1,7 +1,7 @@
 //! Freed memory that is read or written.
 
 use crate::deed::Deed;
-use crate::scene::{Object, Scene, malloc};
+use crate::scene::{ENDS, Object, Scene, malloc};
 use crate::trial::Timing;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +12,7 @@ pub(super) fn write_freed(scene: &mut Scene<'_>) {
     let count = scene.rng.usize(8..=64).min(victim.size);
     let place = scene.rng.usize(..=victim.size - count);
     // The ends are what the program compares.
-    let place = if place > 960 && scene.rng.bool() { victim.size - count } else { place };
+    let place = if place > ENDS - count && scene.rng.bool() { victim.size - count } else { place };
     scene.commit(Deed::Write(victim.start.wrapping_byte_add(place), count));
 }
 

@@ -1,7 +1,8 @@
 //! `allod run`: a program on Allod, and a summary when it has ended.
 //!
 //! The steps: find the program and the library, look whether the one can run on
-//! the other, make the page, start, wait, read the page, print. Whatever can
+//! the other, make the page and a place for dumps, start, wait, make a profile of the
+//! dump, read the page, print. Whatever can
 //! fail for a reason of ours fails before the program is started. After that
 //! the program's own end is all that counts, even if the summary cannot be
 //! written.
@@ -18,25 +19,31 @@ use allod::page;
 use anstream::{AutoStream, ColorChoice};
 use clap::Args;
 
+use crate::dumps::{self, CONF, Dumps, Left, Target};
 use crate::failure::Failure;
 use crate::launch::Launch;
 use crate::library::Library;
 use crate::page::Page;
 use crate::program;
-use crate::report::Report;
+use crate::report::{Profiled, Report};
+use crate::units::Bytes;
 use crate::verb::Ending;
-use crate::{json, summary};
+use crate::{findings, json, summary};
 
+/// The exit code of a program that ended well and leaked, if that is asked for.
+const LEAKS: u8 = 1;
 /// The loader's list of libraries to load first.
 const PRELOAD: &str = "LD_PRELOAD";
-/// The allocator's options.
-const CONF: &str = "ALLOD_CONF";
 
 /// Start a program on Allod and print a summary when it has ended
 ///
 /// The program gets everything as it would without `allod run`: its arguments,
 /// its standard streams, the terminal, signals. Its children run on Allod too.
 /// The command ends as the program ends, with its exit code or by its signal.
+///
+/// A profile of the program is left in the working directory, under the name
+/// allod-PROGRAM.PID.pb.gz. `allod report`, `allod compare` and `allod export` read
+/// it, and so does any tool that reads pprof.
 #[derive(Args)]
 #[command(
     override_usage = "allod run [OPTIONS] -- PROGRAM [ARGS]...",
@@ -44,6 +51,31 @@ const CONF: &str = "ALLOD_CONF";
     verbatim_doc_comment
 )]
 pub(crate) struct Options {
+    /// Put the profile into FILE, or under its own name into DIR
+    #[arg(short = 'o', long = "profile", value_name = "FILE|DIR")]
+    target: Option<PathBuf>,
+
+    /// Leave no profile
+    #[arg(long, conflicts_with_all = ["target", "children", "sample"])]
+    no_profile: bool,
+
+    /// Leave a profile of each child that runs on Allod as well
+    #[arg(long)]
+    children: bool,
+
+    /// Mean bytes between two samples, 64KiB unless ALLOD_CONF says otherwise
+    #[arg(long, value_name = "BYTES", value_parser = dumps::interval)]
+    sample: Option<u64>,
+
+    /// List every place that only grows, with how certain that is
+    #[arg(long, conflicts_with = "no_profile")]
+    leaks: bool,
+
+    /// Exit with code 1 if what only grows has gained SIZE or more, and all else was well
+    #[arg(long, value_name = "SIZE", value_parser = dumps::interval,
+        conflicts_with = "no_profile")]
+    fail_on_leak: Option<u64>,
+
     /// Options of the allocator for the program, in place of ALLOD_CONF
     #[arg(long, value_name = "KEY:VALUE,...")]
     conf: Option<OsString>,
@@ -71,10 +103,14 @@ pub(crate) struct Options {
 
 const AFTER: &str = "\
 Exit codes, besides the program's own:
+    1  the program ended well, and --fail-on-leak has found that it leaks
   125  the command itself failed: a wrong option, no library
   126  the program cannot be executed on Allod: no permission, another machine,
        statically linked, linked against musl, set-user-ID, ...
   127  the program, its interpreter or its loader is not there
+
+A program that is ended by a signal leaves no profile, unless ALLOD_CONF asks
+for one at each new peak (profile_dump:peak); then the last one is left.
 
 What cannot be told: a process that changes its user, or sees another /proc,
 runs on Allod and cannot report. A static program in the middle of a run keeps
@@ -96,7 +132,19 @@ impl Options {
                 Failure::ours(format!("no place for the page that programs report on: {error}"))
             })?),
         };
-        let environment = self.environment(&library.path, page.as_ref());
+        let target = Target::new(self.target.as_deref());
+        if self.children && matches!(target, Target::File(_)) {
+            return Err(Failure::ours(
+                "with --children there are several profiles: -o has to name a directory",
+            ));
+        }
+        let dumps = match self.no_profile {
+            true => None,
+            false => Dumps::new(self.sample).transpose().map_err(|error| {
+                Failure::ours(format!("no place for the program's heap dump: {error}"))
+            })?,
+        };
+        let environment = self.environment(&library.path, page.as_ref(), dumps.as_ref());
         let launch = Launch { path: &path, command: &self.command, environment };
         let outcome = launch.run().map_err(|error| not_started(&path, &error))?;
         let ending = match (outcome.status.code(), outcome.status.signal()) {
@@ -104,8 +152,17 @@ impl Options {
             (None, signal) => Ending::Signal(signal.unwrap_or(0)),
         };
 
+        let mut left = dumps.as_ref().map(|dumps| dumps.leave(outcome.pid, self.children, &target));
+        let remarks = told(left.as_ref(), outcome.status.signal());
+        let program = left.as_mut().and_then(|left| left.program.take());
+        let leaked = program.as_ref().map(|(_, profile)| findings::leaked(profile));
+
         if let (Some(sink), Some(page)) = (&mut sink, &page) {
-            let report = Report::new(self.command, outcome, page);
+            let mut report = Report::new(self.command, outcome, page);
+            report.remarks = remarks;
+            let leaks = self.leaks || self.fail_on_leak.is_some();
+            report.profile =
+                program.map(|(path, profile)| Profiled { profile, path: Some(path), leaks });
             let text = match self.json {
                 true => json::print(&report, &library),
                 false => summary::print(&report, &library),
@@ -113,7 +170,11 @@ impl Options {
             // Nobody may be there to read it. That is not the program's fault.
             _ = sink.write_all(text.as_bytes()).and_then(|()| sink.flush());
         }
-        Ok(ending)
+        // With a summary it is said there; without one, what went wrong still is.
+        for fault in left.iter().filter(|_| sink.is_none() || self.json).flat_map(|it| &it.faults) {
+            _ = writeln!(io::stderr(), "allod: {fault}");
+        }
+        Ok(judged(ending, leaked, self.fail_on_leak))
     }
 
     /// Where the report goes. Nowhere, if none is wanted.
@@ -134,15 +195,65 @@ impl Options {
         Ok(Some(Box::new(AutoStream::never(file))))
     }
 
-    fn environment(&self, library: &Path, page: Option<&Page>) -> Vec<(&'static str, OsString)> {
+    fn environment(
+        &self,
+        library: &Path,
+        page: Option<&Page>,
+        dumps: Option<&Dumps>,
+    ) -> Vec<(&'static str, OsString)> {
         let mut variables = vec![(PRELOAD, preload(library, env::var_os(PRELOAD)))];
         if let Some(page) = page {
             variables.push((page::ENV, page.name().into()));
         }
-        if let Some(conf) = &self.conf {
-            variables.push((CONF, conf.clone()));
+        let inherited = env::var_os(CONF);
+        match (dumps, &self.conf) {
+            (Some(dumps), conf) => {
+                let conf = conf.as_deref().or(inherited.as_deref());
+                variables.extend(dumps.environment(conf));
+            }
+            (None, Some(conf)) => variables.push((CONF, conf.clone())),
+            (None, None) => {}
         }
         variables
+    }
+}
+
+/// What has to be said of profiles that are missing, or of more than one.
+fn told(left: Option<&Left>, ended_by: Option<i32>) -> Vec<String> {
+    let Some(left) = left else { return Vec::new() };
+    let mut lines = left.faults.clone();
+    match (&left.program, ended_by) {
+        (Some(_), _) => {}
+        (None, _) if !left.faults.is_empty() => {}
+        (None, Some(number)) => lines.push(format!(
+            "no profile: signal {number} ended the program before it could write one"
+        )),
+        (None, None) => lines.push("no profile: the program has not written any".into()),
+    }
+    match left.children.len() {
+        0 => {}
+        1 => lines.push("wrote a profile of a child".into()),
+        number => lines.push(format!("wrote {number} profiles of its children")),
+    }
+    lines
+}
+
+/// How the command ends: as the program did, unless that was well and it leaked.
+fn judged(ending: Ending, leaked: Option<f64>, limit: Option<u64>) -> Ending {
+    let Some(limit) = limit.filter(|_| ending == Ending::Code(0)) else { return ending };
+    match leaked {
+        // Nobody can tell. A check that cannot be made has failed.
+        None => {
+            _ = writeln!(io::stderr(), "allod: no profile, so nobody can tell what leaks");
+            Ending::Code(LEAKS)
+        }
+        Some(leaked) if leaked > 0.0 && leaked >= limit as f64 => {
+            let leaked = Bytes(leaked as u64);
+            let text = format!("what only grows has gained {leaked}, {} or more", Bytes(limit));
+            _ = writeln!(io::stderr(), "allod: {text}");
+            Ending::Code(LEAKS)
+        }
+        Some(_) => ending,
     }
 }
 
@@ -170,6 +281,23 @@ fn not_started(path: &Path, error: &io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_leak_changes_a_good_end() {
+        let good = Ending::Code(0);
+        let cases = [
+            (good, Some(2048.0), None, good),
+            (good, Some(2048.0), Some(4096), good),
+            (good, Some(4096.0), Some(4096), Ending::Code(LEAKS)),
+            (good, None, Some(4096), Ending::Code(LEAKS)),
+            (good, Some(0.0), Some(1), good),
+            (Ending::Code(7), Some(9e9), Some(1), Ending::Code(7)),
+            (Ending::Signal(9), None, Some(1), Ending::Signal(9)),
+        ];
+        for (ending, leaked, limit, judged_) in cases {
+            assert_eq!(judged(ending, leaked, limit), judged_);
+        }
+    }
 
     #[test]
     fn our_library_comes_first_and_once() {

@@ -39,6 +39,10 @@ impl<'a> Table<'a> {
         Self { functions }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.functions.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.functions.is_empty()
     }

@@ -47,8 +47,10 @@ pub(crate) unsafe fn write(at: *mut u8, asked: usize, end: usize, pattern: u64) 
         here += 8;
     }
     while here < end {
+        // Volatile, here and below: one or two words are the rule, and a loop made for
+        // many of them costs more than it saves.
         // SAFETY: below `end`, so the caller's.
-        unsafe { at.wrapping_add(here).cast::<u64>().write(pattern) };
+        unsafe { at.wrapping_add(here).cast::<u64>().write_volatile(pattern) };
         here += 8;
     }
 }
@@ -99,17 +101,14 @@ pub(crate) unsafe fn is_zero(at: *const u8, len: usize) -> bool {
     let words = at.cast::<u64>();
     let (mut i, count) = (0, len / 8);
     let mut any = 0;
-    // Four at a time: two of the processor's vectors.
+    // SAFETY: the callers read below `count` only, where it is readable and nobody's.
+    let word = |i: usize| unsafe { words.wrapping_add(i).read_volatile() };
     while i + 4 <= count {
-        // SAFETY: below `count`, so readable and nobody's.
-        let four = unsafe { words.wrapping_add(i).cast::<[u64; 4]>().read() };
-        let [a, b, c, d] = four;
-        any |= a | b | c | d;
+        any |= word(i) | word(i + 1) | word(i + 2) | word(i + 3);
         i += 4;
     }
     while i < count {
-        // SAFETY: as above.
-        any |= unsafe { words.wrapping_add(i).read() };
+        any |= word(i);
         i += 1;
     }
     any == 0

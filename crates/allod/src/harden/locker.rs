@@ -121,6 +121,7 @@ pub(crate) struct Locker {
     /// Where slots come from and go to.
     shelves: Cell<*const Shelves>,
     dice: Cell<u64>,
+    step: Cell<u64>,
     /// The locker's thread is in it; a handler above must not be.
     busy: Cell<bool>,
     /// Frees since the quarantine was last looked at, and the class to look at next.
@@ -134,7 +135,8 @@ impl Locker {
     /// Makes a locker of fresh zeros.
     pub(crate) fn begin(&self, shelves: &Shelves, seed: u64) {
         self.shelves.set(shelves);
-        self.dice.set(seed | 1);
+        self.dice.set(seed);
+        self.step.set(seed.rotate_left(29) | 1);
     }
 
     pub(crate) fn shelves(&self) -> Option<&Shelves> {
@@ -161,10 +163,8 @@ impl Locker {
     /// A random number below `below`, which is less than 2^32.
     #[inline(always)]
     pub(crate) fn roll(&self, below: usize) -> usize {
-        let mut x = self.dice.get();
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
+        // The high half of a linear congruence: three instructions.
+        let x = self.dice.get().wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(self.step.get());
         self.dice.set(x);
         (((x >> 32) * below as u64) >> 32) as usize
     }

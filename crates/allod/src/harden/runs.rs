@@ -46,6 +46,8 @@ pub(crate) struct Runs {
     first: Cell<usize>,
     count: Cell<usize>,
     bytes: Cell<usize>,
+    /// Those that the system would not open again, linked by `next`.
+    stuck: Cell<*const Span>,
 }
 
 // SAFETY: the cells are touched under the lock.
@@ -102,6 +104,7 @@ impl Runs {
             first: Cell::new(0),
             count: Cell::new(0),
             bytes: Cell::new(0),
+            stuck: Cell::new(ptr::null()),
         }
     }
 
@@ -192,9 +195,8 @@ impl Runs {
             if !unsafe { ground.arena.kernel.commit(base, len) } {
                 // The system refuses a mapping: the addresses wait for a better time.
                 let Some(_guard) = self.lock.lock() else { return };
-                if self.count.get() < RING {
-                    self.push(span);
-                }
+                span.set_next(self.stuck.get().cast_mut());
+                self.stuck.set(span);
                 return;
             }
         }
@@ -208,6 +210,14 @@ impl Runs {
     /// True while `span` is in quarantine.
     #[cfg(test)]
     pub(crate) fn holds(&self, span: &Span) -> bool {
+        let mut at = self.stuck.get();
+        // SAFETY: null, or a span that is stuck: records are never unmapped (M4).
+        while let Some(stuck) = unsafe { at.as_ref() } {
+            if ptr::eq(stuck, span) {
+                return true;
+            }
+            at = stuck.next();
+        }
         self.ring.iter().any(|cell| ptr::eq(cell.get(), span))
     }
 
@@ -218,7 +228,16 @@ impl Runs {
                 Some(_guard) => self.pop(),
                 None => None,
             };
-            let Some(span) = out else { return };
+            let Some(span) = out else { break };
+            self.leave(ground, span);
+        }
+        let mut at = match self.lock.lock() {
+            Some(_guard) => self.stuck.replace(ptr::null()),
+            None => ptr::null(),
+        };
+        // SAFETY: null, or a span that is stuck: records are never unmapped (M4).
+        while let Some(span) = unsafe { at.as_ref() } {
+            at = span.next();
             self.leave(ground, span);
         }
     }

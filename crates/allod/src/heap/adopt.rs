@@ -193,7 +193,7 @@ impl<O: Os> Allocator<O> {
         for heap in self.heaps() {
             heap.lock.hold();
         }
-        for lock in self.harden.locks().chain(self.locks()) {
+        for lock in self.hard_locks() {
             lock.hold();
         }
         // Heaps made meanwhile stand before the first one we saw; with the store of
@@ -209,7 +209,7 @@ impl<O: Os> Allocator<O> {
 
     /// After `fork`, in the parent: gives them back.
     pub(crate) fn fork_parent(&self) {
-        for lock in self.harden.locks().chain(self.locks()).rev() {
+        for lock in self.hard_locks().rev() {
             lock.unhold();
         }
         // ORDERING: Acquire pairs with the Release in `fork_prepare`.
@@ -402,6 +402,10 @@ impl<O: Os> Allocator<O> {
         // SAFETY: as above.
         unsafe { self.trim(None, 0) };
         if self.arena.active.get() != 0 || self.huge.held.get() != 0 {
+            return false;
+        }
+        // SAFETY: as above.
+        if !unsafe { self.guarded.close(&self.arena) } {
             return false;
         }
         // SAFETY: as above.

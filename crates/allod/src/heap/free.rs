@@ -362,6 +362,7 @@ impl<O: Os> Allocator<O> {
         // SAFETY: records are never unmapped (M4).
         match unsafe { record.as_ref() }.kind {
             Kind::Huge => self.free_huge(address),
+            Kind::Guarded => self.free_guarded(record, address, None),
             Kind::Nothing => match self.nothing.free(address) {
                 Freed::Done => {}
                 Freed::Twice => fatal::misuse(Misuse::DoubleFree, address, 0),
@@ -478,8 +479,8 @@ impl<O: Os> Allocator<O> {
         fatal::misuse(if twice { Misuse::DoubleFree } else { Misuse::InvalidFree }, address, 0)
     }
 
-    /// Bytes that the object at `address` holds. An address that is none ends
-    /// the process.
+    /// Bytes that the object at `address` holds. An address that is none, or was one,
+    /// ends the process.
     pub(crate) fn usable(&self, address: usize) -> usize {
         if self.harden.is_on() {
             return self.usable_hard(address);
@@ -488,12 +489,16 @@ impl<O: Os> Allocator<O> {
         // SAFETY: records are never unmapped (M4).
         let size = match unsafe { record.as_ref() }.kind {
             Kind::Nothing => Some(0),
-            Kind::Huge => {
-                self.huge.find(&self.arena, address).filter(|h| h.is_live()).map(|h| h.len())
-            }
+            Kind::Guarded => return self.usable_guarded(record, address),
+            Kind::Huge => self.huge.find(&self.arena, address).map(|huge| {
+                if !huge.is_live() {
+                    fatal::misuse(Misuse::DoubleFree, address, huge.len());
+                }
+                huge.len()
+            }),
             Kind::Chunk => self.arena.span_at(address).and_then(|span| {
                 match span.word.load().state() {
-                    State::Free => None,
+                    State::Free => self.free_of_free(span, address),
                     State::Large => (span.base().addr() == address).then(|| span.block_size()),
                     _ => span.block_at(address).map(|_| span.block_size()),
                 }
@@ -510,7 +515,12 @@ impl<O: Os> Allocator<O> {
         }
         let usable = self.usable(address);
         let class = SizeClass::of_layout(size, align);
-        let right = match (class, self.arena.span_at(address)) {
+        let guarded = self.arena.map.record(address).is_some_and(|record| {
+            // SAFETY: records are never unmapped (M4).
+            unsafe { record.as_ref() }.kind == Kind::Guarded
+        });
+        let right = guarded && size == usable
+            || !guarded && match (class, self.arena.span_at(address)) {
             (Some(wanted), Some(span)) => {
                 span.class().is_some_and(|has| self.serves(span, has, wanted))
             }

@@ -16,17 +16,18 @@
 use super::{Allocator, Heap};
 use crate::arena::Chunk;
 use crate::fatal::{self, Misuse};
-use crate::harden::locker::Locker;
+use crate::harden::locker::{Locker, Slot};
 use crate::harden::shelf::Ground;
 use crate::harden::slot::{self, Family};
-use crate::harden::{Given, canary, look_at_all, runs};
+use crate::harden::{GUARDS, Given, HARD, canary, look_at_all, runs};
 use crate::huge::Huge;
-use crate::map::Kind;
+use crate::map::{Kind, Record};
 use crate::nothing::Freed;
 use crate::os::Os;
 use crate::size::SizeClass;
 use crate::span::Span;
 use crate::span::word::{Remote, State, Word};
+use crate::sync::Lock;
 use crate::units::{LARGE_MAX, SLICE, slices_for};
 use core::ptr::{self, NonNull};
 
@@ -42,6 +43,7 @@ enum Found<'a> {
     Run(&'a Span),
     Huge(&'a Huge),
     Nothing,
+    Guarded(NonNull<Record>),
 }
 
 impl Heap {
@@ -50,6 +52,35 @@ impl Heap {
     pub(super) fn locker(&self) -> Option<&Locker> {
         // SAFETY: null, or a locker, which is never unmapped.
         unsafe { self.locker.get().as_ref() }
+    }
+
+    /// True when the heap has a locker.
+    #[inline(always)]
+    pub(crate) fn is_equipped(&self) -> bool {
+        !self.locker.get().is_null()
+    }
+
+    /// An object of `size` bytes in a slot of `class`, for the heap's thread. `None`
+    /// when there is no memory, or this is a handler above the locker.
+    #[inline(always)]
+    pub(crate) fn alloc_slot<O: Os>(
+        &self,
+        a: &Allocator<O>,
+        class: SizeClass,
+        size: usize,
+        family: Family,
+    ) -> Option<NonNull<u8>> {
+        let locker = self.locker().filter(|locker| locker.enter())?;
+        let at = a.harden.alloc(a.ground(), locker, class, size, family);
+        locker.leave();
+        let at = at?;
+        a.sample_slot(self, class, at, size, None);
+        self.installed.add(1);
+        self.account(a, class.size() as isize);
+        if self.installed.get().is_multiple_of(SEEN_BY_CLOCK) {
+            self.tick(a);
+        }
+        Some(at)
     }
 
     /// Looks at what waits in this heap's locker.
@@ -124,7 +155,6 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     ///
     /// As for [`Allocator::allocate`].
-    #[inline]
     unsafe fn slot_hard(
         &self,
         heap: Option<&Heap>,
@@ -134,20 +164,9 @@ impl<O: Os> Allocator<O> {
     ) -> Option<NonNull<u8>> {
         let heap = match heap {
             Some(heap) if heap.is_private() => heap,
-            Some(heap) => match heap.locker() {
-                Some(locker) if locker.enter() => {
-                    let at = self.harden.alloc(self.ground(), locker, class, size, family);
-                    locker.leave();
-                    let at = at?;
-                    self.sample_slot(heap, class, at, size, None);
-                    heap.installed.add(1);
-                    heap.account(self, class.size() as isize);
-                    if heap.installed.get().is_multiple_of(SEEN_BY_CLOCK) {
-                        heap.tick(self);
-                    }
-                    return Some(at);
-                }
-                _ => self.any_common()?,
+            Some(heap) => match heap.alloc_slot(self, class, size, family) {
+                Some(at) => return Some(at),
+                None => self.any_common()?,
             },
             None => self.any_common()?,
         };
@@ -258,6 +277,7 @@ impl<O: Os> Allocator<O> {
                 None => fatal::misuse(Misuse::InvalidFree, address, 0),
             },
             Kind::Nothing => Found::Nothing,
+            Kind::Guarded => Found::Guarded(record),
         }
     }
 
@@ -266,40 +286,62 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     ///
     /// `heap` is the calling thread's, if any; the program gives the object up.
+    #[inline(always)]
     pub(crate) unsafe fn free_hard(&self, heap: Option<&Heap>, at: NonNull<u8>, given: Given) {
-        let address = at.addr().get();
-        match self.find_hard(address) {
-            Found::Slot(span, class) => {
+        // What is by far the most frequent goes first, and straight.
+        if let Some(chunk) = self.arena.chunk_at(at.addr().get()) {
+            let span = chunk.span_of(at.addr().get());
+            if let (State::Hard, Some(class)) = (span.word.load().state(), span.class()) {
                 let slot = self.harden.receive(span, class, at, given);
                 if span.is_watched() {
-                    self.sampler.freed(&self.arena.kernel, address);
+                    self.sampler.freed(&self.arena.kernel, at.addr().get());
                 }
-                if let Some(owner) = self.private_owner(span.heap()) {
-                    self.live.sub(class.size());
-                    // Under a handler above the lock's holder the slot stays HELD, until the
-                    // heap is destroyed.
-                    if let Some(_guard) = owner.lock.lock()
-                        && let Some(locker) = owner.locker()
-                    {
-                        self.harden.retain(self.ground(), locker, class, slot);
+                if let Some(heap) = heap
+                    && span.heap().is_null()
+                    && let Some(locker) = heap.locker()
+                    && locker.enter()
+                {
+                    let quiet = self.harden.retain(self.ground(), locker, class, slot);
+                    locker.leave();
+                    heap.account(self, -(class.size() as isize));
+                    if !quiet {
+                        heap.tick(self);
                     }
-                    return;
+                } else {
+                    self.put_elsewhere(span, class, slot);
                 }
-                match heap.and_then(|heap| heap.locker().map(|locker| (heap, locker))) {
-                    Some((heap, locker)) if locker.enter() => {
-                        let quiet = self.harden.retain(self.ground(), locker, class, slot);
-                        locker.leave();
-                        heap.account(self, -(class.size() as isize));
-                        if !quiet {
-                            heap.tick(self);
-                        }
-                    }
-                    _ => {
-                        self.live.sub(class.size());
-                        self.harden.return_now(self.ground(), class, slot);
-                    }
-                }
+                return;
             }
+        }
+        self.free_hard_other(at, given);
+    }
+
+    /// Puts a slot that was freed where its heap wants it, or back onto the shelf.
+    #[cold]
+    #[inline(never)]
+    fn put_elsewhere(&self, span: &Span, class: SizeClass, slot: Slot) {
+        self.live.sub(class.size());
+        let Some(owner) = self.private_owner(span.heap()) else {
+            self.harden.return_now(self.ground(), class, slot);
+            return;
+        };
+        // Under a handler above the lock's holder the slot stays HELD, until the heap is
+        // destroyed.
+        if let Some(_guard) = owner.lock.lock()
+            && let Some(locker) = owner.locker()
+        {
+            self.harden.retain(self.ground(), locker, class, slot);
+        }
+    }
+
+    /// The rest of [`Allocator::free_hard`]: what is no slot.
+    #[cold]
+    #[inline(never)]
+    fn free_hard_other(&self, at: NonNull<u8>, given: Given) {
+        let address = at.addr().get();
+        match self.find_hard(address) {
+            // `free_hard` has taken these.
+            Found::Slot(_, class) => fatal::misuse(Misuse::DoubleFree, address, class.size()),
             Found::Run(span) => {
                 let size = span.block_size();
                 runs::check(span, self.harden.secret());
@@ -340,6 +382,7 @@ impl<O: Os> Allocator<O> {
                 }
                 self.free_huge(address);
             }
+            Found::Guarded(record) => self.free_guarded(record, address, Some(given)),
             Found::Nothing => {
                 if given.layout.is_some_and(|(size, _)| size != 0) {
                     fatal::misuse(Misuse::WrongSize, address, 0);
@@ -365,6 +408,7 @@ impl<O: Os> Allocator<O> {
                 self.check_huge(huge);
                 huge.asked.get()
             }
+            Found::Guarded(record) => self.usable_guarded(record, address),
             Found::Nothing => 0,
         }
     }
@@ -379,6 +423,10 @@ impl<O: Os> Allocator<O> {
             }
             Found::Run(span) => (span.below() == size, span.block_size()),
             Found::Huge(huge) => (huge.asked.get() == size, huge.len()),
+            Found::Guarded(record) => {
+                let asked = self.usable_guarded(record, address);
+                (asked == size, asked)
+            }
             Found::Nothing => (size == 0, 0),
         };
         if !right {
@@ -433,6 +481,7 @@ impl<O: Os> Allocator<O> {
                 self.seal_huge(at, size, slot::family(u16::from(huge.family.get())));
                 true
             }
+            Found::Guarded(record) => self.usable_guarded(record, address) == size,
             Found::Nothing => size == 0,
         }
     }
@@ -481,6 +530,84 @@ impl<O: Os> Allocator<O> {
         // SAFETY: the program gives the old object up.
         unsafe { self.free_hard(own, at, Given::family(family)) };
         Some(fresh)
+    }
+
+    /// A guarded object, when it is time for one. `heap` is the calling thread's.
+    pub(crate) fn guard(
+        &self,
+        heap: Option<&Heap>,
+        size: usize,
+        align: usize,
+        family: Family,
+    ) -> Option<NonNull<u8>> {
+        let heap = heap?;
+        let mut left = heap.guard_in.get();
+        if left == 0 {
+            let dice = heap.guard_dice.get() ^ self.harden.secret() as u32 ^ heap.key.get();
+            heap.guard_dice.set(dice.wrapping_mul(0x2C92_77B5).wrapping_add(0xAC56_4B05));
+            left = self.guarded.interval(heap.guard_dice.get());
+        }
+        heap.guard_in.set(left - 1);
+        if left != 1 {
+            return None;
+        }
+        let secret = self.harden.secret();
+        let at = self.guarded.alloc(&self.arena, size, align, family, secret)?;
+        self.others.add(1);
+        self.live.add(size);
+        Some(at)
+    }
+
+    /// Frees a guarded object. `given` is what the free knows of it, at the hardened
+    /// levels.
+    #[cold]
+    pub(super) fn free_guarded(
+        &self,
+        record: NonNull<Record>,
+        address: usize,
+        given: Option<Given>,
+    ) {
+        let family = self.guarded.family(record, address);
+        let asked = self.usable_guarded(record, address);
+        if let (Some(made), Some(given)) = (family, given)
+            && made != given.family
+        {
+            self.harden.families(made, given.family, address, asked);
+        }
+        let size = given.and_then(|given| given.layout).map(|(size, _)| size);
+        match self.guarded.free(&self.arena, record, address, size, self.harden.secret()) {
+            Ok(()) => self.live.sub(asked),
+            Err((what, asked)) => fatal::misuse(what, address, asked),
+        }
+    }
+
+    /// Bytes that were asked for of a guarded object, after a look at it.
+    pub(super) fn usable_guarded(&self, record: NonNull<Record>, address: usize) -> usize {
+        match self.guarded.usable(record, address, self.harden.secret()) {
+            Ok(asked) => asked,
+            Err((what, asked)) => fatal::misuse(what, address, asked),
+        }
+    }
+
+    /// Looks at every object there is, at the end of a process that is watched by
+    /// pages: an object that nobody frees is never looked at otherwise.
+    pub(crate) fn sweep(&self) {
+        if self.harden.mode() != HARD | GUARDS {
+            return;
+        }
+        if let Err((what, address, asked)) = self.guarded.sweep(self.harden.secret()) {
+            fatal::misuse(what, address, asked);
+        }
+        for span in self.arena.chunks().flat_map(|chunk| chunk.spans()) {
+            if span.word.load().state() == State::Hard && span.back() == 0 {
+                self.harden.sweep(span);
+            }
+        }
+    }
+
+    /// All locks but the heaps', outermost first, for `fork`.
+    pub(super) fn hard_locks(&self) -> impl DoubleEndedIterator<Item = &Lock> {
+        self.harden.locks().chain([self.guarded.lock()]).chain(self.locks())
     }
 
     /// Sends home what a heap without a thread holds, or the caller's own.

@@ -29,7 +29,8 @@ fn policies(hard: bool) -> (crate::arena::Policy, crate::huge::Policy) {
 pub(super) fn open_hard(os: Fake) -> Box<Allocator<Fake>> {
     let a = allocator(os);
     let (arena, huge) = policies(true);
-    assert!(a.open(arena, huge, true));
+    let level = Level { hard: true, guard_rate: 0, exact: false };
+    assert!(a.open(arena, huge, level));
     a
 }
 
@@ -40,7 +41,7 @@ fn allocator(os: Fake) -> Box<Allocator<Fake>> {
 fn open(os: Fake) -> Box<Allocator<Fake>> {
     let a = allocator(os);
     let (arena, huge) = policies(false);
-    assert!(a.open(arena, huge, false));
+    assert!(a.open(arena, huge, Level::DEFAULT));
     a
 }
 
@@ -277,7 +278,7 @@ fn every_call_to_the_system_may_fail() {
         a.arena.kernel.os().fail(after, count);
         let (arena, huge) = policies(false);
         let mut tries = 0;
-        while !a.open(arena, huge, false) {
+        while !a.open(arena, huge, Level::DEFAULT) {
             tries += 1;
             assert!(tries < 200, "the system is back, and we are not");
         }
@@ -497,6 +498,39 @@ fn growth_to_a_gibibyte_copies_less_than_a_mebibyte() {
     let copied = a.copied.load(Ordering::Relaxed);
     assert!(copied < 1 << 20, "{copied} bytes copied");
     free(&a, heap, at);
+    nothing_is_lost(&a);
+}
+
+#[test]
+fn growth_by_eight_bytes_calls_the_system_for_an_eighth_at_a_time() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let mut at = alloc(&a, heap, 2 << 20, 1).unwrap();
+    let before = a.arena.kernel.calls();
+    for size in (2 << 20..16 << 20).step_by(1024) {
+        // SAFETY: one thread; the object is live.
+        at = unsafe { a.reallocate(Some(heap), at, size, 1) }.unwrap();
+        let usable = a.usable(at.addr().get());
+        assert!(size <= usable && usable <= size + size / 6, "{usable} bytes for {size}");
+    }
+    let calls = a.arena.kernel.calls() - before;
+    assert!(calls < 60, "{calls} calls");
+    free(&a, heap, at);
+    nothing_is_lost(&a);
+}
+
+#[test]
+fn a_huge_object_ends_with_its_last_huge_page_where_that_is_an_eighth_at_most() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let mib = 1 << 20;
+    for (size, holds) in [(9 * mib, 10 * mib), (21 * mib, 22 * mib), (5 * mib, 5 * mib), (3 * mib / 2, 3 * mib / 2)] {
+        let at = alloc(&a, heap, size, 16).unwrap();
+        assert_eq!(a.usable(at.addr().get()), holds);
+        a.check_size(at.addr().get(), size, 16);
+        free(&a, heap, at);
+        a.huge.release_cached(&a.arena, usize::MAX);
+    }
     nothing_is_lost(&a);
 }
 

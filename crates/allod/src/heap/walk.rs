@@ -159,7 +159,7 @@ impl<O: Os> Allocator<O> {
         let carved = sum(|row| row.carved * row.block_size);
         stats.free_blocks = carved.saturating_sub(small + stats.cached);
         stats.uncarved = in_spans.saturating_sub(carved);
-        stats.large = large;
+        stats.large = large + self.guarded.bytes.get();
         stats.huge = self.huge.live.get();
         stats.allocated = small + stats.large + stats.huge;
         stats.active = self.arena.active.get() + stats.huge;

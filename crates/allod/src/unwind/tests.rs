@@ -7,10 +7,12 @@
 #![allow(unsafe_code)]
 
 use super::{Captured, capture};
+use crate::sync::{AtomicBool, Ordering};
 use core::ffi::{CStr, c_int, c_void};
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 use std::vec::Vec;
 
 mod alone;
@@ -59,6 +61,32 @@ fn compare() -> usize {
     assert!(!truncated, "to the end");
     std::hint::black_box(&words);
     depth
+}
+
+/// Waits until `agrees` does. A walk that meets a module for the first time while another
+/// thread reads the list of modules is cut short, and so are those that come too soon
+/// after a reading; what is compared afterwards has to be right.
+fn wait_until(mut agrees: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !agrees() {
+        assert!(started.elapsed() < Duration::from_secs(60), "not within a minute");
+        std::thread::yield_now();
+    }
+}
+
+/// Waits until all modules on the caller's stack are known.
+fn warm() {
+    wait_until(|| !capture(&mut [0; 256]).truncated);
+}
+
+/// Tells other threads to stop when it is dropped, also by a panic: a scope waits for them.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        // ORDERING: Relaxed, a flag that guards no data.
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A library made of C, loaded.

@@ -397,10 +397,12 @@ impl<'a> Walk<'a> {
     #[cold]
     fn learn(&mut self, look: usize) -> Option<(Rule, Others)> {
         let modules = &self.tables.modules;
-        let mut module = modules.find(look);
+        // A signal handler may return to the first instruction of a mapping.
+        let find = || modules.find(look).or_else(|| modules.find(look.wrapping_add(1)));
+        let mut module = find();
         if module.is_none() && modules.is_due(Linux.clock(), true) && refresh(self.tables) {
             self.epoch = modules.epoch();
-            module = modules.find(look);
+            module = find();
         }
         let module = module?;
         let found = match module.kind {
