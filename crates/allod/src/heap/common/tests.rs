@@ -20,7 +20,7 @@ fn open() -> Box<Allocator<Fake>> {
         guards: true,
         quarantine: false,
     };
-    assert!(a.open(arena, keep, false));
+    assert!(a.open(arena, keep, crate::config::Level::DEFAULT));
     a
 }
 

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::*;
+use crate::config::Level;
 use crate::dump::{COUNT_UNIT, SQUARE_UNIT, Site};
 use crate::map::Map;
 use crate::os::fake::Fake;
@@ -28,7 +29,7 @@ fn open_at(interval: u32, hard: bool) -> Box<Allocator<Fake>> {
         guards: true,
         quarantine: false,
     };
-    assert!(a.open(arena, huge, hard));
+    assert!(a.open(arena, huge, Level { hard, ..Level::DEFAULT }));
     a.sampler.set_interval(interval);
     a
 }
