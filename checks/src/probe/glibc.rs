@@ -75,7 +75,8 @@ pub(crate) const ROWS: &[Row] = &[
 
 fn heap_dump(_: &Context) -> Outcome {
     let dump = functions().allod_dump.ok_or("there is no allod_dump")?;
-    let interval = functions().allod_profile_interval.ok_or("there is no allod_profile_interval")?;
+    let interval =
+        functions().allod_profile_interval.ok_or("there is no allod_profile_interval")?;
     // SAFETY: any number is allowed.
     let set = unsafe { [interval(0), interval(4096), interval(usize::MAX)] };
     ensure!(set == [0, 0, -1], "{set:?}");

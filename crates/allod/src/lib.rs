@@ -32,7 +32,7 @@
 //! | `heap` | a thread's lists and spans: refill, flush, adopt |
 //! | `guarded` | objects on pages of their own |
 //! | `harden` | the hardened levels: objects that are watched |
-//! | `sample`, `sites`, `unwind` | which objects are taken, what is kept of them, whose they are |
+//! | `sample`, `sites` | which objects are taken, what is kept of them |
 //! | `nothing`, `huge` | objects of no bytes, and of more than a mebibyte |
 //! | `arena` | reservations, chunks, runs of slices, giving memory back |
 //! | `depot` | spans without an owner |
@@ -92,7 +92,6 @@ cfg_select! {
         mod span;
         mod map;
         mod meta;
-        #[allow(dead_code, unused_imports, reason = "whoever takes samples calls it")]
         mod unwind;
         mod os;
         mod block;

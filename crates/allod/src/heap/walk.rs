@@ -200,7 +200,6 @@ impl<O: Os> Allocator<O> {
         self.arena.meta.bytes()
             + chunks * size_of::<crate::arena::Chunk>()
             + self.sampler.sites.bytes()
-            + crate::unwind::footprint()
     }
 
     /// The figures that cost no walk.

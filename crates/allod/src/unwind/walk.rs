@@ -234,12 +234,6 @@ pub(crate) fn modules(f: &mut dyn FnMut(&dump::Module)) {
     tables.modules.each(own, f);
 }
 
-/// Bytes of address space that our tables take. They are touched where they are used.
-pub(crate) fn footprint() -> usize {
-    // ORDERING: Relaxed, only whether it is null.
-    if TABLES.load(Ordering::Relaxed).is_null() { 0 } else { size_of::<Tables>() }
-}
-
 /// Says whether the module that this code is in holds nothing but Allod. Before
 /// the first stack.
 pub(crate) fn set_alone(alone: bool) {
