@@ -11,6 +11,7 @@ mod debian;
 mod golden;
 mod loom;
 mod mutate;
+mod sanitize;
 mod sh;
 mod targets;
 
@@ -27,6 +28,7 @@ usage: cargo xtask <verb> [options]
   mutate [WORD]             weaken each ordering in turn; the models must object
   targets                   tests and type checks for other targets
   bare                      the kit on bare metal: x86-64, Cortex-M3, wasm
+  sanitize                  the kit's tests under the sanitizers; wants a nightly
 
 --quick leaves out the slow steps. --bless writes the counts down as the new
 truth. --show prints the instructions that were counted. WORD limits `mutate`
@@ -70,7 +72,7 @@ fn run() -> Result<bool> {
         "ci" => (&["quick"], 0),
         "golden" => (&["bless", "show"], 0),
         "mutate" => (&[], 1),
-        "bare" | "loom" | "targets" => (&[], 0),
+        "bare" | "loom" | "sanitize" | "targets" => (&[], 0),
         other => bail!("no verb `{other}`\n\n{USAGE}"),
     };
     if let Some(flag) = flags.iter().find(|flag| !known.contains(&flag.as_str())) {
@@ -85,6 +87,7 @@ fn run() -> Result<bool> {
         "bare" => drop(bare::run()?),
         "golden" => golden::run(has("bless"), has("show"))?,
         "loom" => drop(loom::run()?),
+        "sanitize" => drop(sanitize::run()?),
         "mutate" => mutate::run(words.first().map_or("", String::as_str))?,
         _ => drop(targets::run()?),
     }

@@ -10,7 +10,7 @@
 //!   32 bits.
 //! * aarch64 Linux: the tests run under user emulation. Other instructions for
 //!   the thread's slot, a weaker memory order (which emulation on x86 hides).
-//! * musl, macOS, Windows, wasm: `cargo check`. It proves that the code for
+//! * musl, macOS, Windows, wasm, and the kit on chips: `cargo check`. It proves that the code for
 //!   them is well-typed, and nothing about what it does.
 //!
 //! Doc tests are left out: they are run on the host, and say nothing new here.
@@ -65,13 +65,24 @@ const TESTED: [(&str, &[(&str, &str)]); 2] = [
     ),
 ];
 
-/// Targets that are type-checked, with the library each needs.
-const CHECKED: [(&str, &str); 4] = [
-    ("x86_64-unknown-linux-musl", "core"),
-    ("aarch64-apple-darwin", "std"),
-    ("x86_64-pc-windows-gnu", "std"),
-    ("wasm32-unknown-unknown", "std"),
+/// What is type-checked: for which target, with which library, and what.
+///
+/// The kit without its features is for chips: a Cortex-M0 can load and store a
+/// word atomically and no more, a Cortex-M3 has all there is at 32 bits. With
+/// every feature that a chip can have, it is checked as well.
+const CHECKED: [(&str, &str, &str); 8] = [
+    ("x86_64-unknown-linux-musl", "core", "allod"),
+    ("aarch64-apple-darwin", "std", "allod"),
+    ("x86_64-pc-windows-gnu", "std", "allod"),
+    ("wasm32-unknown-unknown", "std", "allod"),
+    ("thumbv6m-none-eabi", "core", "allod-kit --no-default-features"),
+    ("thumbv6m-none-eabi", "core,alloc", CHIP),
+    ("thumbv7m-none-eabi", "core", "allod-kit --no-default-features"),
+    ("thumbv7m-none-eabi", "core,alloc", CHIP),
 ];
+
+const CHIP: &str =
+    "allod-kit --features alloc,allocator-api2-02,allocator-api2-04,critical-section";
 
 /// Tests and checks all targets; returns what ran, in words.
 pub(crate) fn run() -> Result<String> {
@@ -90,10 +101,11 @@ pub(crate) fn run() -> Result<String> {
         let tests = cargo.test()?;
         ran.push(format!("{name}: {tests} tests, {:.0} s", start.elapsed().as_secs_f64()));
     }
-    for (name, library) in CHECKED {
+    for (name, library, what) in CHECKED {
         let start = Instant::now();
-        cross(&format!("cargo check -p allod -Zbuild-std={library}"), &rustc, name).run()?;
-        ran.push(format!("{name}: type-checked, {:.0} s", start.elapsed().as_secs_f64()));
+        cross(&format!("cargo check -p {what} -Zbuild-std={library}"), &rustc, name).run()?;
+        let seconds = start.elapsed().as_secs_f64();
+        ran.push(format!("{name}: {what} type-checked, {seconds:.0} s"));
     }
     println!("targets:");
     for line in &ran {

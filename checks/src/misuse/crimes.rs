@@ -54,6 +54,12 @@ pub(crate) const CRIMES: &[Crime] = &[
     crime("double-free-dead-thread", DOUBLE, double_dead_thread),
     crime("double-free-after-realloc", DOUBLE, double_after_realloc),
     crime("double-free-sized", DOUBLE, double_sized),
+    crime("double-free-by-realloc-48", DOUBLE, || realloc_freed(48, 40)),
+    crime("double-free-by-realloc-growing", DOUBLE, || realloc_freed(48, 4000)),
+    crime("double-free-by-realloc-100000", DOUBLE, || realloc_freed(100_000, 90_000)),
+    crime("double-free-by-realloc-3-mib", DOUBLE, || realloc_freed(3 << 20, 3 << 20)),
+    crime("double-free-by-realloc-70-mib", DOUBLE, || realloc_freed(70 << 20, 71 << 20)),
+    crime("double-free-by-realloc-other-thread", DOUBLE, realloc_freed_other_thread),
     crime("free-stack", INVALID, free_stack),
     crime("free-static", INVALID, free_static),
     crime("free-code", INVALID, free_code),
@@ -88,6 +94,7 @@ pub(crate) const CRIMES: &[Crime] = &[
     crime("overflow-3-mib", Expected::Fault, || write_past_end(3 << 20)),
     crime("overflow-3-mib-and-some", Expected::Fault, || write_past_end((3 << 20) + 100)),
     crime("overflow-70-mib", Expected::Fault, || write_past_end(70 << 20)),
+    crime("overflow-out-of-the-cache", Expected::Fault, write_past_cached_end),
 ];
 
 fn malloc(size: usize) -> Pointer {
@@ -206,6 +213,27 @@ fn double_after_realloc() {
     free(block);
 }
 
+/// A freed object is reallocated, in place where that could be.
+fn realloc_freed(size: usize, wanted: usize) {
+    let realloc = functions().realloc.expect("realloc");
+    let block = malloc(size);
+    free(block);
+    // SAFETY: as for `free`.
+    unsafe { realloc(black_box(block), wanted) };
+}
+
+fn realloc_freed_other_thread() {
+    let loot = Loot(malloc(48));
+    free(loot.0);
+    let thread = thread::spawn(move || {
+        let loot = loot;
+        let realloc = functions().realloc.expect("realloc");
+        // SAFETY: as for `free`.
+        unsafe { realloc(loot.0, 48) };
+    });
+    thread.join().expect("the thread ends");
+}
+
 fn double_sized() {
     let block = malloc(48);
     free_sized(block, 48);
@@ -298,11 +326,28 @@ fn read(place: Pointer) {
 
 /// One byte past the last page that the block has any part of.
 fn write_past_end(size: usize) {
-    let block = malloc(size);
+    let end = page_behind(malloc(size));
+    write(end);
+}
+
+/// The same where the block was cut out of a larger one that was freed, and the
+/// program maps what it can right behind it.
+fn write_past_cached_end() {
+    free(malloc(12 << 20));
+    let end = page_behind(malloc(3 << 20));
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+    // SAFETY: a fresh mapping, only where nothing is.
+    unsafe { libc::mmap(end, 4096, protection, flags, -1, 0) };
+    write(end);
+}
+
+/// The first byte past the last page that the block has any part of.
+fn page_behind(block: Pointer) -> Pointer {
     let usable = functions().malloc_usable_size.expect("malloc_usable_size");
     // SAFETY: the block is live.
     let end = block.addr() + unsafe { usable(block) };
     // SAFETY: `sysconf` has no conditions.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) }.unsigned_abs() as usize;
-    write(block.with_addr(end.next_multiple_of(page)));
+    block.with_addr(end.next_multiple_of(page))
 }

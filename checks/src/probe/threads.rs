@@ -8,7 +8,7 @@ use allod_checks::work::{Random, churn};
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Barrier, mpsc};
 use std::{ptr, thread};
 
 pub(crate) const ROWS: &[Row] = &[
@@ -39,6 +39,20 @@ pub(crate) const ROWS: &[Row] = &[
         "what one thread allocates and another frees does not pile up",
         "quality",
         producer_consumer,
+    ),
+    Row::new(
+        31,
+        "sleepers",
+        "1000 threads that allocate 1 KiB and sleep: at most 16 KiB each, stack included",
+        "quality",
+        sleepers,
+    ),
+    Row::new(
+        31,
+        "grown-up",
+        "200 threads at once allocate more and more, end, and leave nothing behind",
+        "quality",
+        grown_up,
     ),
     Row::new(
         32,
@@ -198,6 +212,74 @@ fn producer_consumer(context: &Context) -> Outcome {
     let remark = format!("at most {} KiB more", most >> 10);
     // Ten batches are under way at a time, about 1 MiB.
     ensure!(most <= 32 * MIB, "{remark}");
+    pass_with(remark)
+}
+
+/// Starts `count` threads that are all alive at once: each does `first`, waits until
+/// all have, and then does `then`. Gives what was resident in between, above before.
+fn all_at_once<T: Send>(
+    count: usize,
+    first: impl Fn(u64) -> Result<T, String> + Sync,
+    then: impl Fn(T) -> Result<(), String> + Sync,
+) -> Result<usize, String> {
+    let (done, go) = (Barrier::new(count + 1), Barrier::new(count + 1));
+    let before = memory::resident();
+    thread::scope(|scope| {
+        let (done, go, first, then) = (&done, &go, &first, &then);
+        let life = move |seed| {
+            let result = first(seed);
+            done.wait();
+            go.wait();
+            then(result?)
+        };
+        let threads: Vec<_> = (0..count).map(|i| scope.spawn(move || life(i as u64))).collect();
+        done.wait();
+        let grown = memory::resident().saturating_sub(before);
+        go.wait();
+        for thread in threads {
+            thread.join().map_err(|_| "a thread panicked")??;
+        }
+        Ok(grown)
+    })
+}
+
+fn sleepers(_: &Context) -> Outcome {
+    const COUNT: usize = 1000;
+    let a_little = |seed: u64| {
+        let make = |i: u32| {
+            let mut block = Block::malloc(16 << (i % 5))?;
+            block.fill(seed as u8);
+            Some(block)
+        };
+        (0..8)
+            .map(make)
+            .collect::<Option<Vec<_>>>()
+            .map(|blocks| (seed, blocks))
+            .ok_or("NULL".to_owned())
+    };
+    let grown = all_at_once(COUNT, a_little, |(seed, blocks)| {
+        let whole = blocks.iter().all(|block| block.holds(seed as u8, block.size()));
+        ensure!(whole, "another thread has written to a block");
+        Ok(())
+    })?;
+    let remark = format!("{:.1} KiB each", grown as f64 / 1024.0 / COUNT as f64);
+    ensure!(grown <= (COUNT * 16) << 10, "{remark}");
+    pass_with(remark)
+}
+
+fn grown_up(_: &Context) -> Outcome {
+    let round = || all_at_once(200, |seed| churn(seed, 300, 12), |()| churn(1, 100, 12));
+    // Heaps that are passed on have seen all classes after a few rounds.
+    for _ in 0..8 {
+        round()?;
+    }
+    let before = memory::resident();
+    for _ in 0..8 {
+        round()?;
+    }
+    let grown = memory::resident().saturating_sub(before);
+    let remark = format!("{} KiB more", grown >> 10);
+    ensure!(grown <= 24 * MIB, "{remark}");
     pass_with(remark)
 }
 

@@ -3,6 +3,7 @@
 //! * [`elf`]: what the file is: its symbols, its needs, its flags.
 //! * [`contracts`]: the rows of `probe`, a test for each group of them.
 //! * [`crimes`]: the crimes of `misuse`.
+//! * [`attacks`]: misuse at random, by `attack`.
 //! * [`life`]: what the library does by itself when a process starts and ends.
 //! * [`archive`]: programs that are linked with `liballod.a`.
 //! * [`library`]: builds the library, once, with the same cargo.
@@ -14,5 +15,6 @@ mod library;
 mod elf;
 mod contracts;
 mod crimes;
+mod attacks;
 mod life;
 mod archive;

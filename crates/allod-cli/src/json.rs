@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
+use crate::dumps::Left;
 use crate::library::Library;
 use crate::report::{Face, Figures, Image, Process, Report};
 use crate::units::Sign;
@@ -16,11 +17,11 @@ use crate::units::Sign;
 const SCHEMA: &str = "allod-run/1";
 
 /// The report as JSON, in one line.
-pub(crate) fn print(report: &Report, library: &Library) -> String {
-    object(report, library).to_string() + "\n"
+pub(crate) fn print(report: &Report, library: &Library, left: Option<&Left>) -> String {
+    object(report, library, left).to_string() + "\n"
 }
 
-fn object(report: &Report, library: &Library) -> Value {
+fn object(report: &Report, library: &Library, left: Option<&Left>) -> Value {
     let outcome = &report.outcome;
     let usage = &outcome.usage;
     let command = report.command.iter().map(|word| word.to_string_lossy());
@@ -45,6 +46,7 @@ fn object(report: &Report, library: &Library) -> Value {
             "user_ns": nanos(usage.user),
             "system_ns": nanos(usage.system),
         },
+        "profile": left.and_then(|it| it.program.as_ref()).map(|it| it.0.to_string_lossy()),
         "processes": report.processes.iter().map(process).collect::<Vec<_>>(),
         "total": total(&report.total()),
         "turned_away": report.turned_away,

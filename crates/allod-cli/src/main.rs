@@ -1,14 +1,24 @@
 //! The command `allod`: any program on Allod, and what its memory did.
 //!
-//! Read downward. A room may name those below it and no other; `units` and
-//! `failure` may be named by all.
+//! Read downward. A room may name those below it and no other; `units`,
+//! `text` and `failure` may be named by all.
 //!
 //! ```text
 //!   main      options in, exit code out
-//!   verb      a file for each verb: run, where
+//!   verb      a file for each verb: run, bench, export, compare, check, where
+//!   race      commands that take turns under several allocators
+//!   loads     what they do when no program is named
+//!   screen    a running process in the terminal
+//!   watch     looks at a running process, one after the other
+//!   html      a profile as one HTML file
+//!   data      a profile for machines
 //!   json      the report for machines
 //!   summary   the report for people
+//!   findings  what a profile shows: places, lifetimes, growth
 //!   report    what the page says, put in order
+//!   checkup   why something does not work, and what to do
+//!   dumps     what programs write at their end, and what is left of it
+//!   profile   profiles that a user names, with a bar
 //!   page      the shared page that programs report on
 //!   launch    starting a program, signals, waiting, ending like it
 //!   before    what the caller handed us
@@ -28,9 +38,21 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 mod verb;
+mod race;
+mod loads;
+#[cfg(feature = "screen")]
+mod screen;
+#[cfg(feature = "screen")]
+mod watch;
+mod html;
+mod data;
 mod json;
 mod summary;
+mod findings;
 mod report;
+mod checkup;
+mod dumps;
+mod profile;
 mod page;
 mod launch;
 mod before;
@@ -38,7 +60,10 @@ mod library;
 mod program;
 
 mod failure;
+mod text;
 mod units;
+#[cfg(test)]
+mod synthetic;
 
 use failure::{Code, Failure};
 use library::Library;
@@ -64,10 +89,15 @@ the program and of its children is served by Allod. Nothing is rebuilt.
 Examples:
   allod run -- sort -R /etc/services      a program, and a summary at the end
   allod run --json --output m.json make   a build, and figures of each process
+  allod bench -- gzip -k big.tar          a program under all allocators here
+  allod compare a.pb.gz b.pb.gz           what changed between two profiles
+  allod export a.pb.gz --to folded        a profile for another tool
+  allod check ./server                    why there are no names, and what to do
   LD_PRELOAD=$(allod where) git status    the library alone, without a summary
 
 Environment:
   ALLOD_CONF        options of the allocator, as key:value,key:value
+  ALLOD_DUMP        set by `allod run`: where the program writes its heap dump
   ALLOD_PAGE        set by `allod run`: where the program reports its figures
   LD_PRELOAD        what is in it already is kept, behind liballod.so
   XDG_CACHE_HOME    where the carried library is put (else ~/.cache)

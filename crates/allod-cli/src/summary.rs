@@ -24,11 +24,8 @@ use nix::sys::signal::Signal;
 use crate::launch::Outcome;
 use crate::library::{Library, Origin};
 use crate::report::{Figures, Image, Process, Report};
+use crate::text::{fit, width};
 use crate::units::{Bytes, Count, Scale, Sign, time};
-
-mod text;
-
-use text::{fit, width};
 
 /// A terminal of the smallest usual size.
 const LINES: usize = 24;

@@ -8,6 +8,11 @@ use clap::Subcommand;
 
 use crate::failure::Failure;
 
+pub(crate) mod bench;
+pub(crate) mod check;
+pub(crate) mod compare;
+pub(crate) mod export;
+pub(crate) mod load;
 pub(crate) mod run;
 pub(crate) mod r#where;
 
@@ -15,6 +20,11 @@ pub(crate) mod r#where;
 #[derive(Subcommand)]
 pub(crate) enum Verb {
     Run(run::Options),
+    Bench(bench::Options),
+    Export(export::Options),
+    Compare(compare::Options),
+    Check(check::Options),
+    Load(load::Options),
     Where(r#where::Options),
 }
 
@@ -31,6 +41,11 @@ impl Verb {
     pub(crate) fn run(self) -> Result<Ending, Failure> {
         match self {
             Self::Run(options) => options.run(),
+            Self::Bench(options) => options.run(),
+            Self::Export(options) => options.run(),
+            Self::Compare(options) => options.run(),
+            Self::Check(options) => options.run(),
+            Self::Load(options) => options.run(),
             Self::Where(options) => options.run(),
         }
     }

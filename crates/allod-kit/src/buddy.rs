@@ -4,7 +4,8 @@
 //! A block is halved until it is just large enough, and two halves that are both
 //! free become their whole again. Which two belong together is arithmetic: the
 //! addresses differ in one bit. So there is nothing to search. A heap of 2^n
-//! granules takes at most n steps, and what was freed is together again at once.
+//! granules takes at most n steps, and what was freed is together again when it
+//! is wanted together.
 //!
 //! ```text
 //!   order 3   |               A               |
@@ -22,6 +23,11 @@
 //! block of 4,096 bytes is on a 4,096 byte boundary, whatever the region's. The
 //! region may begin and end anywhere: what is beyond the ends is never free.
 //!
+//! A program often frees a block and wants one of its size next. So the block
+//! that came home last is *held*: not melted until another one comes, or until a
+//! block would have to be halved. It is one block, so the bound stands: an
+//! operation does at most what two did.
+//!
 //! # When not to use it
 //!
 //! Sizes are rounded up to powers of two: a quarter of the memory is lost on
@@ -35,12 +41,13 @@
 //!   a multiple of its size in granules.
 //! * B2. A pair's bit is set if exactly one of the two is free, as a whole.
 //! * B3. An order's bit is set if its list is not empty.
+//! * B4. The held block is free, and for lists and bits it is in use.
 //!
 //! Source: Knowlton, *A fast storage allocator*, 1965; the bit for a pair is
 //! from Knuth and from Linux.
 
 use crate::regions::{Plan, Region, Regions};
-use crate::words::{ALIGN, CONTROL, Words};
+use crate::words::{ALIGN, CONTROL, WORD, Words};
 
 /// Words of a granule, which is [`ALIGN`] bytes: the least block.
 const UNIT: u32 = 4;
@@ -53,8 +60,12 @@ const MAP: u32 = ORDERS + 1;
 /// larger, so all that matters to an alignment is there, and numbers in a
 /// region never wrap.
 const LEAD: u32 = MAP + 1;
+/// The block that came home last, if it is not with the others yet.
+const HELD: u32 = LEAD + 1;
+/// Its size, or 0 if there is none.
+const HELD_SIZE: u32 = HELD + 1;
 /// For each order: its first free block, and where its pairs' bits are.
-const LISTS: u32 = LEAD + 1;
+const LISTS: u32 = HELD_SIZE + 1;
 
 /// A heap of blocks of powers of two, each aligned to its size.
 ///
@@ -131,6 +142,18 @@ impl Ground {
         }
     }
 
+    /// Takes the first block of an order from its list.
+    #[inline]
+    fn remove_first(self, at: u32, order: u32) {
+        let next = self.words.get(at);
+        self.words.set(Self::head(order), next);
+        if next == 0 {
+            self.words.set(MAP, self.words.get(MAP) & !(1 << order));
+        } else {
+            self.words.set_after(next, 1, Self::head(order));
+        }
+    }
+
     /// Bit of the pair that the block is a half of: bits are counted from word
     /// 0, and an order's offset takes the number of its first pair off.
     #[inline]
@@ -157,6 +180,15 @@ impl Ground {
         self.push(number, order);
     }
 
+    /// Lets the block that is held, if there is one, home to the others.
+    fn let_home(self) {
+        let size = self.words.get(HELD_SIZE);
+        if size != 0 {
+            self.words.set(HELD_SIZE, 0);
+            self.free(self.number(self.words.get(HELD)), order_of(size));
+        }
+    }
+
     /// Frees all halves above the first, until a block of `order` is left.
     #[inline]
     fn halve(self, number: u32, mut from: u32, order: u32) {
@@ -178,11 +210,8 @@ impl Plan for BuddyPlan {
     const NAME: &'static str = "Buddy";
 
     #[inline]
-    fn measure(size: usize) -> Option<u32> {
-        if size > 1 << (if usize::BITS > 32 { 33 } else { 30 }) {
-            return None;
-        }
-        Some(size.div_ceil(ALIGN).next_power_of_two() as u32 * UNIT)
+    fn measure(size: usize) -> u32 {
+        UNIT << (((size - 1) | (ALIGN - 1)).ilog2() + 1 - ALIGN.ilog2())
     }
 
     fn build(region: Region, words: u32) -> u32 {
@@ -225,9 +254,33 @@ impl Plan for BuddyPlan {
         end - first
     }
 
-    #[inline]
+    /// The held block, or a free one, if it is just what is wanted.
+    #[inline(always)]
+    fn take_fast(region: Region, size: u32, align: usize) -> Option<u32> {
+        let ground = Ground::of(region);
+        if align > size as usize * WORD {
+            return None;
+        }
+        if ground.words.get(HELD_SIZE) == size {
+            ground.words.set(HELD_SIZE, 0);
+            return Some(ground.words.get(HELD));
+        }
+        let order = order_of(size);
+        if order >= ground.words.get(ORDERS) {
+            return None;
+        }
+        let at = ground.words.get(Ground::head(order));
+        if at == 0 {
+            return None;
+        }
+        ground.remove_first(at, order);
+        ground.turn(ground.number(at), order);
+        Some(at)
+    }
+
     fn take(region: Region, size: u32, align: usize) -> u32 {
         let ground = Ground::of(region);
+        ground.let_home();
         let order = order_of(size);
         // A block of the alignment's order is aligned, and so is its first part.
         let least = order.max((align / ALIGN).checked_ilog2().unwrap_or(0));
@@ -238,7 +291,7 @@ impl Plan for BuddyPlan {
         let found = map.trailing_zeros();
         let at = ground.words.get(Ground::head(found));
         let number = ground.number(at);
-        ground.remove(number, found);
+        ground.remove_first(at, found);
         ground.turn(number, found);
         if found > order {
             ground.halve(number, found, order);
@@ -246,10 +299,13 @@ impl Plan for BuddyPlan {
         at
     }
 
-    #[inline]
+    #[inline(always)]
     fn give(region: Region, at: u32, size: u32) {
-        let ground = Ground::of(region);
-        ground.free(ground.number(at), order_of(size));
+        if region.0.get(HELD_SIZE) != 0 {
+            return give_another(region, at, size);
+        }
+        region.0.set(HELD, at);
+        region.0.set(HELD_SIZE, size);
     }
 
     fn resize(region: Region, at: u32, old: u32, new: u32) -> bool {
@@ -260,6 +316,8 @@ impl Plan for BuddyPlan {
             ground.halve(number, from, to);
             return true;
         }
+        // Its other half may be the block that is held.
+        ground.let_home();
         // It must be the first half each time, and the other half be free. We
         // are not, so the bit says it.
         let fits = (from..to).all(|order| {
@@ -277,13 +335,33 @@ impl Plan for BuddyPlan {
     }
 
     fn largest(region: Region) -> u32 {
+        let ground = Ground::of(region);
         let order = region.0.get(MAP).checked_ilog2();
-        order.map_or(0, |order| UNIT << order)
+        let largest = order.map_or(0, |order| UNIT << order);
+        let size = region.0.get(HELD_SIZE);
+        if size == 0 {
+            return largest;
+        }
+        // What the held block is part of when it comes home.
+        let number = ground.number(region.0.get(HELD));
+        let mut order = order_of(size);
+        while region.0.bit(0, ground.pair(number, order)) {
+            order += 1;
+        }
+        largest.max(UNIT << order)
     }
 
     fn check(region: Region, words: u32) -> Result<u32, &'static str> {
         check(Ground::of(region), words / UNIT * UNIT)
     }
+}
+
+/// Holds a block in the place of the one that is held.
+#[inline(never)]
+fn give_another(region: Region, at: u32, size: u32) {
+    Ground::of(region).let_home();
+    region.0.set(HELD, at);
+    region.0.set(HELD_SIZE, size);
 }
 
 fn check(ground: Ground, end: u32) -> Result<u32, &'static str> {
@@ -319,6 +397,14 @@ fn check(ground: Ground, end: u32) -> Result<u32, &'static str> {
     }
     if bits != alone {
         return Err("a pair's bit is set without a free half (B2)");
+    }
+    let (held, size) = (words.get(HELD), words.get(HELD_SIZE));
+    if size != 0 {
+        let order = order_of(size);
+        if held >= end || ground.number(held).trailing_zeros() < order {
+            return Err("the held block is none (B4)");
+        }
+        free += UNIT << order;
     }
     Ok(free)
 }

@@ -70,6 +70,8 @@ mod chunk;
 mod fit;
 mod grow;
 mod owns;
+// It wants atomics that can exchange: a Cortex-M0 has none.
+#[cfg(target_has_atomic = "8")]
 mod pool;
 mod scope;
 mod source;
@@ -92,6 +94,7 @@ use chunk::Link;
 use fit::{Fit, REACH, SMALL};
 
 pub use boxed::Box;
+#[cfg(target_has_atomic = "8")]
 pub use pool::{BumpPool, PoolGuard};
 pub use scope::{Checkpoint, Scope};
 pub use source::{Buffer, Nothing, Source};

@@ -27,7 +27,7 @@
 //!
 //! Source: Knuth, *The Art of Computer Programming*, volume 1, section 2.5.
 
-use crate::regions::{MOST_WORDS, Plan, Region, Regions};
+use crate::regions::{Plan, Region, Regions};
 use crate::words::{CONTROL, WORD, Words};
 
 /// Words of the least block, and the unit of sizes: 8 bytes.
@@ -78,11 +78,8 @@ impl Plan for FirstFitPlan {
     const NAME: &'static str = "FirstFit";
 
     #[inline]
-    fn measure(size: usize) -> Option<u32> {
-        if size > MOST_WORDS * WORD {
-            return None;
-        }
-        Some(size.div_ceil(GRANULE) as u32 * UNIT)
+    fn measure(size: usize) -> u32 {
+        size.div_ceil(GRANULE) as u32 * UNIT
     }
 
     fn build(region: Region, words: u32) -> u32 {

@@ -79,7 +79,9 @@ pub mod conformance;
 
 pub use allocator::{AllocError, Allocator, nothing};
 pub use buddy::Buddy;
-pub use bump::{Bump, BumpPool, Scope};
+#[cfg(target_has_atomic = "8")]
+pub use bump::BumpPool;
+pub use bump::{Bump, Scope};
 pub use first_fit::FirstFit;
 pub use full::Full;
 pub use global::{AsGlobal, FromGlobal};
@@ -102,8 +104,8 @@ pub use stack::{Mark, Stack, StackBox};
 pub use tlsf::Tlsf;
 pub use wrap::{
     AlignTo, Broken, Count, Counter, Counts, Event, EventKind, Fail, Failing, Fallback, Guard,
-    Limit, Limiter, Observer, Realign, Refuse, Request, Ring, Segregate, Trace, Watched, What,
-    Wipe,
+    Limit, Limiter, NoPeak, Observer, Peak, PeakCounts, Peaks, Realign, Refuse, Request, Ring,
+    Segregate, Trace, Watched, What, Wipe,
 };
 
 /// What the macro `adapt` names.

@@ -57,6 +57,9 @@ const _: () = assert!(align_of::<Header>() == ALIGN);
 /// The most words a region has, so that a place behind it still fits 32 bits.
 pub(crate) const MOST_WORDS: usize = 1 << (if usize::BITS > 32 { 31 } else { 28 });
 
+/// No block has so many bytes: a region that large has tables too.
+const LIMIT: usize = MOST_WORDS * WORD;
+
 /// How a region is cut into blocks. Sealed: the heaps of this crate have it.
 ///
 /// Sizes and places are in words. 0 is no place.
@@ -64,10 +67,10 @@ pub trait Plan {
     /// The plan's name, for [`fmt::Debug`].
     #[doc(hidden)]
     const NAME: &'static str;
-    /// The size of a block for `size` bytes, which are not 0, or `None` if there
-    /// is no such block in any region.
+    /// The size of a block for `size` bytes, which are not 0 and fewer than a
+    /// region can have.
     #[doc(hidden)]
-    fn measure(size: usize) -> Option<u32>;
+    fn measure(size: usize) -> u32;
     /// Lays out a region of so many words; returns how many are free then, or 0
     /// if they are too few to be of use.
     #[doc(hidden)]
@@ -75,6 +78,13 @@ pub trait Plan {
     /// Takes a block of a measured size, aligned to so many bytes, or 0.
     #[doc(hidden)]
     fn take(region: Region, size: u32, align: usize) -> u32;
+    /// The same, if it can be done without calling a function. `None` says
+    /// nothing: [`take`](Plan::take) is asked then.
+    #[doc(hidden)]
+    #[inline]
+    fn take_fast(region: Region, size: u32, align: usize) -> Option<u32> {
+        Some(Self::take(region, size, align)).filter(|at| *at != 0)
+    }
     /// Gives a block back.
     #[doc(hidden)]
     fn give(region: Region, at: u32, size: u32);
@@ -271,56 +281,47 @@ impl<'m, P: Plan> Regions<'m, P> {
         self.allocate_some(layout)
     }
 
-    /// [`allocate`](Regions::allocate), for a size that is not 0.
-    #[inline]
+    /// [`allocate`](Regions::allocate), for a size that is not 0. A function of
+    /// its own: inside of its callers it takes registers from them, and they
+    /// from it.
+    #[inline(never)]
     pub(crate) fn allocate_some(&mut self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let size = P::measure(layout.size()).ok_or(AllocError)?;
-        let first = self.first.ok_or(AllocError)?;
-        // SAFETY: headers on the chain are ours alone (H1).
-        match unsafe { Self::take(first, size, layout.align()) } {
-            Some(block) => Ok(block),
-            None => self.take_elsewhere(first, size, layout.align()),
+        if layout.size() >= LIMIT {
+            return Err(AllocError);
         }
-    }
-
-    /// A block from this region.
-    ///
-    /// # Safety
-    ///
-    /// The header is on our chain.
-    #[inline]
-    unsafe fn take(mut header: NonNull<Header>, size: u32, align: usize) -> Option<NonNull<[u8]>> {
+        let size = P::measure(layout.size());
+        let mut first = self.first.ok_or(AllocError)?;
         // SAFETY: headers on the chain are ours alone (H1).
-        let words = unsafe { Words::new(header.cast()) };
-        let at = P::take(Region(words), size, align);
-        if at == 0 {
-            return None;
-        }
+        let words = unsafe { Words::new(first.cast()) };
+        let Some(at) = P::take_fast(Region(words), size, layout.align()) else {
+            return Self::take_hard(first, size, layout.align());
+        };
         // SAFETY: as above; the plan is done with it.
-        unsafe { header.as_mut() }.free -= size;
-        Some(NonNull::slice_from_raw_parts(words.pointer(at), size as usize * WORD))
+        unsafe { first.as_mut() }.free -= size;
+        Ok(NonNull::slice_from_raw_parts(words.pointer(at), size as usize * WORD))
     }
 
-    /// A block from one of the regions behind the first. A function of its own,
-    /// because a loop around `take` costs the first region eight instructions
-    /// (2026-11-21).
+    /// A block from the first region that has one.
     #[cold]
     #[inline(never)]
-    fn take_elsewhere(
-        &mut self,
+    fn take_hard(
         first: NonNull<Header>,
         size: u32,
         align: usize,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: headers on the chain are ours alone (H1).
-        let mut next = unsafe { first.as_ref() }.next;
-        while let Some(header) = next {
+        let mut next = Some(first);
+        while let Some(mut header) = next {
             // SAFETY: headers on the chain are ours alone (H1).
-            if let Some(block) = unsafe { Self::take(header, size, align) } {
-                return Ok(block);
+            let words = unsafe { Words::new(header.cast()) };
+            let at = P::take(Region(words), size, align);
+            // SAFETY: as above; the plan is done with it.
+            let header = unsafe { header.as_mut() };
+            if at != 0 {
+                header.free -= size;
+                let block = words.pointer(at);
+                return Ok(NonNull::slice_from_raw_parts(block, size as usize * WORD));
             }
-            // SAFETY: headers on the chain are ours alone (H1).
-            next = unsafe { header.as_ref() }.next;
+            next = header.next;
         }
         Err(AllocError)
     }
@@ -333,12 +334,28 @@ impl<'m, P: Plan> Regions<'m, P> {
     /// one asked for and the one it got, and is not used again.
     #[inline]
     pub unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
-        let Some(size) = Self::measured(layout) else { return };
-        let Some((mut header, at)) = self.find(block) else { return };
+        if layout.size() != 0 {
+            // SAFETY: the caller's promise.
+            unsafe { self.deallocate_some(block, layout.size()) };
+        }
+    }
+
+    /// The same for a size that is not 0.
+    ///
+    /// # Safety
+    ///
+    /// As for [`deallocate`](Regions::deallocate).
+    #[inline(never)]
+    unsafe fn deallocate_some(&mut self, block: NonNull<u8>, size: usize) {
+        let size = P::measure(size);
+        // SAFETY: a heap that has given a block has a region.
+        let first = unsafe { self.first.unwrap_unchecked() };
+        let Some((mut header, at)) = self.find_from(first, block) else { return };
         // SAFETY: headers on the chain are ours alone (H1).
-        P::give(Region(unsafe { Words::new(header.cast()) }), at, size);
-        // SAFETY: as above; the plan is done with it.
         unsafe { header.as_mut() }.free += size;
+        // Last, so that the plan's last call can be ours.
+        // SAFETY: as above; we are done with the header.
+        P::give(Region(unsafe { Words::new(header.cast()) }), at, size);
     }
 
     /// Makes a block fit another layout where it is, or changes nothing.
@@ -363,10 +380,13 @@ impl<'m, P: Plan> Regions<'m, P> {
         if block.addr().get() & (new.align() - 1) != 0 || (old.size() == 0) != (new.size() == 0) {
             return Err(AllocError);
         }
-        let Some(before) = Self::measured(old) else {
+        if old.size() == 0 {
             return Ok(NonNull::slice_from_raw_parts(block, 0));
-        };
-        let size = P::measure(new.size()).ok_or(AllocError)?;
+        }
+        if new.size() >= LIMIT {
+            return Err(AllocError);
+        }
+        let (before, size) = (P::measure(old.size()), P::measure(new.size()));
         let (mut header, at) = self.find(block).ok_or(AllocError)?;
         // SAFETY: headers on the chain are ours alone (H1).
         let words = unsafe { Words::new(header.cast()) };
@@ -414,7 +434,10 @@ impl<'m, P: Plan> Regions<'m, P> {
     /// How many bytes a block of this layout holds.
     #[must_use]
     pub fn usable_size(layout: Layout) -> usize {
-        Self::measured(layout).map_or(0, |size| size as usize * WORD)
+        match layout.size() {
+            0 | LIMIT.. => 0,
+            size => P::measure(size) as usize * WORD,
+        }
     }
 
     /// Bytes in blocks, rounded up as they are. O(regions).
@@ -477,7 +500,16 @@ impl<'m, P: Plan> Regions<'m, P> {
     /// The region a block lies in, and where.
     #[inline]
     fn find(&self, block: NonNull<u8>) -> Option<(NonNull<Header>, u32)> {
-        let first = self.first?;
+        self.find_from(self.first?, block)
+    }
+
+    /// The same, if there is a region: the first one is looked at first.
+    #[inline]
+    fn find_from(
+        &self,
+        first: NonNull<Header>,
+        block: NonNull<u8>,
+    ) -> Option<(NonNull<Header>, u32)> {
         // SAFETY: headers on the chain are ours alone (H1).
         match place(unsafe { first.as_ref() }, first, block) {
             Some(at) => Some((first, at)),
@@ -492,12 +524,6 @@ impl<'m, P: Plan> Regions<'m, P> {
             // SAFETY: headers on the chain are ours alone (H1).
             place(unsafe { it.as_ref() }, it, block).map(|at| (it, at))
         })
-    }
-
-    /// The measured size of a live block's layout, `None` if it is 0.
-    #[inline]
-    fn measured(layout: Layout) -> Option<u32> {
-        if layout.size() == 0 { None } else { P::measure(layout.size()) }
     }
 
     fn headers(&self) -> impl Iterator<Item = NonNull<Header>> {

@@ -18,15 +18,17 @@
 //!                                      |
 //!                                    block
 //!
-//!   edges    one bit for a granule:  0 0 1 0 0 1 0 0 0 1 0 0
+//!   edges    one bit for a granule:  1 1|0 0 0 0|1 0 1|0|1 1
 //!   blocks                           used|-free-|used |f|used
 //! ```
 //!
 //! TLSF as it was published has a header before each block. Here the one who
 //! frees says the size, so all that is left to know is whether the neighbours
 //! are free: the *edges*, one bit for each granule of 16 bytes, set for the
-//! first and the last granule of every free block. It costs 0.8% of the memory
-//! and saves 8 or 16 bytes a block.
+//! first and the last granule of every block in use. It costs 0.8% of the memory
+//! and saves 8 or 16 bytes a block. What free blocks become of each other and of
+//! their rests changes no edge, and the four bits that a small block's release
+//! has to do with are read and written at once.
 //!
 //! A free block holds, in words: the next and the one that points here
 //! (`words.rs`), its size, and its size again at its end, for the neighbour that
@@ -47,15 +49,18 @@
 //!   size is in its third word and in its last.
 //! * T2. A class's bit is set if its list is not empty; a bit of `top` if any of
 //!   its 32 classes' is.
-//! * T3. An edge bit is set exactly for the first and last granules of free
-//!   blocks. None is set for a granule before the first block or after the last.
+//! * T3. An edge bit is set for the first and the last granule of blocks in use,
+//!   and for none of a free block's. It is set for the granule before the first
+//!   block and for the one after the last. Nobody asks for those inside of a
+//!   block in use.
 //! * T4. No two free blocks touch.
 //!
 //! Source: Masmano, Ripoll, Crespo and Real, *TLSF: a new dynamic memory
 //! allocator for real-time systems*, 2004.
 
 use crate::regions::{MOST_WORDS, Plan, Region, Regions};
-use crate::words::{CONTROL, Words};
+use crate::words::{Bits, CONTROL, SEEN, Words};
+use core::num::NonZero;
 
 /// Bytes and words of a granule, the unit of sizes.
 const GRANULE: usize = 16;
@@ -78,7 +83,7 @@ const MOST_MAPS: u32 = 14;
 /// The first block of each class.
 const HEADS: u32 = MAPS + MOST_MAPS;
 
-const _: () = assert!(class_of(1 << 29) + 1 < MOST_MAPS * 32);
+const _: () = assert!(class_of(1 << 31) + 1 < MOST_MAPS * 32);
 const _: () = assert!(MOST_GRANULES <= MOST_WORDS / UNIT as usize);
 
 /// Blocks that are looked at on a list that may hold a large enough one.
@@ -127,21 +132,44 @@ pub type Tlsf<'m> = Regions<'m, TlsfPlan>;
 #[derive(Debug)]
 pub struct TlsfPlan;
 
-/// The class of blocks of so many granules.
+/// The class of blocks of so many words.
 #[inline]
-const fn class_of(granules: u32) -> u32 {
-    // Below 32 granules a class is a size. Above, an octave has 16 classes, and
-    // the shift leaves 16 to 31 of a size.
-    let shift = (granules | STEPS).ilog2() - STEPS.ilog2();
-    (shift << STEPS.ilog2()) + (granules >> shift)
+const fn class_of(words: u32) -> u32 {
+    // Below 32 granules a class is a size.
+    if words < 2 * STEPS * UNIT {
+        return words / UNIT;
+    }
+    let shift = octave(words);
+    (shift << STEPS.ilog2()) + (words >> (shift + UNIT.ilog2()))
 }
 
-/// The first class all of whose blocks have so many granules.
+/// The first class all of whose blocks have so many words.
 #[inline]
-const fn class_above(granules: u32) -> u32 {
-    let shift = (granules | STEPS).ilog2() - STEPS.ilog2();
+const fn class_above(words: u32) -> u32 {
+    if words < 2 * STEPS * UNIT {
+        return words / UNIT;
+    }
     // A carry out of the octave lands in the next one's first class.
-    (shift << STEPS.ilog2()) + ((granules + (1 << shift) - 1) >> shift)
+    let shift = octave(words);
+    (shift << STEPS.ilog2()) + ((words + (UNIT << shift) - 1) >> (shift + UNIT.ilog2()))
+}
+
+/// How far a size above 31 granules is shifted, so that 16 to 31 are left of
+/// them: an octave has 16 classes.
+#[inline]
+const fn octave(words: u32) -> u32 {
+    words.ilog2() - (STEPS * UNIT).ilog2()
+}
+
+/// Whether two sizes are of one class.
+#[inline]
+const fn same_class(one: u32, other: u32) -> bool {
+    if one < 2 * STEPS * UNIT {
+        return one == other;
+    }
+    // Of another octave, `other` has another number of steps left.
+    let shift = octave(one) + UNIT.ilog2();
+    one >> shift == other >> shift
 }
 
 /// Reads and changes lists, maps and edges of one region.
@@ -149,15 +177,14 @@ const fn class_above(granules: u32) -> u32 {
 struct Ground {
     words: Words,
     edges: u32,
-    /// The words of the edges.
-    edge: Words,
+    edge: Bits,
 }
 
 impl Ground {
     #[inline]
     fn of(region: Region) -> Self {
         let edges = region.0.get(EDGES);
-        Self { words: region.0, edges, edge: region.0.behind(edges) }
+        Self { words: region.0, edges, edge: Bits::at(region.0, edges) }
     }
 
     /// The size of the free block at `at`, in words.
@@ -176,17 +203,41 @@ impl Ground {
     /// Puts a free block that has its size on its class's list.
     #[inline]
     fn link(self, at: u32, class: u32) {
-        self.words.push(HEADS + class, at);
-        self.words.set_bit(MAPS as usize, class);
-        self.words.set_bit(TOP as usize, class / 32);
+        let next = self.words.get_after(class, HEADS as usize);
+        self.words.set(at, next);
+        self.words.set_after(at, 1, HEADS + class);
+        self.words.set_after(class, HEADS as usize, at);
+        if next == 0 {
+            self.words.set_bit(MAPS as usize, class);
+            self.words.set_bit(TOP as usize, class / 32);
+        } else {
+            self.words.set_after(next, 1, at);
+        }
     }
 
-    /// Takes a free block from its list. Its edges are the caller's.
+    /// The free block at `at`, of size `of`, is one at `to` of size `size` from
+    /// here on.
+    #[inline]
+    fn relink(self, at: u32, of: u32, to: u32, size: u32) {
+        self.set_size(to, size);
+        if same_class(size, of) {
+            // No other list, so no map changes.
+            self.words.replace(at, to);
+        } else {
+            self.remove(at);
+            self.link(to, class_of(size));
+        }
+    }
+
+    /// Takes a free block from its list.
     #[inline]
     fn remove(self, at: u32) {
-        let (next, before) = self.words.unlink(at);
-        // Last of its list if nothing follows and a head pointed to it.
-        if next == 0 && before < self.edges {
+        let (next, before) = (self.words.get(at), self.words.get_after(at, 1));
+        self.words.set(before, next);
+        if next != 0 {
+            self.words.set_after(next, 1, before);
+        } else if before < self.edges {
+            // Last of its list, and a head pointed to it.
             self.is_empty(before - HEADS);
         }
     }
@@ -196,8 +247,9 @@ impl Ground {
     fn remove_first(self, at: u32, class: u32) {
         let next = self.words.get(at);
         self.words.set_after(class, HEADS as usize, next);
-        self.words.set_after(next, 1, HEADS + class);
-        if next == 0 {
+        if next != 0 {
+            self.words.set_after(next, 1, HEADS + class);
+        } else {
             self.is_empty(class);
         }
     }
@@ -214,16 +266,13 @@ impl Ground {
     /// The first class at or above this one that has a block.
     #[inline]
     fn class_above(self, class: u32) -> Option<u32> {
-        let mut slot = class / 32;
-        let mut map = self.words.get_after(slot, MAPS as usize) & (!0 << (class % 32));
-        if map == 0 {
-            let top = self.words.get(TOP) & (!1 << slot);
-            if top == 0 {
-                return None;
-            }
-            slot = top.trailing_zeros();
-            map = self.words.get_after(slot, MAPS as usize);
+        let slot = class / 32;
+        let map = self.words.get_after(slot, MAPS as usize) & (!0 << (class % 32));
+        if let Some(map) = NonZero::new(map) {
+            return Some(slot * 32 + map.trailing_zeros());
         }
+        let slot = NonZero::new(self.words.get(TOP) & (!1 << slot))?.trailing_zeros();
+        let map = NonZero::new(self.words.get_after(slot, MAPS as usize))?;
         Some(slot * 32 + map.trailing_zeros())
     }
 
@@ -251,63 +300,23 @@ impl Ground {
         (0, 0)
     }
 
-    /// Cuts `size` words from the start of the free block at `at`.
+    /// Takes `size` words from the start of the free block at `at` away from
+    /// it. Their edges are the caller's.
     #[inline]
     fn cut(self, at: u32, size: u32) {
-        let rest = self.size(at) - size;
-        self.remove(at);
-        self.move_edge(at, size, rest);
-        if rest != 0 {
-            self.set_size(at + size, rest);
-            self.link(at + size, class_of(rest / UNIT));
-        }
-    }
-
-    /// The same for the first block of a class.
-    #[inline]
-    fn cut_first(self, class: u32, size: u32) -> u32 {
-        let at = self.words.get_after(class, HEADS as usize);
-        let rest = self.size(at) - size;
-        self.move_edge(at, size, rest);
+        let whole = self.size(at);
+        let rest = whole - size;
         if rest == 0 {
-            self.remove_first(at, class);
-            return at;
-        }
-        let start = at + size;
-        self.set_size(start, rest);
-        let other = class_of(rest / UNIT);
-        if other == class {
-            // The rest takes the whole's place: no other list, no map changes.
-            let next = self.words.get(at);
-            self.words.set(start, next);
-            self.words.set_after(start, 1, HEADS + class);
-            self.words.set_after(next, 1, start);
-            self.words.set_after(class, HEADS as usize, start);
+            self.remove(at);
         } else {
-            self.remove_first(at, class);
-            self.link(start, other);
-        }
-        at
-    }
-
-    /// The first edge of a free block moves behind what is cut from it; if
-    /// nothing is left there, both go.
-    #[inline]
-    fn move_edge(self, at: u32, size: u32, rest: u32) {
-        self.edge.clear_bit(0, at / UNIT);
-        if rest == 0 {
-            self.edge.clear_bit(0, (at + size) / UNIT - 1);
-        } else {
-            self.edge.set_bit(0, (at + size) / UNIT);
+            self.relink(at, whole, at + size, rest);
         }
     }
 
-    /// Cuts `size` words that begin at `start` from the free block at `at`.
+    /// The same for `size` words that begin at `start`.
     fn cut_inside(self, at: u32, start: u32, size: u32) {
         let (whole, before) = (self.size(at), start - at);
         self.remove(at);
-        self.edge.clear_bit(0, at / UNIT);
-        self.edge.clear_bit(0, (at + whole) / UNIT - 1);
         if before != 0 {
             self.lay(at, before);
         }
@@ -319,16 +328,21 @@ impl Ground {
     /// A free block whose neighbours are not free.
     #[inline]
     fn lay(self, at: u32, size: u32) {
-        self.edge.set_bit(0, at / UNIT);
-        self.edge.set_bit(0, (at + size) / UNIT - 1);
         self.set_size(at, size);
-        self.link(at, class_of(size / UNIT));
+        self.link(at, class_of(size));
     }
 
-    /// Whether a free block begins, or ends, at this word's granule.
+    /// Whether a block in use begins, or ends, at this word's granule.
     #[inline]
     fn is_edge(self, at: u32) -> bool {
-        self.edge.bit(0, at / UNIT)
+        self.edge.is_set(at / UNIT)
+    }
+
+    /// Sets the edges of a block that is in use from here on.
+    #[inline]
+    fn hold(self, at: u32, size: u32) {
+        self.edge.set(at / UNIT);
+        self.edge.set((at + size) / UNIT - 1);
     }
 }
 
@@ -336,71 +350,102 @@ impl Plan for TlsfPlan {
     const NAME: &'static str = "Tlsf";
 
     #[inline]
-    fn measure(size: usize) -> Option<u32> {
-        if size > MOST_GRANULES * GRANULE {
-            return None;
-        }
-        Some(size.div_ceil(GRANULE) as u32 * UNIT)
+    fn measure(size: usize) -> u32 {
+        // An instruction less than `div_ceil`, which minds overflow.
+        ((size + (GRANULE - 1)) >> GRANULE.ilog2()) as u32 * UNIT
     }
 
     fn build(region: Region, words: u32) -> u32 {
         let region = region.0;
         let granules = words / UNIT;
-        let edges = HEADS + class_of(granules) + 1;
+        let edges = HEADS + class_of(granules * UNIT) + 1;
         // One bit more than there are granules: the one behind the last block.
-        let first = (edges + (granules + 1).div_ceil(32)).next_multiple_of(UNIT);
+        // And what a window that begins there sees.
+        let bits = (granules + 1).div_ceil(32) + usize::BITS / 32;
+        let first = (edges + bits).next_multiple_of(UNIT);
         let end = granules * UNIT;
         if first >= end {
             return 0;
         }
         region.clear(CONTROL, first);
         region.set(EDGES, edges);
-        Ground { words: region, edges, edge: region.behind(edges) }.lay(first, end - first);
+        let edge = Bits::at(region, edges);
+        // As if there were blocks in use at both ends.
+        edge.set(first / UNIT - 1);
+        edge.set(granules);
+        Ground { words: region, edges, edge }.lay(first, end - first);
         end - first
     }
 
-    #[inline]
-    fn take(region: Region, size: u32, align: usize) -> u32 {
-        let ground = Ground::of(region);
+    #[inline(always)]
+    fn take_fast(region: Region, size: u32, align: usize) -> Option<u32> {
         if align > GRANULE {
-            return take_aligned(ground, size, align);
+            return None;
         }
-        match ground.class_above(class_above(size / UNIT)) {
-            Some(class) => ground.cut_first(class, size),
-            None => take_last(ground, size),
+        let ground = Ground::of(region);
+        let class = ground.class_above(class_above(size))?;
+        let at = ground.words.get_after(class, HEADS as usize);
+        ground.hold(at, size);
+        let rest = ground.size(at) - size;
+        if rest == 0 {
+            ground.remove_first(at, class);
+            return Some(at);
         }
+        let start = at + size;
+        ground.set_size(start, rest);
+        let other = class_of(rest);
+        if other == class {
+            // No other list, so no map changes.
+            ground.words.replace(at, start);
+        } else {
+            ground.remove_first(at, class);
+            ground.link(start, other);
+        }
+        Some(at)
     }
 
-    #[inline]
-    fn give(region: Region, mut at: u32, mut size: u32) {
+    fn take(region: Region, size: u32, align: usize) -> u32 {
+        if align > GRANULE {
+            return take_aligned(region, size, align);
+        }
+        Self::take_fast(region, size, align).unwrap_or_else(|| take_last(region, size))
+    }
+
+    /// An edge between what becomes one block goes, one at its ends stays.
+    #[inline(always)]
+    fn give(region: Region, at: u32, size: u32) {
+        let (before, granules) = (at / UNIT - 1, size / UNIT);
+        if granules > SEEN - 2 {
+            return give_large(region, at, size);
+        }
         let ground = Ground::of(region);
-        let next = at + size;
-        if ground.is_edge(next) {
-            ground.edge.clear_bit(0, next / UNIT);
-            size += ground.size(next);
-            ground.remove(next);
+        let bits = ground.edge.from(before);
+        ground.edge.clear(before, 2 | 1 << granules);
+        if bits & 1 == 0 {
+            melt_before(region, at, size, bits >> granules & 2 != 0);
+        } else if bits >> granules & 2 == 0 {
+            melt_behind(region, at, size);
+        } else {
+            ground.lay(at, size);
         }
-        if ground.is_edge(at - 1) {
-            ground.edge.clear_bit(0, at / UNIT - 1);
-            let before = ground.words.get(at - 1);
-            at -= before;
-            size += before;
-            ground.remove(at);
-        }
-        ground.lay(at, size);
     }
 
     #[inline]
     fn resize(region: Region, at: u32, old: u32, new: u32) -> bool {
         let ground = Ground::of(region);
+        let (end, more) = (at + old, new.wrapping_sub(old));
         if new < old {
+            // Two blocks, of which one goes.
+            ground.edge.set((at + new) / UNIT - 1);
+            ground.edge.set((at + new) / UNIT);
             Self::give(region, at + new, old - new);
             return true;
         }
-        let (next, more) = (at + old, new - old);
-        let fits = ground.is_edge(next) && ground.size(next) >= more;
+        let fits = !ground.is_edge(end) && ground.size(end) >= more;
         if fits {
-            ground.cut(next, more);
+            ground.edge.clear(end / UNIT - 1, 1);
+            ground.hold(at, new);
+            ground.cut(end, more);
         }
         fits
     }
@@ -426,18 +471,62 @@ impl Plan for TlsfPlan {
     }
 }
 
+/// Frees a block whose edges are too far apart to be seen at once.
+#[inline(never)]
+fn give_large(region: Region, at: u32, size: u32) {
+    let ground = Ground::of(region);
+    ground.edge.clear(at / UNIT, 1);
+    ground.edge.clear((at + size) / UNIT - 1, 1);
+    let behind = ground.is_edge(at + size);
+    if !ground.is_edge(at - 1) {
+        melt_before(region, at, size, behind);
+    } else if !behind {
+        melt_behind(region, at, size);
+    } else {
+        ground.lay(at, size);
+    }
+}
+
+/// Frees a block before one that is free. A function of its own, so that most
+/// blocks, which touch no free one, need not save the registers it takes.
+#[inline(never)]
+fn melt_behind(region: Region, at: u32, size: u32) {
+    let ground = Ground::of(region);
+    let next = at + size;
+    let behind = ground.size(next);
+    ground.relink(next, behind, at, size + behind);
+}
+
+/// Frees a block behind one that is free. The one behind it may be `used`.
+#[inline(never)]
+fn melt_before(region: Region, at: u32, size: u32, used: bool) {
+    let ground = Ground::of(region);
+    let before = ground.words.get(at - 1);
+    let (start, mut whole) = (at - before, before + size);
+    if !used {
+        whole += ground.size(at + size);
+        ground.remove(at + size);
+    }
+    ground.set_size(start, whole);
+    if !same_class(whole, before) {
+        ground.remove(start);
+        ground.link(start, class_of(whole));
+    }
+}
+
 /// No list is sure to hold a block of this size. Its own may.
 #[cold]
 #[inline(never)]
-fn take_last(ground: Ground, size: u32) -> u32 {
-    let granules = size / UNIT;
-    let class = class_of(granules);
+fn take_last(region: Region, size: u32) -> u32 {
+    let ground = Ground::of(region);
+    let class = class_of(size);
     if HEADS + class >= ground.edges {
         // Larger than the region.
         return 0;
     }
     let (at, _) = ground.try_class(class, size, 1);
     if at != 0 {
+        ground.hold(at, size);
         ground.cut(at, size);
     }
     at
@@ -445,17 +534,17 @@ fn take_last(ground: Ground, size: u32) -> u32 {
 
 /// A block of a size and an alignment above a granule's.
 #[inline(never)]
-fn take_aligned(ground: Ground, size: u32, align: usize) -> u32 {
-    let granules = size / UNIT;
-    let class = class_of(granules);
+fn take_aligned(region: Region, size: u32, align: usize) -> u32 {
+    let ground = Ground::of(region);
+    let class = class_of(size);
     if HEADS + class >= ground.edges {
         return 0;
     }
     let (mut at, mut start) = ground.try_class(class, size, align);
     // Whatever its address, a block with so many more holds an aligned one.
     let slack = align / GRANULE - 1;
-    if at == 0 && slack <= MOST_GRANULES - granules as usize {
-        let enough = granules + slack as u32;
+    if at == 0 && slack <= MOST_GRANULES - (size / UNIT) as usize {
+        let enough = size + slack as u32 * UNIT;
         if let Some(class) = ground.class_above(class_above(enough)) {
             at = ground.words.get(HEADS + class);
             start = ground.fit(at, size, align);
@@ -465,13 +554,14 @@ fn take_aligned(ground: Ground, size: u32, align: usize) -> u32 {
     }
     if at != 0 {
         ground.cut_inside(at, start, size);
+        ground.hold(start, size);
     }
     start
 }
 
 fn check(ground: Ground, end: u32) -> Result<u32, &'static str> {
     let words = ground.words;
-    let (mut free, mut edges) = (0, 0);
+    let mut free = 0;
     for class in 0..ground.edges - HEADS {
         let mut before = HEADS + class;
         let mut at = words.get(before);
@@ -483,24 +573,20 @@ fn check(ground: Ground, end: u32) -> Result<u32, &'static str> {
                 return Err("a list is linked wrongly (T1)");
             }
             let size = ground.size(at);
-            if size == 0
-                || size > end - at
-                || !size.is_multiple_of(UNIT)
-                || class_of(size / UNIT) != class
+            if size == 0 || size > end - at || !size.is_multiple_of(UNIT) || class_of(size) != class
             {
                 return Err("a free block is on another size's list (T1)");
             }
             if words.get(at + size - 1) != size {
                 return Err("a free block's two sizes differ (T1)");
             }
-            if !ground.is_edge(at) || !ground.is_edge(at + size - 1) {
-                return Err("a free block has no edge (T3)");
+            if ground.is_edge(at) || ground.is_edge(at + size - 1) {
+                return Err("a free block has an edge (T3)");
             }
-            if ground.is_edge(at - 1) || ground.is_edge(at + size) {
-                return Err("two free blocks touch (T4)");
+            if !ground.is_edge(at - 1) || !ground.is_edge(at + size) {
+                return Err("two free blocks touch, or a block in use has no edge (T3, T4)");
             }
             free += size;
-            edges += if size == UNIT { 1 } else { 2 };
             (before, at) = (at, words.get(at));
         }
     }
@@ -508,10 +594,6 @@ fn check(ground: Ground, end: u32) -> Result<u32, &'static str> {
         if words.bit(TOP as usize, slot) != (words.get(MAPS + slot) != 0) {
             return Err("a bit of the top does not tell whether its classes are empty (T2)");
         }
-    }
-    let bits = ground.edges..ground.edges + (end / UNIT + 1).div_ceil(32);
-    if bits.map(|at| words.get(at).count_ones()).sum::<u32>() != edges {
-        return Err("there is an edge without a free block (T3)");
     }
     Ok(free)
 }

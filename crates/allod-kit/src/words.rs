@@ -155,6 +155,17 @@ impl Words {
         self.set(head, at);
     }
 
+    /// Puts the block at `to` where the one at `at` is on its list. They may
+    /// overlap.
+    #[inline]
+    pub(crate) fn replace(self, at: u32, to: u32) {
+        let (next, before) = (self.get(at), self.get_after(at, 1));
+        self.set(to, next);
+        self.set_after(to, 1, before);
+        self.set(before, to);
+        self.set_after(next, 1, to);
+    }
+
     /// Takes the block at `at` from its list. Returns the next block, 0 if
     /// there is none, and the word that pointed to this one.
     #[inline]
@@ -171,5 +182,63 @@ impl Words {
         let address = self.address(at);
         let gap = address.wrapping_neg() & (align - 1);
         u64::from(at) + (gap / WORD) as u64
+    }
+}
+
+/// Bits, eight in a byte, of which as many as a register holds are read and
+/// written together.
+#[derive(Clone, Copy)]
+pub(crate) struct Bits {
+    words: Words,
+}
+
+/// Bits that are sure to be seen at once, from any bit on.
+pub(crate) const SEEN: u32 = usize::BITS - 7;
+
+impl Bits {
+    /// The bits that begin at word `at`, of words that have a register's bits
+    /// more than are asked for (W1, W2).
+    #[inline]
+    pub(crate) fn at(words: Words, at: u32) -> Self {
+        Self { words: words.behind(at) }
+    }
+
+    #[inline]
+    fn window(self, i: u32) -> NonNull<usize> {
+        // SAFETY: the byte is of the region (W1, W2).
+        unsafe { self.words.pointer(0).add(i as usize / 8) }.cast()
+    }
+
+    /// Bit `i` and those behind it, in the order of their numbers.
+    #[inline]
+    pub(crate) fn from(self, i: u32) -> usize {
+        let window = self.window(i);
+        // SAFETY: readable (W1), and nobody writes it (W2). Not aligned.
+        usize::from_le(unsafe { window.read_unaligned() }) >> (i % 8)
+    }
+
+    /// Sets bit `i`.
+    #[inline]
+    pub(crate) fn set(self, i: u32) {
+        let at = self.words.pointer(i / 32).cast::<u32>();
+        // SAFETY: readable (W1), and nobody writes it (W2).
+        let old = unsafe { at.read() };
+        // SAFETY: writable (W1), and nobody else looks (W2).
+        unsafe { at.write(old | (1u32 << (i % 32)).to_le()) };
+    }
+
+    /// Clears those that are set here, and are set.
+    #[inline]
+    pub(crate) fn clear(self, i: u32, bits: usize) {
+        let window = self.window(i);
+        // SAFETY: readable (W1), and nobody writes it (W2). Not aligned.
+        let old = usize::from_le(unsafe { window.read_unaligned() });
+        // SAFETY: writable (W1), and nobody else looks (W2).
+        unsafe { window.write_unaligned((old ^ bits << (i % 8)).to_le()) };
+    }
+
+    #[inline]
+    pub(crate) fn is_set(self, i: u32) -> bool {
+        u32::from_le(self.words.get(i / 32)) & 1 << (i % 32) != 0
     }
 }

@@ -56,7 +56,7 @@ mod align;
 mod refuse;
 
 pub use align::{AlignTo, Realign};
-pub use count::{Count, Counter, Counts};
+pub use count::{Count, Counter, Counts, NoPeak, Peak, PeakCounts, Peaks};
 pub use fail::{Fail, Failing};
 pub use fallback::Fallback;
 pub use guard::{Broken, Guard, What};

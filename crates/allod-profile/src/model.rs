@@ -6,12 +6,14 @@
 //!
 //! # Invariants
 //!
-//! * M1. `Site::stack` holds indices into `Profile::frames`, innermost first.
+//! * M1. `Site::stack` and `Site::trimmed` hold indices into `Profile::frames`, innermost first.
 //! * M2. `Site::history` is as long as `Profile::history_at`.
 //! * M3. `Frame::module` is an index into `Profile::modules`.
 
+use serde::Serialize;
+
 /// A profile.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Profile {
     /// File name of the program, with its path.
     pub program: String,
@@ -50,7 +52,7 @@ pub struct Profile {
 }
 
 /// How many samples there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Samples {
     /// Taken.
     pub taken: u64,
@@ -63,7 +65,7 @@ pub struct Samples {
 /// The process's figures, in bytes unless said otherwise. The parts of
 /// `resident`, as far as they are touched: `live`, `free_blocks`, `cached`,
 /// `retained`, `metadata`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ledger {
     /// In the program's hands, block sizes.
     pub live: u64,
@@ -102,7 +104,7 @@ pub struct Ledger {
 }
 
 /// A file that code ran from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Module {
     /// File name, with its path.
     pub path: String,
@@ -121,7 +123,7 @@ pub struct Module {
 }
 
 /// How much a module's file tells about names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum Symbols {
     /// Nobody has looked, or no sample fell into it.
     #[default]
@@ -135,7 +137,7 @@ pub enum Symbols {
 }
 
 /// One frame of a stack: a function, or a function inlined into another.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Frame {
     /// Program counter, in the process.
     pub address: u64,
@@ -154,7 +156,7 @@ pub struct Frame {
 }
 
 /// All allocations from one stack, of one block size, under one label.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Site {
     /// Frames, innermost first, without Allod's own.
     pub stack: Vec<usize>,
@@ -184,10 +186,13 @@ pub struct Site {
     pub lifetimes: Vec<f64>,
     /// Live bytes at the points of `Profile::history_at`.
     pub history: Vec<f64>,
+    /// The allocator's own frames, which the stack is without: what comes before
+    /// its first frame, innermost first.
+    pub trimmed: Vec<usize>,
 }
 
 /// An estimate.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Amount {
     /// How many.
     pub count: f64,
@@ -198,7 +203,7 @@ pub struct Amount {
 }
 
 /// One size class. Counts are blocks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Class {
     /// Bytes of a block.
     pub block_size: u64,
@@ -215,7 +220,7 @@ pub struct Class {
 }
 
 /// One thread that has a heap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Thread {
     /// As the kernel numbers it; 0 when it is gone.
     pub id: u64,
@@ -228,7 +233,7 @@ pub struct Thread {
 }
 
 /// The process's figures at one moment, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Moment {
     /// Nanoseconds since the start.
     pub at: u64,
@@ -241,7 +246,7 @@ pub struct Moment {
 }
 
 /// One span in use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Span {
     /// Where it starts.
     pub address: u64,

@@ -23,6 +23,11 @@ pub enum Key {
     Harden,
     /// About one in so many objects of the slow path is guarded; 0 for none.
     GuardRate,
+    /// Mean bytes between two samples of the profiler; 0 for never.
+    Profile,
+    /// When a heap dump is written by itself: a sum of the values of `DUMP_AT_EXIT` and
+    /// its like.
+    ProfileDump,
 }
 
 /// The level of safety, chosen when the allocator starts.
@@ -37,6 +42,16 @@ pub enum Harden {
     /// For testing: as hardened, and objects on pages of their own.
     Paranoid = 2,
 }
+
+/// [`Key::ProfileDump`]: when the process ends by itself.
+pub const DUMP_AT_EXIT: u64 = 1;
+/// [`Key::ProfileDump`]: when SIGUSR2 comes, which the program must not handle itself.
+pub const DUMP_AT_SIGNAL: u64 = 2;
+/// [`Key::ProfileDump`]: when more is in use than at the last dump of this kind, by a
+/// twentieth.
+pub const DUMP_AT_PEAK: u64 = 4;
+/// [`Key::ProfileDump`]: the first time that the system has no more memory.
+pub const DUMP_AT_OOM: u64 = 8;
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -54,12 +69,14 @@ pub struct Row {
     pub max: u64,
     /// Words that stand for a value in `ALLOD_CONF`, besides the number itself.
     pub words: &'static [(&'static str, u64)],
+    /// The words may be joined by `+`: the value is a set.
+    pub is_set: bool,
     /// One sentence.
     pub what: &'static str,
 }
 
 /// How many options there are.
-pub const OPTIONS: usize = 6;
+pub const OPTIONS: usize = 8;
 
 /// The table.
 pub const TABLE: [Row; OPTIONS] = [
@@ -70,6 +87,7 @@ pub const TABLE: [Row; OPTIONS] = [
         min: 0,
         max: 3_600_000,
         words: &[],
+        is_set: false,
         what: "milliseconds that free memory is kept before it goes back to the system",
     },
     Row {
@@ -79,6 +97,7 @@ pub const TABLE: [Row; OPTIONS] = [
         min: 0,
         max: u64::MAX >> 1,
         words: &[],
+        is_set: false,
         what: "bytes in use from which on new memory is asked for in huge pages; 0 for never",
     },
     Row {
@@ -88,6 +107,7 @@ pub const TABLE: [Row; OPTIONS] = [
         min: 0,
         max: u64::MAX >> 1,
         words: &[],
+        is_set: false,
         what: "bytes of freed huge objects that are kept for the next one",
     },
     Row {
@@ -97,6 +117,7 @@ pub const TABLE: [Row; OPTIONS] = [
         min: 0,
         max: 1,
         words: &[("off", 0), ("on", 1)],
+        is_set: false,
         what: "1: an inaccessible page follows each huge object; 0: none",
     },
     Row {
@@ -106,6 +127,7 @@ pub const TABLE: [Row; OPTIONS] = [
         min: 0,
         max: 2,
         words: &[("default", 0), ("hardened", 1), ("paranoid", 2)],
+        is_set: false,
         what: "level of safety: default, hardened, or paranoid (for testing); taken at the start",
     },
     Row {
@@ -117,6 +139,33 @@ pub const TABLE: [Row; OPTIONS] = [
         words: &[],
         what: "one in so many objects gets pages of its own: of the slow path's, 0 for none; \
                at the paranoid level of all, exactly, 0 for each; taken at the start",
+        is_set: false,
+    },
+    Row {
+        key: Key::Profile,
+        name: "profile",
+        default: 512 << 10,
+        min: 0,
+        max: 1 << 31,
+        words: &[("off", 0)],
+        is_set: false,
+        what: "mean bytes between two samples of the profiler; off (0) for never",
+    },
+    Row {
+        key: Key::ProfileDump,
+        name: "profile_dump",
+        default: 0,
+        min: 0,
+        max: DUMP_AT_EXIT | DUMP_AT_SIGNAL | DUMP_AT_PEAK | DUMP_AT_OOM,
+        words: &[
+            ("none", 0),
+            ("exit", DUMP_AT_EXIT),
+            ("signal", DUMP_AT_SIGNAL),
+            ("peak", DUMP_AT_PEAK),
+            ("oom", DUMP_AT_OOM),
+        ],
+        is_set: true,
+        what: "when a heap dump is written: none, or some of exit, signal, peak, oom joined by +",
     },
 ];
 
@@ -230,11 +279,17 @@ pub(crate) fn find(name: &[u8]) -> Result<&'static Row, Refused> {
     TABLE.iter().find(|row| row.name.as_bytes() == name).ok_or(Refused::UnknownKey)
 }
 
-/// A number for `row`: one of its words, or decimal digits, perhaps with k, m or g
+/// A number for `row`: one of its words, several joined by `+`, or decimal digits, perhaps with k, m or g
 /// behind them.
 pub(crate) fn parse(row: &Row, value: &[u8]) -> Result<u64, Refused> {
     if let Some((_, number)) = row.words.iter().find(|(word, _)| word.as_bytes() == value) {
         return Ok(*number);
+    }
+    if row.is_set && value.contains(&b'+') {
+        return value.split(|&byte| byte == b'+').try_fold(0, |set, word| {
+            let found = row.words.iter().find(|(name, _)| name.as_bytes() == word);
+            found.map(|(_, bit)| set | bit).ok_or(Refused::BadValue)
+        });
     }
     let (digits, shift) = match value {
         [digits @ .., b'k' | b'K'] => (digits, 10),

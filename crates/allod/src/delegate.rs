@@ -92,6 +92,11 @@ impl Builder {
         self
     }
 
+    /// Takes a sample of what is allocated every so many bytes on the average.
+    pub const fn profile(self, bytes: u64) -> Self {
+        self.set(Key::Profile, bytes)
+    }
+
     /// Sets any option of the table, moved into its range.
     pub const fn set(mut self, key: Key, value: u64) -> Self {
         self.config = self.config.with(key, value);
@@ -119,6 +124,68 @@ pub fn stats() -> Stats {
 pub fn set(key: Key, value: u64) -> Result<(), Refused> {
     let row = TABLE[key as usize];
     if value < row.min || value > row.max { Err(Refused::BadValue) } else { Ok(()) }
+}
+
+/// The profile: there is none here.
+pub mod profile {
+    /// A dump could not be written.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Failed {
+        /// The system's number of the error; 0 where there is no profiler.
+        pub error: i32,
+    }
+
+    impl core::fmt::Display for Failed {
+        fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+            f.write_str("there is no profiler here")
+        }
+    }
+
+    impl core::error::Error for Failed {}
+
+    /// Returns 0: nothing is sampled.
+    #[must_use]
+    pub fn interval() -> u64 {
+        0
+    }
+
+    /// Fails.
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    pub fn dump(_to: &core::ffi::CStr) -> Result<(), Failed> {
+        Err(Failed { error: 0 })
+    }
+
+    /// Fails.
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    pub fn dump_to(_descriptor: core::ffi::c_int) -> Result<(), Failed> {
+        Err(Failed { error: 0 })
+    }
+
+    /// Hands nothing to `sink`.
+    pub fn write(_sink: &mut dyn FnMut(&[u8])) {}
+}
+
+/// Labels: nothing is sampled here, so nothing is labelled.
+pub mod label {
+    use core::marker::PhantomData;
+
+    /// Does nothing when it is dropped.
+    #[derive(Debug)]
+    #[must_use = "the label is left when the guard is dropped"]
+    pub struct Guard {
+        _thread: PhantomData<*const ()>,
+    }
+
+    /// Does nothing.
+    pub fn enter(_text: &str) -> Guard {
+        Guard { _thread: PhantomData }
+    }
 }
 
 /// Does nothing, and returns 0.

@@ -7,13 +7,13 @@
 //! filled, and an entry in the map that is 0, send every call this way, inlined
 //! ones as well, and cost the others nothing.
 //!
-//! The order of attempts for a block: the thread's heap; the common heap when
-//! there is none or it is busy under us. A handler that interrupted both on its
-//! own thread is told that there is no memory.
+//! The order of attempts for a block: the thread's heap; a common heap when
+//! there is none or it is busy under us.
 #![allow(unsafe_code)]
 
 use crate::block::{self, Block};
 use crate::config::Config;
+use crate::fatal::{self, Misuse};
 use crate::harden::{GUARDS, Given};
 use crate::harden::slot::Family;
 use crate::heap::{Allocator, Heap};
@@ -65,17 +65,16 @@ impl<O: Os> Allocator<O> {
                     return Some(Fresh { at, zeroed: true });
                 }
                 // SAFETY: the caller's promise.
-                return unsafe { self.small(heap, SizeClass::of_size(1)) };
+                return unsafe { self.small(heap, SizeClass::of_size(1), size) };
             }
             // SAFETY: the caller's promise.
-            return unsafe { self.small(heap, class) };
+            return unsafe { self.small(heap, class, size) };
         }
         let owner = heap.filter(|heap| heap.is_private());
-        let slices = slices_for(size.max(1));
         let align_slices = slices_for(align).max(1);
         if size <= LARGE_MAX
             && align_slices <= 32
-            && let Some(fresh) = self.large(heap, owner, slices, align_slices)
+            && let Some(fresh) = self.large(heap, owner, size, align_slices)
         {
             return Some(fresh);
         }
@@ -85,14 +84,14 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     ///
     /// As for [`Allocator::allocate`].
-    unsafe fn small(&self, heap: Option<&Heap>, class: SizeClass) -> Option<Fresh> {
+    unsafe fn small(&self, heap: Option<&Heap>, class: SizeClass, size: usize) -> Option<Fresh> {
         let block = match heap {
-            Some(heap) if heap.is_private() => heap.alloc_locked(self, class),
+            Some(heap) if heap.is_private() => heap.alloc_private(self, class, size),
             Some(heap) => {
                 let block = heap.front.pop(class.index());
                 if block.is_null() {
                     // SAFETY: the heap is the calling thread's.
-                    unsafe { heap.refill(self, class) }
+                    unsafe { heap.refill(self, class, size) }
                 } else {
                     block
                 }
@@ -105,17 +104,18 @@ impl<O: Os> Allocator<O> {
         if heap.is_some_and(Heap::is_private) {
             return None;
         }
-        let common = self.common().map_or(ptr::null_mut(), |common| common.alloc_locked(self, class));
-        NonNull::new(common).map(|block| Fresh { at: block.cast(), zeroed: false })
+        let block = self.common_block(class, size);
+        NonNull::new(block).map(|block| Fresh { at: block.cast(), zeroed: false })
     }
 
     fn large(
         &self,
         heap: Option<&Heap>,
         owner: Option<&Heap>,
-        slices: usize,
+        size: usize,
         align: usize,
     ) -> Option<Fresh> {
+        let slices = slices_for(size.max(1));
         let nowhere = core::cell::Cell::new(ptr::null());
         let home = heap.filter(|heap| !heap.is_private()).map_or(&nowhere, Heap::large_home);
         let run = self.take_slices(home, slices, align.next_power_of_two(), true)?;
@@ -137,6 +137,7 @@ impl<O: Os> Allocator<O> {
             unsafe { self.retire(span) };
             return None;
         }
+        self.sample_large(span, owner, size);
         self.others.add(1);
         self.live.add(slices * SLICE);
         self.herald();
@@ -164,6 +165,7 @@ impl<O: Os> Allocator<O> {
             self.free_fresh_huge(huge);
             return None;
         }
+        self.sample_huge(huge, owner, size);
         self.others.add(1);
         self.live.add(huge.len());
         self.herald();
@@ -228,9 +230,7 @@ impl<O: Os> Allocator<O> {
         if size >= LARGE_MAX && size > old && align <= crate::units::CHUNK {
             // What has grown to this will grow on: from here on nothing is copied.
             if let Some(huge) = self.huge.find(&self.arena, address) {
-                let before = huge.len();
-                if let Some(moved) = self.huge.grow_elsewhere(&self.arena, huge, size) {
-                    self.live.shift(huge.len() as isize - before as isize);
+                if let Some(moved) = self.grow_huge_elsewhere(huge, size) {
                     return Some(moved);
                 }
             } else if let Some(fresh) = self.huge_object(owner, size, align, size) {
@@ -280,7 +280,9 @@ impl<O: Os> Allocator<O> {
         unsafe { self.free_slow(heap, at) };
     }
 
-    /// Makes the object at `at` hold `size` bytes where it is, if that can be.
+    /// Makes the object at `at` hold `size` bytes where it is, if that can be. An
+    /// object that is free already ends the process: it would be the program's and
+    /// on a list of ours at once.
     pub(crate) fn resize_in_place(&self, at: NonNull<u8>, size: usize, align: usize) -> bool {
         if self.harden.is_on() {
             return self.resize_hard(at, size, align);
@@ -288,14 +290,28 @@ impl<O: Os> Allocator<O> {
         let address = at.addr().get();
         let class = SizeClass::of_layout(size, align);
         if let Some(huge) = self.huge.find(&self.arena, address) {
+            if !huge.is_live() {
+                fatal::misuse(Misuse::DoubleFree, address, huge.len());
+            }
             let before = huge.len();
             let done = size >= LARGE_MAX && self.huge.resize(&self.arena, huge, size);
             self.live.shift(huge.len() as isize - before as isize);
+            if done {
+                self.resample_huge(huge, before, size);
+            }
             return done;
         }
         let Some(span) = self.arena.span_at(address) else { return false };
+        if span.word.load().state() == State::Free {
+            self.free_of_free(span, address);
+        }
         if let Some(has) = span.class() {
-            return class == Some(has) && span.block_at(address).is_some();
+            let stays = class.is_some_and(|class| self.serves(span, has, class));
+            if !stays || span.block_at(address).is_none() {
+                return false;
+            }
+            self.must_be_live(at.cast(), has);
+            return true;
         }
         if class.is_some() || span.base().addr() != address {
             return false;
@@ -331,6 +347,7 @@ impl<O: Os> Allocator<O> {
             unsafe { self.arena.give(chunk, run, (had - wants) as u32) };
         }
         self.live.shift((wants as isize - had as isize) * SLICE as isize);
+        self.resample_large(span, had * SLICE, size);
         true
     }
 }
@@ -365,7 +382,7 @@ impl Heap {
         let mut fresh = self.front.pop(class.index());
         if fresh.is_null() {
             // SAFETY: the caller is the heap's thread.
-            fresh = unsafe { self.refill(a, class) };
+            fresh = unsafe { self.refill(a, class, bytes) };
         }
         let fresh = NonNull::new(fresh)?.cast::<u8>();
         // SAFETY: two blocks of at least `bytes`, and no two blocks overlap.
@@ -424,6 +441,7 @@ pub(crate) fn allocate(
     }
     // SAFETY: the heap is this thread's.
     let Some(fresh) = (unsafe { ALLOCATOR.allocate(heap, size, align) }) else {
+        report::refused(size);
         return ptr::null_mut();
     };
     if zeroed {

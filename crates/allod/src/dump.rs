@@ -22,8 +22,9 @@
 //!
 //! Each sample stands for many allocations. `bytes` are estimates in bytes;
 //! `count`s are estimates in units of 1/[`COUNT_UNIT`]. `squares` are the sums of
-//! the squares of the samples' weights in bytes, divided by [`SQUARE_UNIT`]: the
-//! square root of `squares * SQUARE_UNIT` is one standard deviation of `bytes`.
+//! `weight * (weight - size)` over the samples, both in bytes, divided by
+//! [`SQUARE_UNIT`]: the square root of `squares * SQUARE_UNIT` is one standard
+//! deviation of `bytes`. An object so large that it is sure to be sampled adds nothing.
 //!
 //! # Invariants
 //!
@@ -128,6 +129,8 @@ pub struct Header {
     pub peak_threads: u32,
     /// Bytes of the profiler's own tables, part of `metadata`.
     pub profiler: u64,
+    /// Times that more was live than ever before, as far as the samples show.
+    pub epoch: u64,
 }
 
 const _: () = assert!(size_of::<Header>() <= HEADER_SIZE, "the header fits its place");
@@ -225,6 +228,9 @@ pub struct Site {
     pub lifetimes: [u64; LIFETIMES],
     /// Live bytes at the points of the section [`Kind::History`].
     pub history: [u64; HISTORY],
+    /// [`Header::epoch`] when `peak` was last right. When the header's has passed it,
+    /// which it has in no dump but one taken from outside, the peak is what is live.
+    pub epoch: u64,
 }
 
 /// One size class.

@@ -13,7 +13,7 @@ use crate::harden::slot::{self, Family};
 use crate::heap::EIGHT;
 use crate::local::{self, ALLOCATOR};
 use crate::report;
-use crate::size::SizeClass;
+use crate::size::{BY_8, SizeClass};
 use crate::stats::Stats;
 use crate::units::{MIN_ALIGN, SMALL_MAX};
 use core::alloc::{GlobalAlloc, Layout};
@@ -92,6 +92,12 @@ impl Builder {
     /// Puts an inaccessible page behind each huge object, or none. Default: true.
     pub const fn guard_pages(self, yes: bool) -> Self {
         self.set(Key::GuardPages, yes as u64)
+    }
+
+    /// Takes a sample of what is allocated every so many bytes on the average; 0 for
+    /// never. Default: 512 KiB. See [`profile`](crate::profile).
+    pub const fn profile(self, bytes: u64) -> Self {
+        self.set(Key::Profile, bytes)
     }
 
     /// Chooses the level of safety. Default: [`Harden::Default`].
@@ -180,8 +186,12 @@ pub fn trim(keep: usize) -> usize {
 /// layout is one.
 #[inline(always)]
 fn class_of(layout: Layout) -> Option<usize> {
-    if layout.size() <= SMALL_MAX && layout.align() <= MIN_ALIGN {
-        SizeClass::of_layout(layout.size(), layout.align()).map(SizeClass::index)
+    let place = SizeClass::place_in_table(layout.size(), layout.align());
+    if place < BY_8.len() {
+        // SAFETY: just compared.
+        Some(usize::from(unsafe { *BY_8.get_unchecked(place) }))
+    } else if layout.size() <= SMALL_MAX && layout.align() <= MIN_ALIGN {
+        Some(SizeClass::of_size(layout.size()).index())
     } else {
         None
     }
@@ -313,6 +323,9 @@ impl Allod {
         let heap = local::enter();
         // SAFETY: the heap is this thread's; the caller's promise.
         let moved = unsafe { ALLOCATOR.reallocate(heap, at, size, layout.align()) };
+        if moved.is_none() {
+            report::refused(size);
+        }
         moved.map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 }
@@ -333,11 +346,22 @@ unsafe fn dealloc_slow(at: *mut u8, layout: Layout) {
         // SAFETY: the heap is this thread's; the caller's promise.
         return unsafe { ALLOCATOR.free_hard(door::heap(), at, given) };
     }
+    // Rare alignments: the fast path does not look for their class.
+    if layout.align() > MIN_ALIGN
+        && let Some(class) = SizeClass::of_layout(layout.size(), layout.align())
+        && let Some(entry) = ALLOCATOR.arena.map.entry(at.addr().get())
+    {
+        let heap = local::heap();
+        // SAFETY: the heap is this thread's, and the program has given the block up.
+        if heap.front.owns(entry, class.index()) && unsafe { heap.free_fast(&ALLOCATOR, at) } {
+            return;
+        }
+    }
     if crate::block::CHECKED {
         check(at.addr().get(), layout);
     }
     // SAFETY: the heap is this thread's; the caller's promise.
-    unsafe { ALLOCATOR.free_slow(local::present(), at) };
+    unsafe { ALLOCATOR.free_slow(local::enter_to_free(), at) };
 }
 
 /// Ends the process when no object of this layout stands at `address`.

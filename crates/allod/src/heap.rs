@@ -40,19 +40,22 @@
 //!   entry says so may enter the front's lists; whether its span is still the
 //!   heap's, the span's word tells when the list is flushed.
 //! * P5. A private heap has no front and no ring, and its spans' entries are 0.
+//! * R1. While a class has a `rest` a sample is due, and its `alloc` list is what
+//!   comes before it. The blocks of the rest are out, as those of the front are (P3).
 //!
 //! # Signals
 //!
 //! A handler that allocates while its thread is in a slow path finds the lock
-//! held by its own thread and goes to the common heap. When it interrupted that
-//! too it is told that there is no memory.
+//! held by its own thread and goes to a common heap (`heap/common.rs`).
 #![allow(unsafe_code)]
 
 pub(crate) mod adopt;
+pub(crate) mod common;
 pub(crate) mod free;
 pub(crate) mod hard;
 pub(crate) mod private;
 pub(crate) mod refill;
+pub(crate) mod sampled;
 pub(crate) mod walk;
 
 use crate::arena::{Arena, Chunk};
@@ -67,10 +70,11 @@ use crate::huge::{Huge, HugeObjects};
 use crate::map::Map;
 use crate::nothing::Nothing;
 use crate::os::Os;
+use crate::sample::{Countdown, Sampler};
 use crate::size::{self, CLASSES, SizeClass};
 use crate::span::Span;
 use crate::sync::{
-    AtomicPtr, AtomicU32, AtomicUsize, Gauge, Lock, Ordering, Tally,
+    AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, Gauge, Lock, Ordering, Tally,
 };
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -237,6 +241,8 @@ pub(crate) enum Use {
     Private = 2,
     /// Nobody: a private heap that was destroyed, and may be made again.
     Unused = 3,
+    /// Every thread that has no heap: a private heap that nobody destroys.
+    Common = 4,
 }
 
 /// A heap.
@@ -282,6 +288,20 @@ pub(crate) struct Heap {
     /// Objects until the next guarded one, and what its number is rolled with.
     guard_in: Cell<u32>,
     guard_dice: Cell<u32>,
+    /// What is kept aside of the front's lists, behind samples that are due (R1).
+    rest: [Cell<*mut Block>; CLASSES],
+    rest_count: [Cell<u16>; CLASSES],
+    /// Blocks that were on the front and in the rest when a list was last installed.
+    listed: [AtomicU16; CLASSES],
+    countdowns: [Countdown; CLASSES],
+    /// What the thread's samples are labelled with.
+    label: Cell<u32>,
+    /// As the kernel numbers the thread.
+    thread: AtomicU32,
+    /// The thread is writing a sample down.
+    sampling: Cell<bool>,
+    /// A private heap has, or had, samples in it.
+    watched: AtomicU32,
 }
 
 // SAFETY: P1 and P2 say which thread touches which cells, and when.
@@ -325,6 +345,14 @@ impl Heap {
             locker: Cell::new(ptr::null()),
             guard_in: Cell::new(0),
             guard_dice: Cell::new(0),
+            rest: [const { Cell::new(ptr::null_mut()) }; CLASSES],
+            rest_count: [const { Cell::new(0) }; CLASSES],
+            listed: [const { AtomicU16::new(0) }; CLASSES],
+            countdowns: [const { Countdown::new() }; CLASSES],
+            label: Cell::new(0),
+            thread: AtomicU32::new(0),
+            sampling: Cell::new(false),
+            watched: AtomicU32::new(0),
         }
     }
 
@@ -336,7 +364,20 @@ impl Heap {
     /// True for a first-class heap (P5).
     pub(crate) fn is_private(&self) -> bool {
         // ORDERING: Relaxed, it changes only while nobody else knows the heap.
-        self.in_use.load(Ordering::Relaxed) == Use::Private as u32
+        let in_use = self.in_use.load(Ordering::Relaxed);
+        in_use == Use::Private as u32 || in_use == Use::Common as u32
+    }
+
+    /// True for one of the heaps of threads that have none.
+    pub(crate) fn is_common(&self) -> bool {
+        // ORDERING: Relaxed, as in `is_private`.
+        self.in_use.load(Ordering::Relaxed) == Use::Common as u32
+    }
+
+    /// True while a thread uses it as its own.
+    pub(crate) fn is_a_threads(&self) -> bool {
+        // ORDERING: Relaxed, a figure for whoever asks about another thread's heap.
+        self.in_use.load(Ordering::Relaxed) == Use::Thread as u32
     }
 
     /// The `heap` field of this heap's spans and objects.
@@ -362,13 +403,21 @@ pub(crate) struct Allocator<O> {
     /// All heaps ever made, newest first.
     heaps: AtomicPtr<Heap>,
     next_key: AtomicU32,
-    /// Guards the two lists below.
+    /// Guards the three lists below.
     idle_lock: Lock,
     orphans: Cell<*const Heap>,
+    drained: Cell<*const Heap>,
     unused: Cell<*const Heap>,
     orphan_count: AtomicUsize,
-    /// Serves threads that are past their end, and handlers above a slow path.
-    common: AtomicPtr<Heap>,
+    drained_count: AtomicUsize,
+    /// Serve threads that are young, or past their end, and handlers above a slow
+    /// path. Made when they are needed, the first one first.
+    commons: [AtomicPtr<Heap>; common::COMMONS],
+    /// Where sampled blocks come from.
+    sampled: AtomicPtr<Heap>,
+    /// Who calls, where a heap that is not its thread's serves.
+    caller: AtomicPtr<()>,
+    pub(crate) sampler: Sampler,
     secret: AtomicUsize,
     /// The newest heap when the locks were taken for a fork.
     fork_from: AtomicPtr<Heap>,
@@ -390,7 +439,7 @@ pub(crate) struct Allocator<O> {
     pub(crate) unrepaired: AtomicU32,
 }
 
-// SAFETY: the two cells are touched under `idle_lock`.
+// SAFETY: the cells are touched under `idle_lock`.
 unsafe impl<O: Sync> Sync for Allocator<O> {}
 
 impl<O: Os> Allocator<O> {
@@ -406,9 +455,14 @@ impl<O: Os> Allocator<O> {
             next_key: AtomicU32::new(1),
             idle_lock: Lock::new(),
             orphans: Cell::new(ptr::null()),
+            drained: Cell::new(ptr::null()),
             unused: Cell::new(ptr::null()),
             orphan_count: AtomicUsize::new(0),
-            common: AtomicPtr::new(ptr::null_mut()),
+            drained_count: AtomicUsize::new(0),
+            commons: [const { AtomicPtr::new(ptr::null_mut()) }; common::COMMONS],
+            sampled: AtomicPtr::new(ptr::null_mut()),
+            caller: AtomicPtr::new(ptr::null_mut()),
+            sampler: Sampler::new(),
             secret: AtomicUsize::new(0),
             fork_from: AtomicPtr::new(ptr::null_mut()),
             patrol: AtomicPtr::new(ptr::null_mut()),
@@ -456,6 +510,7 @@ impl<O: Os> Allocator<O> {
         let most = if level.exact { MOST_GUARDED } else { MOST_SAMPLED };
         self.guarded.open(level.guard_rate, level.exact, most);
         self.huge.open(huge);
+        self.sampler.open(&self.arena.kernel);
         self.arena.open(arena)
     }
 
@@ -528,9 +583,10 @@ impl<O: Os> Allocator<O> {
     }
 
     /// Every lock of the allocator but the heaps', outermost first.
-    pub(crate) fn locks(&self) -> [&Lock; 5] {
+    pub(crate) fn locks(&self) -> [&Lock; 6] {
         let [purger, arena] = self.arena.locks();
-        [&self.idle_lock, self.huge.lock(), purger, arena, self.arena.meta.lock()]
+        let (meta, sites) = (self.arena.meta.lock(), self.sampler.sites.lock());
+        [&self.idle_lock, self.huge.lock(), purger, arena, meta, sites]
     }
 }
 

@@ -59,6 +59,8 @@ pub(crate) struct Huge {
     pub(crate) heap: Cell<*mut ()>,
     pub(crate) next: Cell<*mut Huge>,
     pub(crate) prev: Cell<*mut Huge>,
+    /// The sampler must hear of its free. The holder's to change.
+    pub(crate) watched: Cell<bool>,
     freed_at: Cell<u64>,
     /// What was asked for, and by which family: at the hardened levels.
     pub(crate) asked: Cell<usize>,
@@ -76,6 +78,12 @@ impl Huge {
     /// Bytes that the object holds.
     pub(crate) fn len(&self) -> usize {
         self.len.get()
+    }
+
+    /// Bytes of address space, from the object's start, that nobody else can have.
+    #[cfg(test)]
+    pub(crate) fn reserved(&self) -> usize {
+        self.reserved.get()
     }
 
     /// True while the program holds it.
@@ -210,7 +218,7 @@ impl HugeObjects {
         room: usize,
     ) -> Option<(&Huge, bool)> {
         let page = arena.kernel.page_size();
-        let len = round_up(size.max(1), page)?;
+        let len = self.whole(arena, round_up(size.max(1), page)?);
         if align <= CHUNK
             && let Some(huge) = self.take_cached(len)
         {
@@ -302,6 +310,16 @@ impl HugeObjects {
         len >= CHUNK && in_use >= dense_from && arena.kernel.huge_page_size() == CHUNK
     }
 
+    /// The length for an object that needs `len` bytes: to the end of its last huge
+    /// page, where it has huge pages and that is at most an eighth more. A tail on
+    /// small pages costs up to 511 faults.
+    fn whole<O: Os>(&self, arena: &Arena<O>, len: usize) -> usize {
+        match round_up(len, CHUNK) {
+            Some(whole) if whole - len <= len / 8 && self.is_dense(arena, len) => whole,
+            _ => len,
+        }
+    }
+
     /// A record that is nobody's.
     fn record<O: Os>(&self, arena: &Arena<O>) -> Option<NonNull<Huge>> {
         if let Some(_guard) = self.lock.lock()
@@ -321,6 +339,7 @@ impl HugeObjects {
             heap: Cell::new(ptr::null_mut()),
             next: Cell::new(ptr::null_mut()),
             prev: Cell::new(ptr::null_mut()),
+            watched: Cell::new(false),
             freed_at: Cell::new(0),
             asked: Cell::new(0),
             family: Cell::new(0),
@@ -580,18 +599,27 @@ impl HugeObjects {
         }
         // ORDERING: Relaxed, an option.
         let guard = if self.guards.load(Ordering::Relaxed) { page } else { 0 };
-        if len.saturating_add(guard) > huge.reserved.get() {
+        let most = huge.reserved.get().saturating_sub(guard);
+        if len > most {
             return false;
         }
         let Some(base) = NonNull::new(huge.base()) else { return false };
         // SAFETY: `old` is within the object's reservation.
         let end = unsafe { base.add(old) };
-        // SAFETY: the range up to `len` is reserved and the object's.
-        if !unsafe { arena.kernel.commit(end, len - old) } {
-            return false;
+        // What grows by a little will do so again: a call of the kernel for each eighth,
+        // not for each page. What is not touched costs nothing.
+        // Less than `shrink` takes for worth giving back.
+        let step = round_up(old + old / 9, page).unwrap_or(len);
+        let whole = step & !(CHUNK - 1);
+        let step = if whole >= len && self.is_dense(arena, len) { whole } else { step };
+        for len in [step.clamp(len, most), len] {
+            // SAFETY: the range up to `len` is reserved and the object's.
+            if unsafe { arena.kernel.commit(end, len - old) } {
+                self.set_len(huge, len);
+                return true;
+            }
         }
-        self.set_len(huge, len);
-        true
+        false
     }
 
     /// Makes an object out of the cache hold `len` bytes and little more, here or
@@ -616,10 +644,20 @@ impl HugeObjects {
         let end = unsafe { base.add(len) };
         let tail = huge.reserved.get() - len;
         let page = arena.kernel.page_size();
-        // The page behind the new end stays, or goes: either way it is inaccessible.
+        // ORDERING: Relaxed, an option.
+        let guard = if self.guards.load(Ordering::Relaxed) { page } else { 0 };
+        if tail <= page {
+            return true;
+        }
+        // SAFETY: the tail is more than a page, so this is within it.
+        let rest = unsafe { end.add(guard) };
         // SAFETY: the tail is the object's, and the program has given it up.
-        if tail > page && unsafe { arena.kernel.release(end, tail) } {
-            huge.reserved.set(len);
+        if unsafe { arena.kernel.release(rest, tail - guard) } {
+            // The page behind the new end stays ours: were it unmapped too, anybody's
+            // mapping could follow the object, and running into it would go unseen.
+            // SAFETY: as above. If it stays accessible, an overflow into it goes unseen.
+            let _ = guard == 0 || unsafe { arena.kernel.decommit(end, guard) };
+            huge.reserved.set(len + guard);
             self.set_len(huge, len);
         }
         true
@@ -641,7 +679,7 @@ impl HugeObjects {
         size: usize,
     ) -> Option<NonNull<u8>> {
         let page = arena.kernel.page_size();
-        let len = round_up(size, page)?;
+        let len = self.whole(arena, round_up(size, page)?);
         let whole = len.checked_mul(2)?.checked_add(page)?;
         let (old, old_len, old_reserved) =
             (NonNull::new(huge.base())?, huge.len(), huge.reserved.get());

@@ -23,22 +23,26 @@
 //! | `global` | `#[global_allocator]`: a layout becomes a size class |
 //! | `raw` | the same for a C face |
 //! | `adapters`, `handle`, `allocate` | heaps of one's own, and the allocator traits |
+//! | `label` | what the program is doing while it allocates |
 //! | `door` | the slow door: all that no front list can serve at once |
 //! | `report` | what the process and `allod run` hear of us |
+//! | `profile` | heap dumps: on demand, and when an option says so |
 //! | `local` | the process's one allocator; how a thread finds its heap |
 //! | `heap` | a thread's lists and spans: refill, flush, adopt |
 //! | `guarded` | objects on pages of their own |
 //! | `harden` | the hardened levels: objects that are watched |
+//! | `sample`, `sites`, `unwind` | which objects are taken, what is kept of them, whose they are |
 //! | `nothing`, `huge` | objects of no bytes, and of more than a mebibyte |
 //! | `arena` | reservations, chunks, runs of slices, giving memory back |
 //! | `depot` | spans without an owner |
 //! | `span` | runs of slices cut into blocks; the word that says whose they are |
 //! | `map` | from an address to all of the above |
 //! | `meta` | memory for our own records |
+//! | `unwind` | who calls: the program counters of the stack |
 //! | `os` | the system, real or made up |
 //!
 //! Furniture: `block` (a free block's two words), `page` (the shared page),
-//! `dump` (the layout of heap dumps), `stats`, `config`, `size` (the class table), `units`, `sync`, `fatal`.
+//! `dump` (the layout of heap dumps), `stats`, `config`, `size` (the class table), `odds` (the arithmetic of sampling), `units`, `sync`, `fatal`.
 //!
 //! # Promises
 //!
@@ -69,12 +73,16 @@ cfg_select! {
         mod adapters;
         mod handle;
         mod allocate;
+        pub mod label;
         mod door;
         mod report;
+        pub mod profile;
         mod local;
         mod heap;
         mod guarded;
         mod harden;
+        mod sample;
+        mod sites;
         mod nothing;
         mod huge;
         mod arena;
@@ -82,6 +90,8 @@ cfg_select! {
         mod span;
         mod map;
         mod meta;
+        #[allow(dead_code, unused_imports, reason = "whoever takes samples calls it")]
+        mod unwind;
         mod os;
         mod block;
         pub mod page;
@@ -89,6 +99,7 @@ cfg_select! {
         mod stats;
         pub mod config;
         mod size;
+        mod odds;
         mod units;
         mod sync;
         mod fatal;
@@ -113,7 +124,7 @@ cfg_select! {
         mod units;
 
         pub use allocate::{AllocError, Allocator, Global};
-        pub use delegate::{Allod, Builder, Heap, set, stats, trim};
+        pub use delegate::{Allod, Builder, Heap, label, profile, set, stats, trim};
         pub use stats::{Backend, ClassStats, Stats};
     }
 }

@@ -11,12 +11,17 @@
 //!   DEAD <---- the thread's exit: leave it behind ---+
 //! ```
 //!
+//! Not every thread takes a heap at its first call: while there are many threads,
+//! one that starts is *young* for [`YOUTH`] calls, and its pointer stays at [`NEW`].
+//! The common heaps serve it (`heap/common.rs`). A second word counts the calls;
+//! no fast path reads it.
+//!
 //! The pointer lies in initial-exec thread-local storage: two instructions, in a
 //! shared library too, where the ordinary kind costs a call. Stable Rust has no
 //! attribute for that, so the variable is a `static` in a section of the right
 //! kind, reached by two lines of assembly and by nothing else. The first line
 //! reads a constant, the same for each thread, which the compiler may keep; the
-//! second reads through it. Eight bytes are all we take of the space that the
+//! second reads through it. The two words are all we take of the space that the
 //! loader keeps for libraries opened late.
 //!
 //! On 32-bit x86 the standard library's `thread_local!` stands in: this file is
@@ -36,8 +41,10 @@ use crate::fatal::Line;
 use crate::heap::{Allocator, Heap};
 use crate::huge;
 use crate::map::Map;
+use crate::sample::Who;
 use crate::os::linux::Linux;
 use crate::sync::{AtomicU32, AtomicU64, Lock, Ordering};
+use crate::unwind;
 use core::ptr;
 
 /// The allocator of this process.
@@ -55,18 +62,22 @@ static VALUES: [AtomicU64; OPTIONS] = [const { AtomicU64::new(0) }; OPTIONS];
 static STARTING: Lock = Lock::new();
 static KEY: AtomicU64 = AtomicU64::new(u64::MAX);
 
+/// Calls for which a young thread makes do without a heap. What it allocates with
+/// them is what most threads ever do that only sleep.
+const YOUTH: usize = 64;
+
 #[cfg(not(target_arch = "x86"))]
 mod slot {
     use super::{Heap, NEW};
     use core::cell::UnsafeCell;
 
-    #[repr(transparent)]
-    pub(super) struct Slot(UnsafeCell<*const Heap>);
+    #[repr(C)]
+    pub(super) struct Slot(UnsafeCell<*const Heap>, UnsafeCell<usize>);
     // SAFETY: never touched but through the assembly below, each thread its own.
     unsafe impl Sync for Slot {}
 
     #[unsafe(link_section = ".tdata.allod")]
-    static SLOT: Slot = Slot(UnsafeCell::new(&raw const NEW));
+    static SLOT: Slot = Slot(UnsafeCell::new(&raw const NEW), UnsafeCell::new(0));
 
     /// Where the slot lies, seen from the thread pointer.
     #[inline(always)]
@@ -128,6 +139,65 @@ mod slot {
         heap
     }
 
+    /// Calls that the thread has made without a heap.
+    pub(super) fn calls() -> usize {
+        let calls: usize;
+        let offset = offset();
+        cfg_select! {
+            target_arch = "x86_64" => {
+                // SAFETY: the slot's second word is this thread's own.
+                unsafe {
+                    core::arch::asm!(
+                        "mov {calls}, qword ptr fs:[{offset} + 8]",
+                        calls = out(reg) calls, offset = in(reg) offset,
+                        options(readonly, nostack, preserves_flags),
+                    )
+                };
+            }
+            _ => {
+                // SAFETY: the slot's second word is this thread's own.
+                unsafe {
+                    core::arch::asm!(
+                        "mrs {calls}, tpidr_el0",
+                        "add {calls}, {calls}, {offset}",
+                        "ldr {calls}, [{calls}, #8]",
+                        calls = out(reg) calls, offset = in(reg) offset,
+                        options(readonly, nostack, preserves_flags),
+                    )
+                };
+            }
+        }
+        calls
+    }
+
+    pub(super) fn set_calls(calls: usize) {
+        let offset = offset();
+        cfg_select! {
+            target_arch = "x86_64" => {
+                // SAFETY: the slot's second word is this thread's own.
+                unsafe {
+                    core::arch::asm!(
+                        "mov qword ptr fs:[{offset} + 8], {calls}",
+                        calls = in(reg) calls, offset = in(reg) offset,
+                        options(nostack, preserves_flags),
+                    )
+                };
+            }
+            _ => {
+                // SAFETY: the slot's second word is this thread's own.
+                unsafe {
+                    core::arch::asm!(
+                        "mrs {scratch}, tpidr_el0",
+                        "add {scratch}, {scratch}, {offset}",
+                        "str {calls}, [{scratch}, #8]",
+                        calls = in(reg) calls, offset = in(reg) offset, scratch = out(reg) _,
+                        options(nostack, preserves_flags),
+                    )
+                };
+            }
+        }
+    }
+
     pub(super) fn set(heap: *const Heap) {
         let offset = offset();
         cfg_select! {
@@ -163,6 +233,15 @@ mod slot {
 
     std::thread_local! {
         static SLOT: Cell<*const Heap> = const { Cell::new(&raw const NEW) };
+        static CALLS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn calls() -> usize {
+        CALLS.with(Cell::get)
+    }
+
+    pub(super) fn set_calls(calls: usize) {
+        CALLS.with(|slot| slot.set(calls));
     }
 
     #[inline(always)]
@@ -196,8 +275,8 @@ pub(crate) fn present() -> Option<&'static Heap> {
     (!ptr::eq(heap, &raw const NEW) && !ptr::eq(heap, &raw const DEAD)).then_some(heap)
 }
 
-/// The calling thread's heap, made or adopted if need be. `None` past the
-/// thread's end, and when the system has no memory.
+/// The calling thread's heap, made or adopted if need be. `None` for a young thread,
+/// past the thread's end, and when the system has no memory.
 #[cold]
 #[inline(never)]
 pub(crate) fn enter() -> Option<&'static Heap> {
@@ -208,39 +287,125 @@ pub(crate) fn enter() -> Option<&'static Heap> {
     if !ptr::eq(heap, &raw const NEW) {
         return Some(heap);
     }
-    // ORDERING: Relaxed, set before the allocator was published as open.
-    let key = KEY.load(Ordering::Relaxed);
-    if key != u64::MAX {
+    let calls = slot::calls();
+    if calls == 0
+        && let Some(heap) = told().filter(|heap| !ptr::eq(*heap, &raw const NEW))
+    {
         // A thread that allocated before the loader gave its variables their first
         // values has a heap that its slot has forgotten.
-        // SAFETY: the key is ours, and its values are heaps.
-        let heap = unsafe { libc::pthread_getspecific(key as libc::pthread_key_t) };
-        // SAFETY: null, or a heap, which is never unmapped.
-        if let Some(heap) = unsafe { heap.cast::<Heap>().as_ref() } {
-            slot::set(heap);
-            return Some(heap);
+        slot::set(heap);
+        return Some(heap);
+    }
+    if calls >= YOUTH {
+        return settle(ALLOCATOR.adopt()?);
+    }
+    match ALLOCATOR.adopt_at_once() {
+        Some(heap) => settle(heap),
+        None => {
+            one_more(calls);
+            None
         }
     }
-    let heap = ALLOCATOR.adopt()?;
-    slot::set(heap);
-    if key != u64::MAX {
-        // May allocate (glibc does for keys from the 32nd on): the slot is set by now.
-        // SAFETY: the key is ours and its value is this thread's.
-        unsafe { libc::pthread_setspecific(key as libc::pthread_key_t, ptr::from_ref(heap).cast()) };
+}
+
+/// The calling thread's heap for a free. A thread without one that frees much gets
+/// one too: with its ring, what it frees goes home in batches.
+#[cold]
+pub(crate) fn enter_to_free() -> Option<&'static Heap> {
+    let heap = heap();
+    if !ptr::eq(heap, &raw const NEW) {
+        return (!ptr::eq(heap, &raw const DEAD)).then_some(heap);
     }
-    Some(heap)
+    if !is_open() {
+        return None;
+    }
+    match slot::calls() {
+        YOUTH.. => enter(),
+        calls => {
+            one_more(calls);
+            None
+        }
+    }
+}
+
+/// The calling thread's heap, for what is to be kept in it: a young thread gets its own.
+pub(crate) fn enter_to_stay() -> Option<&'static Heap> {
+    match enter() {
+        None if ptr::eq(heap(), &raw const NEW) && is_open() => settle(ALLOCATOR.adopt()?),
+        found => found,
+    }
+}
+
+/// Counts a call of a thread without a heap. From the first on we hear of the
+/// thread's end; otherwise it might take a heap after that, and keep it for ever.
+fn one_more(calls: usize) {
+    slot::set_calls(calls + 1);
+    if calls == 0 && !tell(&raw const NEW) {
+        slot::set(&raw const DEAD);
+    }
+}
+
+/// Makes `heap` the calling thread's, if we shall hear of the thread's end. The
+/// first heap of all needs no such promise: there is none to be left behind after it.
+fn settle(heap: &'static Heap) -> Option<&'static Heap> {
+    heap.set_thread(number());
+    slot::set(heap);
+    // May allocate (glibc does for keys from the 32nd on): the slot is set by now.
+    if tell(heap) || ALLOCATOR.threads.get() == 1 {
+        return Some(heap);
+    }
+    slot::set(&raw const DEAD);
+    // SAFETY: we are the heap's thread, and past this line it has none.
+    unsafe { ALLOCATOR.abandon(heap) };
+    None
+}
+
+/// What the thread library keeps for this thread: its heap, [`NEW`] or nothing.
+fn told() -> Option<&'static Heap> {
+    // ORDERING: Relaxed, set before the allocator was published as open.
+    let key = KEY.load(Ordering::Relaxed);
+    if key == u64::MAX {
+        return None;
+    }
+    // SAFETY: the key is ours.
+    let heap = unsafe { libc::pthread_getspecific(key as libc::pthread_key_t) };
+    // SAFETY: the key's values are heaps, which are never unmapped.
+    unsafe { heap.cast::<Heap>().as_ref() }
+}
+
+/// Has the thread library call [`leave`] with `heap` at this thread's end. False
+/// when it won't.
+fn tell(heap: *const Heap) -> bool {
+    // ORDERING: Relaxed, set before the allocator was published as open.
+    let key = KEY.load(Ordering::Relaxed);
+    // SAFETY: the key is ours and its value is this thread's.
+    key != u64::MAX && unsafe { libc::pthread_setspecific(key as libc::pthread_key_t, heap.cast()) } == 0
+}
+
+/// The calling thread, as the kernel numbers it.
+pub(crate) fn number() -> u32 {
+    // SAFETY: a query without preconditions, which cannot fail.
+    unsafe { libc::syscall(libc::SYS_gettid) as u32 }
+}
+
+/// Whom a sample is of that the calling thread takes.
+fn who() -> Who {
+    present().map_or_else(|| Who { thread: number(), label: 0 }, Heap::who)
 }
 
 /// Called by the thread library when a thread ends.
 extern "C" fn leave(heap: *mut libc::c_void) {
-    // SAFETY: the value that `enter` stored: a heap, which is never unmapped.
+    // SAFETY: the value that `tell` stored: a heap, which is never unmapped.
     let Some(heap) = (unsafe { heap.cast::<Heap>().as_ref() }) else { return };
     if !ptr::eq(heap, slot::get()) {
         return;
     }
     slot::set(&raw const DEAD);
-    // SAFETY: we are the heap's thread, and past this line it has none.
-    unsafe { ALLOCATOR.abandon(heap) };
+    unwind::forget_thread();
+    if !ptr::eq(heap, &raw const NEW) {
+        // SAFETY: we are the heap's thread, and past this line it has none.
+        unsafe { ALLOCATOR.abandon(heap) };
+    }
 }
 
 /// True once the allocator serves.
@@ -298,6 +463,8 @@ fn open(config: &Config) -> Start {
         // ORDERING: Relaxed, published by the store below.
         value.store(config.get(row.key), Ordering::Relaxed);
     }
+    ALLOCATOR.set_caller(who);
+    ALLOCATOR.sampler.set_interval(config.get(Key::Profile) as u32);
     let mut key: libc::pthread_key_t = 0;
     // SAFETY: `key` is writable, and `leave` has the right shape.
     if unsafe { libc::pthread_key_create(&raw mut key, Some(leave)) } == 0 {
@@ -329,11 +496,20 @@ fn policies(config: &Config) -> (arena::Policy, huge::Policy) {
     )
 }
 
+/// The value of an option in force.
+pub(crate) fn option(key: Key) -> u64 {
+    // ORDERING: Relaxed, an option is one number.
+    VALUES.get(key as usize).map_or(0, |value| value.load(Ordering::Relaxed))
+}
+
 /// Changes an option of an allocator that is open.
 pub(crate) fn change(key: Key, value: u64) {
     if let Some(place) = VALUES.get(key as usize) {
         // ORDERING: Relaxed, an option is one number.
         place.store(value, Ordering::Relaxed);
+    }
+    if key == Key::Profile {
+        return ALLOCATOR.sampler.set_interval(value as u32);
     }
     let mut config = Config::new();
     for (place, row) in VALUES.iter().zip(&TABLE) {

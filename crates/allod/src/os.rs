@@ -204,6 +204,11 @@ impl<O: Os> Kernel<O> {
         self.os.clock()
     }
 
+    /// The clock of [`Os::nanoseconds`].
+    pub(crate) fn nanoseconds(&self) -> u64 {
+        self.os.nanoseconds()
+    }
+
     /// The secret of [`Os::entropy`].
     pub(crate) fn entropy(&self) -> [u64; 2] {
         self.os.entropy()

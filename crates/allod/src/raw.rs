@@ -218,7 +218,7 @@ unsafe fn free_slow<const FAMILY: u16>(at: *mut u8) {
         return unsafe { ALLOCATOR.free_hard(door::heap(), at, given) };
     }
     // SAFETY: the heap is this thread's; the caller's promise.
-    unsafe { ALLOCATOR.free_slow(local::present(), at) };
+    unsafe { ALLOCATOR.free_slow(local::enter_to_free(), at) };
 }
 
 #[cold]
@@ -320,6 +320,9 @@ pub unsafe fn realloc(at: *mut u8, size: usize) -> *mut u8 {
     }
     // SAFETY: the heap is this thread's; the caller's promise.
     let moved = unsafe { ALLOCATOR.reallocate(heap, at, size, MIN_ALIGN) };
+    if moved.is_none() {
+        report::refused(size);
+    }
     moved.map_or(ptr::null_mut(), NonNull::as_ptr)
 }
 

@@ -15,18 +15,17 @@ use crate::config::Config;
 use crate::harden::GUARDS;
 use crate::local::{self, ALLOCATOR, Start};
 use crate::page::{ENV, HEADER_SIZE, Header, MAGIC, SLOT_SIZE, Slot};
+use crate::profile;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::unwind;
 use core::ptr;
 
 static PAGE: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 static SLOT: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
-/// 1: `liballod.so`. 2: a Rust program's own.
-static FACE: AtomicU32 = AtomicU32::new(2);
-
 /// Says which face serves. Before the first allocation.
 pub(crate) fn set_face(face: u32) {
-    // ORDERING: Relaxed, read when the page is attached, later on the same thread.
-    FACE.store(face, Ordering::Relaxed);
+    profile::set_face(face);
+    unwind::set_alone(face == 1);
     if let Some(slot) = slot() {
         put32(&slot.face, face);
     }
@@ -34,8 +33,7 @@ pub(crate) fn set_face(face: u32) {
 
 /// True when the process cannot be rid of us before it ends: `liballod.so`.
 pub(crate) fn is_preload() -> bool {
-    // ORDERING: Relaxed, as in `set_face`.
-    FACE.load(Ordering::Relaxed) == 1
+    profile::face() == 1
 }
 
 fn put(field: &AtomicU64, value: usize) {
@@ -80,22 +78,46 @@ fn begin() {
     }
     if !local::is_secure() {
         attach();
+        profile::begin();
+    }
+    ALLOCATOR.set_herald(hear);
+}
+
+/// The figures have changed.
+fn hear() {
+    publish();
+    profile::tick();
+}
+
+/// The system refuses memory for an object of `size` bytes. A size that no system has
+/// memory for is not its refusal.
+#[cold]
+pub(crate) fn refused(size: usize) {
+    if size <= isize::MAX as usize >> 1 {
+        profile::out_of_memory();
     }
 }
 
 /// Before `fork`.
 pub(crate) extern "C" fn prepare() {
     ALLOCATOR.fork_prepare();
+    unwind::fork_prepare();
 }
 
 /// After `fork`, in the parent.
 pub(crate) extern "C" fn parent() {
+    unwind::fork_release();
     ALLOCATOR.fork_parent();
 }
 
 /// After `fork`, in the child.
 pub(crate) extern "C" fn child() {
+    unwind::fork_release();
     ALLOCATOR.fork_child(local::present());
+    if let Some(heap) = local::present() {
+        heap.set_thread(local::number());
+    }
+    profile::forked();
     take_slot();
 }
 
@@ -137,7 +159,6 @@ fn map(name: &[u8; 256]) {
         // ORDERING: Release pairs with the Acquire in `take_slot`.
         PAGE.store(at.cast(), Ordering::Release);
         ALLOCATOR.arena.kernel.time_calls();
-        ALLOCATOR.set_herald(publish);
         take_slot();
     } else {
         // SAFETY: the mapping was just made and nobody knows of it.
@@ -181,8 +202,7 @@ pub(crate) fn take_slot() {
     // SAFETY: a query without preconditions.
     let parent = unsafe { libc::getppid() };
     put32(&slot.parent, parent as u32);
-    // ORDERING: Relaxed, as in `set_face`.
-    put32(&slot.face, FACE.load(Ordering::Relaxed));
+    put32(&slot.face, profile::face());
     put32(&slot.page_size, ALLOCATOR.arena.kernel.page_size() as u32);
     name(slot);
     // ORDERING: Release, the reader takes a slot with a pid for filled in.
@@ -245,6 +265,7 @@ pub(crate) fn publish() {
 
 /// The image is about to end by itself.
 pub(crate) fn ended() {
+    profile::at_exit();
     if local::is_open() {
         ALLOCATOR.sweep();
     }

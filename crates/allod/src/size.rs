@@ -111,6 +111,22 @@ impl SizeClass {
         Some(Self(class))
     }
 
+    /// The class for objects of this one that may share a cache line with nobody.
+    pub(crate) const fn on_own_lines(self) -> Self {
+        match Self::of_aligned(self.size(), 64) {
+            Some(class) => class,
+            None => self,
+        }
+    }
+
+    /// Where [`BY_8`] has the class of a layout, if its size, rounded up to the
+    /// alignment, is at most [`TABLE_MAX`]: multiples of 32 and more that are in the
+    /// table are sizes of classes. Size 0 is looked up as if it had no alignment.
+    #[inline(always)]
+    pub(crate) const fn place_in_table(size: usize, align: usize) -> usize {
+        (((size + (align - 1)) & !(align - 1)) + 7) >> 3
+    }
+
     /// Slices of a span of this class: 1, 2, 4 or 8.
     #[inline(always)]
     pub(crate) const fn span_slices(self) -> usize {

@@ -46,6 +46,10 @@ use word::{AtomicWord, Pushed, Remote, Terms};
 
 /// The class field of a large object.
 const LARGE_CLASS: u8 = 0xFF;
+/// The owner's list of spans with free blocks holds it.
+const LISTED: u8 = 1;
+/// The sampler must hear of frees into it.
+const WATCHED: u8 = 2;
 
 /// The record of a span, or of a slice inside one.
 #[repr(C, align(64))]
@@ -68,7 +72,7 @@ pub(crate) struct Span {
     class: AtomicU8,
     slices: AtomicU8,
     back: AtomicU8,
-    listed: AtomicU8,
+    flags: AtomicU8,
 }
 
 const _: () = assert!(size_of::<Span>() == 64, "one cache line, and sixty-four of them to a chunk");
@@ -110,7 +114,7 @@ impl Span {
     field!(
         /// Slices back to the span's first one (S5).
         back, set_back, back: u8);
-    field!(listed_raw, set_listed_raw, listed: u8);
+    field!(flags, set_flags, flags: u8);
     field!(class_raw, set_class_raw, class: u8);
     field!(free_head, set_free_head, free: *mut Block);
 
@@ -145,7 +149,29 @@ impl Span {
 
     /// True when the owner's list of spans holds it.
     pub(crate) fn is_listed(&self) -> bool {
-        self.listed_raw() != 0
+        self.flags() & LISTED != 0
+    }
+
+    /// Says whether the owner's list of spans holds it.
+    pub(crate) fn set_listed(&self, yes: bool) {
+        if yes {
+            // ORDERING: Relaxed, S1; a whole operation, for `watch` may be another's.
+            self.flags.fetch_or(LISTED, Ordering::Relaxed);
+        } else {
+            // ORDERING: Relaxed, as above.
+            self.flags.fetch_and(!LISTED, Ordering::Relaxed);
+        }
+    }
+
+    /// True when the sampler must hear of frees into it.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.flags() & WATCHED != 0
+    }
+
+    /// Has the sampler hear of frees into it, as long as it is a span.
+    pub(crate) fn watch(&self) {
+        // ORDERING: Relaxed, whoever frees a block has it from whoever was given it.
+        self.flags.fetch_or(WATCHED, Ordering::Relaxed);
     }
 
     /// Sets up the record of a fresh span of `class` on slices that the caller holds.
@@ -169,7 +195,7 @@ impl Span {
         self.set_class_raw(class);
         self.set_slices_raw(slices as u8);
         self.set_back(0);
-        self.set_listed_raw(0);
+        self.set_flags(0);
     }
 
     /// The number of the block that starts at `address`, if one does.

@@ -13,9 +13,12 @@ pub struct ClassStats {
     pub spans: usize,
     /// Blocks that those spans have room for.
     pub capacity: usize,
-    /// Blocks in the program's hands, and in the front lists of other running threads.
+    /// Blocks that those spans have carved so far.
+    pub carved: usize,
+    /// Blocks in the program's hands.
     pub in_use: usize,
-    /// Free blocks in the front lists of the calling thread and of exited ones.
+    /// Free blocks in threads' front lists. What other running threads have there is
+    /// as of their last visit to a slow path of the class.
     pub cached: usize,
 }
 
@@ -44,14 +47,17 @@ pub struct Stats {
     pub retained: usize,
     /// Our own records.
     pub metadata: usize,
-    /// Free blocks in the front lists of the calling thread and of exited ones.
+    /// Free blocks in threads' front lists; see [`ClassStats::cached`].
     pub cached: usize,
+    /// Free blocks in spans.
+    pub free_blocks: usize,
+    /// Parts of spans that were never carved. Most of them have no memory behind them.
+    pub uncarved: usize,
     /// Objects of more than 32 KiB and up to 1 MiB.
     pub large: usize,
     /// Objects with a mapping of their own.
     pub huge: usize,
-    /// Blocks and objects ever handed out: a count. Other threads' front lists
-    /// count as handed out.
+    /// Blocks and objects ever handed out: a count.
     pub allocations: usize,
     /// Frees by a thread that was not the block's owner: a count.
     pub remote_frees: usize,
@@ -85,7 +91,8 @@ pub enum Backend {
 
 impl Default for Stats {
     fn default() -> Self {
-        let none = ClassStats { block_size: 0, spans: 0, capacity: 0, in_use: 0, cached: 0 };
+        let none =
+            ClassStats { block_size: 0, spans: 0, capacity: 0, carved: 0, in_use: 0, cached: 0 };
         Self {
             backend: Backend::Allod,
             allocated: 0,
@@ -96,6 +103,8 @@ impl Default for Stats {
             retained: 0,
             metadata: 0,
             cached: 0,
+            free_blocks: 0,
+            uncarved: 0,
             large: 0,
             huge: 0,
             allocations: 0,

@@ -17,15 +17,16 @@ use std::path::{Path, PathBuf};
 
 /// Top to bottom. Same order as the `mod` lines in `lib.rs` and as ARCHITECTURE.md.
 const ROOMS: &[&str] = &[
-    "global", "raw", "adapters", "handle", "allocate", "door", "report", "local", "heap",
-    "guarded", "harden", "nothing", "huge", "arena", "depot", "span", "map", "meta", "os",
+    "global", "raw", "adapters", "handle", "allocate", "label", "door", "report", "profile",
+    "local", "heap", "guarded", "harden", "sample", "sites", "nothing", "huge", "arena", "depot",
+    "span", "map", "meta", "unwind", "os",
 ];
 /// Stands in the place of the rooms where there is no backend of ours, so it
 /// has them all below it.
 const ANNEX: &str = "delegate";
 /// Used by every room; uses no room. In the order of `lib.rs` as well.
 const FURNITURE: &[&str] =
-    &["block", "page", "dump", "stats", "config", "size", "units", "sync", "fatal"];
+    &["block", "page", "dump", "stats", "config", "size", "odds", "units", "sync", "fatal"];
 /// The only files of the allocator that may say `allow(unsafe_code)`.
 const UNSAFE_FILES: &[&str] = &[
     "adapters.rs",
@@ -46,10 +47,12 @@ const UNSAFE_FILES: &[&str] = &[
     "harden/shelf.rs",
     "heap.rs",
     "heap/adopt.rs",
+    "heap/common.rs",
     "heap/free.rs",
     "heap/hard.rs",
     "heap/private.rs",
     "heap/refill.rs",
+    "heap/sampled.rs",
     "heap/walk.rs",
     "huge.rs",
     "local.rs",
@@ -59,11 +62,18 @@ const UNSAFE_FILES: &[&str] = &[
     "os.rs",
     "os/fake.rs",
     "os/linux.rs",
+    "profile.rs",
+    "profile/trigger.rs",
     "raw.rs",
     "report.rs",
     "report/fault.rs",
+    "sites.rs",
+    "sites/column.rs",
     "span.rs",
     "sync.rs",
+    "unwind/memory.rs",
+    "unwind/stack.rs",
+    "unwind/walk.rs",
 ];
 /// Outside `os`, the only files that may ask which system they are on.
 const PLATFORM_FILES: &[&str] = &["lib.rs"];

@@ -63,6 +63,11 @@ pub(crate) fn rows() -> Vec<Row> {
             ],
         ),
         Row::work(
+            "wrap/Count with the peak: allocate and free",
+            PAIRS,
+            &[("Count::with_peak", |meter| global_pairs(meter, &Count::with_peak(One::new())))],
+        ),
+        Row::work(
             "wrap/Limit: allocate and free",
             PAIRS,
             &[
@@ -143,7 +148,7 @@ fn pairs(meter: &mut Meter, allocator: &impl Allocator) {
         for _ in 0..PAIRS {
             let block = allocator.allocate(LAYOUT).expect("the block is free");
             // SAFETY: it was just allocated, and is not used again.
-            unsafe { allocator.deallocate(black_box(block).cast(), LAYOUT) };
+            unsafe { allocator.deallocate(black_box(block.cast()), LAYOUT) };
         }
     });
 }

@@ -38,7 +38,7 @@ fn example() -> Value {
         turned_away: 0,
         unfilled: 0,
     };
-    let text = print(&report, &Library::for_tests(Origin::Carried, machine));
+    let text = print(&report, &Library::for_tests(Origin::Carried, machine), None);
     assert_eq!(text.matches('\n').count(), 1, "one object, one line");
     text.parse().expect("it is JSON")
 }

@@ -1,7 +1,8 @@
 //! `allod run`: a program on Allod, and a summary when it has ended.
 //!
 //! The steps: find the program and the library, look whether the one can run on
-//! the other, make the page, start, wait, read the page, print. Whatever can
+//! the other, make the page and a place for dumps, start, wait, make a profile of the
+//! dump, read the page, print. Whatever can
 //! fail for a reason of ours fails before the program is started. After that
 //! the program's own end is all that counts, even if the summary cannot be
 //! written.
@@ -18,6 +19,7 @@ use allod::page;
 use anstream::{AutoStream, ColorChoice};
 use clap::Args;
 
+use crate::dumps::{self, CONF, Dumps, Left, Target};
 use crate::failure::Failure;
 use crate::launch::Launch;
 use crate::library::Library;
@@ -29,14 +31,16 @@ use crate::{json, summary};
 
 /// The loader's list of libraries to load first.
 const PRELOAD: &str = "LD_PRELOAD";
-/// The allocator's options.
-const CONF: &str = "ALLOD_CONF";
 
 /// Start a program on Allod and print a summary when it has ended
 ///
 /// The program gets everything as it would without `allod run`: its arguments,
 /// its standard streams, the terminal, signals. Its children run on Allod too.
 /// The command ends as the program ends, with its exit code or by its signal.
+///
+/// A profile of the program is left in the working directory, under the name
+/// allod-PROGRAM.PID.pb.gz. `allod report`, `allod compare` and `allod export` read
+/// it, and so does any tool that reads pprof.
 #[derive(Args)]
 #[command(
     override_usage = "allod run [OPTIONS] -- PROGRAM [ARGS]...",
@@ -44,6 +48,22 @@ const CONF: &str = "ALLOD_CONF";
     verbatim_doc_comment
 )]
 pub(crate) struct Options {
+    /// Put the profile into FILE, or under its own name into DIR
+    #[arg(short = 'o', long = "profile", value_name = "FILE|DIR")]
+    target: Option<PathBuf>,
+
+    /// Leave no profile
+    #[arg(long, conflicts_with_all = ["target", "children", "sample"])]
+    no_profile: bool,
+
+    /// Leave a profile of each child that runs on Allod as well
+    #[arg(long)]
+    children: bool,
+
+    /// Mean bytes between two samples, 64KiB unless ALLOD_CONF says otherwise
+    #[arg(long, value_name = "BYTES", value_parser = dumps::interval)]
+    sample: Option<u64>,
+
     /// Options of the allocator for the program, in place of ALLOD_CONF
     #[arg(long, value_name = "KEY:VALUE,...")]
     conf: Option<OsString>,
@@ -76,6 +96,9 @@ Exit codes, besides the program's own:
        statically linked, linked against musl, set-user-ID, ...
   127  the program, its interpreter or its loader is not there
 
+A program that is ended by a signal leaves no profile, unless ALLOD_CONF asks
+for one at each new peak (profile_dump:peak); then the last one is left.
+
 What cannot be told: a process that changes its user, or sees another /proc,
 runs on Allod and cannot report. A static program in the middle of a run keeps
 its own allocator.
@@ -96,7 +119,19 @@ impl Options {
                 Failure::ours(format!("no place for the page that programs report on: {error}"))
             })?),
         };
-        let environment = self.environment(&library.path, page.as_ref());
+        let target = Target::new(self.target.as_deref());
+        if self.children && matches!(target, Target::File(_)) {
+            return Err(Failure::ours(
+                "with --children there are several profiles: -o has to name a directory",
+            ));
+        }
+        let dumps = match self.no_profile {
+            true => None,
+            false => Dumps::new(self.sample).transpose().map_err(|error| {
+                Failure::ours(format!("no place for the program's heap dump: {error}"))
+            })?,
+        };
+        let environment = self.environment(&library.path, page.as_ref(), dumps.as_ref());
         let launch = Launch { path: &path, command: &self.command, environment };
         let outcome = launch.run().map_err(|error| not_started(&path, &error))?;
         let ending = match (outcome.status.code(), outcome.status.signal()) {
@@ -104,14 +139,21 @@ impl Options {
             (None, signal) => Ending::Signal(signal.unwrap_or(0)),
         };
 
+        let left = dumps.as_ref().map(|dumps| dumps.leave(outcome.pid, self.children, &target));
+        let ended_by = outcome.status.signal();
+
         if let (Some(sink), Some(page)) = (&mut sink, &page) {
             let report = Report::new(self.command, outcome, page);
             let text = match self.json {
-                true => json::print(&report, &library),
-                false => summary::print(&report, &library),
+                true => json::print(&report, &library, left.as_ref()),
+                false => summary::print(&report, &library) + &told(left.as_ref(), ended_by),
             };
             // Nobody may be there to read it. That is not the program's fault.
             _ = sink.write_all(text.as_bytes()).and_then(|()| sink.flush());
+        }
+        // With a summary it is said there; without one, what went wrong still is.
+        for fault in left.iter().filter(|_| sink.is_none() || self.json).flat_map(|it| &it.faults) {
+            _ = writeln!(io::stderr(), "allod: {fault}");
         }
         Ok(ending)
     }
@@ -134,16 +176,48 @@ impl Options {
         Ok(Some(Box::new(AutoStream::never(file))))
     }
 
-    fn environment(&self, library: &Path, page: Option<&Page>) -> Vec<(&'static str, OsString)> {
+    fn environment(
+        &self,
+        library: &Path,
+        page: Option<&Page>,
+        dumps: Option<&Dumps>,
+    ) -> Vec<(&'static str, OsString)> {
         let mut variables = vec![(PRELOAD, preload(library, env::var_os(PRELOAD)))];
         if let Some(page) = page {
             variables.push((page::ENV, page.name().into()));
         }
-        if let Some(conf) = &self.conf {
-            variables.push((CONF, conf.clone()));
+        let inherited = env::var_os(CONF);
+        match (dumps, &self.conf) {
+            (Some(dumps), conf) => {
+                let conf = conf.as_deref().or(inherited.as_deref());
+                variables.extend(dumps.environment(conf));
+            }
+            (None, Some(conf)) => variables.push((CONF, conf.clone())),
+            (None, None) => {}
         }
         variables
     }
+}
+
+/// What the summary says of the profile.
+fn told(left: Option<&Left>, ended_by: Option<i32>) -> String {
+    let Some(left) = left else { return String::new() };
+    let mut lines: Vec<String> = left.faults.iter().map(|it| format!("allod: {it}")).collect();
+    match (&left.program, ended_by) {
+        (Some((path, _)), _) => {
+            let path = path.display();
+            lines.push(format!("wrote {path}   open: allod report {path}"));
+        }
+        (None, _) if !left.faults.is_empty() => {}
+        (None, Some(number)) => lines.push(format!(
+            "no profile: signal {number} ended the program before it could write one"
+        )),
+        (None, None) => lines.push("no profile: the program has not written any".into()),
+    }
+    if !left.children.is_empty() {
+        lines.push(format!("wrote {} profiles of its children", left.children.len()));
+    }
+    lines.join("\n") + "\n"
 }
 
 /// Our library first, so that its `malloc` is the one that counts, and then

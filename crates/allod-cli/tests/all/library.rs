@@ -65,7 +65,7 @@ fn without_any_place_it_stays_in_memory() {
     assert!(errors(&output).contains("no directory to put the library in"));
 
     let mut command = nowhere(allod());
-    command.args(["run", "--quiet", "--", "sh", "-c", "echo $LD_PRELOAD; exit 3"]);
+    command.args(["run", "--no-profile", "--quiet", "--", "sh", "-c", "echo $LD_PRELOAD; exit 3"]);
     let output = command.output().expect("it starts");
     assert_eq!(output.status.code(), Some(3));
     assert_eq!(errors(&output), "", "the loader could load it");

@@ -6,6 +6,7 @@
 
 mod support;
 
+mod bench;
 mod ends;
 mod library;
 mod output;

@@ -115,6 +115,15 @@ fn arguments_go_through_as_they_are() {
 
     // The two hyphens can be left out.
     let mut command = allod();
-    command.args(["run", "--quiet", "sh", "-c", "echo \"$0\" \"$1\"", "--quiet", "-h"]);
+    command.args([
+        "run",
+        "--no-profile",
+        "--quiet",
+        "sh",
+        "-c",
+        "echo \"$0\" \"$1\"",
+        "--quiet",
+        "-h",
+    ]);
     assert_eq!(answer(&command.output().expect("it starts")), "--quiet -h\n");
 }

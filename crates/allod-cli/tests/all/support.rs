@@ -78,17 +78,19 @@ pub(crate) fn inheriting(mut command: Command, ignored: &[Signal], blocked: &[Si
 /// runs the tests may ignore signals, or want colours.
 pub(crate) fn clean(command: Command) -> Command {
     let mut command = inheriting(command, &[], &[]);
-    for variable in ["LD_PRELOAD", "ALLOD_CONF", "ALLOD_PAGE", "NO_COLOR", "CLICOLOR_FORCE"] {
+    for variable in
+        ["LD_PRELOAD", "ALLOD_CONF", "ALLOD_DUMP", "ALLOD_PAGE", "NO_COLOR", "CLICOLOR_FORCE"]
+    {
         command.env_remove(variable);
     }
     command.env("XDG_CACHE_HOME", root().join("cache"));
     command
 }
 
-/// `allod run` with options, up to and with the two hyphens.
+/// `allod run` with options, up to and with the two hyphens. No profile is left.
 pub(crate) fn run(options: &[&str]) -> Command {
     let mut command = allod();
-    command.arg("run").args(options);
+    command.arg("run").arg("--no-profile").args(options);
     if let Some(library) = env::var_os("ALLOD_TEST_LIBRARY") {
         command.arg("--library").arg(library);
     }

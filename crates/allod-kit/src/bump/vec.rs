@@ -394,14 +394,17 @@ impl<T, A: Allocator> Vec<T, A> {
     /// Puts a value behind the last. O(1), amortised.
     #[inline]
     pub fn push(&mut self, value: T) {
-        if self.len == self.capacity {
+        // In a local, so that the compiler need not ask whether growing has
+        // changed it.
+        let len = self.len;
+        if len == self.capacity {
             infallible(self.grow(), Layout::new::<T>());
         }
         // SAFETY: there is room behind the last value.
-        let place = unsafe { self.start.add(self.len) };
+        let place = unsafe { self.start.add(len) };
         // SAFETY: the place is ours, and nothing is there.
         unsafe { place.write(value) };
-        self.len += 1;
+        self.len = len + 1;
     }
 
     /// Puts a value at an index and moves up what is behind. O(n).

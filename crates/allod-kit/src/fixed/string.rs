@@ -82,7 +82,7 @@ impl<const N: usize> String<N> {
     /// There is no room for all of it; nothing was added.
     #[inline]
     pub fn try_push_str(&mut self, text: &str) -> Result<(), Full> {
-        self.bytes.try_extend_from_slice(text.as_bytes())
+        self.bytes.try_copy_from_slice(text.as_bytes())
     }
 
     /// Adds as much of a text as there is room for, in whole characters, and

@@ -357,6 +357,22 @@ impl<T, const N: usize> Vec<T, N> {
         Ok(())
     }
 
+    /// The same for what may be copied, where nothing can happen in between.
+    #[inline]
+    pub(crate) fn try_copy_from_slice(&mut self, items: &[T]) -> Result<(), Full>
+    where
+        T: Copy,
+    {
+        // An end that wraps is before the start, and no range.
+        let end = self.length.wrapping_add(items.len());
+        let Some(room) = self.items.get_mut(self.length..end) else { return Err(Full(())) };
+        for (place, item) in room.iter_mut().zip(items) {
+            place.write(*item);
+        }
+        self.length = end;
+        Ok(())
+    }
+
     /// Makes the length `length`, with clones of `item` where it grows.
     ///
     /// # Errors

@@ -41,6 +41,12 @@ fn a_word_stands_for_its_number() {
     let row = TABLE[Key::GuardPages as usize];
     assert_eq!((parse(&row, b"on"), parse(&row, b"off")), (Ok(1), Ok(0)));
     assert_eq!(parse(&row, b"on1"), Err(Refused::BadValue));
+    let row = TABLE[Key::ProfileDump as usize];
+    assert_eq!(parse(&row, b"exit+oom"), Ok(DUMP_AT_EXIT | DUMP_AT_OOM));
+    assert_eq!((parse(&row, b"none"), parse(&row, b"15")), (Ok(0), Ok(15)));
+    for bad in [&b"exit+"[..], b"+", b"exit+1", b"exit oom", b"16"] {
+        assert_eq!(parse(&row, bad), Err(Refused::BadValue));
+    }
     for row in TABLE {
         assert!(row.words.iter().all(|(_, value)| (row.min..=row.max).contains(value)));
     }

@@ -93,7 +93,7 @@ pub(crate) fn clear<O: Os>(ground: Ground<'_, O>, at: NonNull<u8>, len: usize) {
 
 /// Bytes of a freed object that have memory behind them.
 fn kept(span: &Span) -> usize {
-    if span.listed_raw() == 0 { span.slices() * SLICE } else { 0 }
+    if span.is_listed() { 0 } else { span.slices() * SLICE }
 }
 
 impl Runs {
@@ -127,7 +127,7 @@ impl Runs {
             // SAFETY: as above; nothing behind the canary was ever written.
             unsafe { base.write_bytes(0, canary_end(span.below()).min(len)) };
         }
-        span.set_listed_raw(u8::from(closed));
+        span.set_listed(closed);
         compiler_barrier();
         let Some(guard) = self.lock.lock() else {
             // A handler above a holder.
@@ -190,7 +190,7 @@ impl Runs {
         let Some(base) = NonNull::new(span.base()) else { return };
         let Some(chunk) = ground.arena.chunk_at(base.addr().get()) else { return };
         let len = span.slices() * SLICE;
-        if span.listed_raw() != 0 {
+        if span.is_listed() {
             // SAFETY: the run is ours.
             if !unsafe { ground.arena.kernel.commit(base, len) } {
                 // The system refuses a mapping: the addresses wait for a better time.
@@ -200,7 +200,7 @@ impl Runs {
                 return;
             }
         }
-        span.set_listed_raw(0);
+        span.set_listed(false);
         let first = ((base.addr().get() >> SLICE_SHIFT) % SLICES_PER_CHUNK) as u32;
         let run = Run::new(first, span.slices() as u32);
         // SAFETY: the run is ours, and all of it may have been touched.

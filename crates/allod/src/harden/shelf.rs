@@ -356,7 +356,7 @@ impl Shelf {
             first.set_prev(ptr::from_ref(span).cast_mut());
         }
         self.first.set(span);
-        span.set_listed_raw(1);
+        span.set_listed(true);
     }
 
     fn unlist(&self, span: &Span) {
@@ -370,7 +370,7 @@ impl Shelf {
         if let Some(next) = unsafe { next.as_ref() } {
             next.set_prev(prev);
         }
-        span.set_listed_raw(0);
+        span.set_listed(false);
     }
 
     /// Gives an empty span back; unless it is the only one that has anything, and
@@ -523,7 +523,7 @@ impl<O: Os> Ground<'_, O> {
                 word.store(SlotWord::FREE.0, Ordering::Relaxed);
             }
         }
-        span.set_listed_raw(0);
+        span.set_listed(false);
         if self.may_retire(tables, span) {
             self.retire(tables, class, span);
         }

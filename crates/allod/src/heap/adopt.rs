@@ -5,7 +5,7 @@
 //! that starts takes the last heap left, and what its predecessor freed is
 //! warm and local to it. An orphan that nobody has taken for a while is
 //! *drained*: its blocks go home, its empty spans back to the arena, the
-//! others to the depot, where any thread finds them.
+//! others to the depot, where any thread finds them; what is left is a record.
 //!
 //! A thread that sleeps holds on to its heap. Whoever passes by and finds that
 //! a heap has not taken a slow path since the last visit shares its spans the
@@ -27,6 +27,9 @@ use core::ptr;
 const ORPHAN_WAIT: u64 = 100;
 /// Milliseconds between two visits to heaps that may be asleep.
 const PATROL: u64 = 250;
+/// Threads that take a heap at their first call. While there are more, those that
+/// start make do with the common heaps for a while (`common.rs`).
+pub(super) const FEW: usize = 16;
 
 impl<O: Os> Allocator<O> {
     /// A heap for a thread that starts: an orphan, or a new one. `None` when the
@@ -42,18 +45,34 @@ impl<O: Os> Allocator<O> {
         Some(heap)
     }
 
+    /// A heap for a thread that has only just started: where threads are few, or
+    /// where one has just ended and left a heap with memory in it. `None`, and the
+    /// thread is better served by the common heaps for now.
+    #[inline]
+    pub(crate) fn adopt_at_once(&self) -> Option<&Heap> {
+        // ORDERING: Relaxed, a hint: being wrong costs some memory, or some time.
+        let warm = self.orphan_count.load(Ordering::Relaxed) != 0;
+        if warm || self.threads.get() < FEW { self.adopt() } else { None }
+    }
+
+    /// The heap that was left last, or else one that was drained.
     fn pop_orphan(&self) -> Option<&Heap> {
+        let lists = [(&self.orphans, &self.orphan_count), (&self.drained, &self.drained_count)];
         // ORDERING: Relaxed, a hint that saves taking the lock.
-        if self.orphan_count.load(Ordering::Relaxed) == 0 {
+        if lists.iter().all(|(_, count)| count.load(Ordering::Relaxed) == 0) {
             return None;
         }
         let _guard = self.idle_lock.lock()?;
-        // SAFETY: null, or a heap: heaps are never unmapped.
-        let heap = unsafe { self.orphans.get().as_ref() }?;
-        self.orphans.set(heap.next_idle.get());
-        // ORDERING: Relaxed, as above; changed under the lock only.
-        self.orphan_count.fetch_sub(1, Ordering::Relaxed);
-        Some(heap)
+        for (list, count) in lists {
+            // SAFETY: null, or a heap: heaps are never unmapped.
+            if let Some(heap) = unsafe { list.get().as_ref() } {
+                list.set(heap.next_idle.get());
+                // ORDERING: Relaxed, as above; changed under the lock only.
+                count.fetch_sub(1, Ordering::Relaxed);
+                return Some(heap);
+            }
+        }
+        None
     }
 
     /// Takes leave of a thread's heap.
@@ -65,6 +84,8 @@ impl<O: Os> Allocator<O> {
         // SAFETY: the caller is the heap's thread.
         unsafe { heap.flush_ring(self) };
         self.live.shift(heap.drift.replace(0));
+        heap.label.set(0);
+        heap.set_thread(0);
         self.threads.sub(1);
         self.push_orphan(heap);
     }
@@ -139,11 +160,10 @@ impl<O: Os> Allocator<O> {
         while let Some(heap) = unsafe { drained.as_ref() } {
             drained = heap.next_idle.get();
             let Some(_guard) = self.idle_lock.lock() else { return };
-            heap.idle_since.set(u64::MAX);
-            heap.next_idle.set(self.orphans.get());
-            self.orphans.set(heap);
+            heap.next_idle.set(self.drained.get());
+            self.drained.set(heap);
             // ORDERING: Relaxed, a hint; changed under the lock only.
-            self.orphan_count.fetch_add(1, Ordering::Relaxed);
+            self.drained_count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -154,8 +174,7 @@ impl<O: Os> Allocator<O> {
         // SAFETY: null, or a heap: heaps are never unmapped.
         while let Some(heap) = unsafe { at.as_ref() } {
             at = heap.next_idle.get();
-            let since = heap.idle_since.get();
-            if since != u64::MAX && since.saturating_add(wait) <= now {
+            if heap.idle_since.get().saturating_add(wait) <= now {
                 match prev {
                     Some(prev) => prev.next_idle.set(at),
                     None => self.orphans.set(at),
@@ -212,6 +231,9 @@ impl<O: Os> Allocator<O> {
             let is_mine = mine.is_some_and(|mine| ptr::eq(mine, heap));
             if in_use == Use::Thread as u32 && !is_mine {
                 heap.ring_busy.set(false);
+                heap.sampling.set(false);
+                heap.label.set(0);
+                heap.set_thread(0);
                 if let Some(locker) = heap.locker() {
                     locker.leave();
                 }
@@ -219,6 +241,7 @@ impl<O: Os> Allocator<O> {
                 self.push_orphan(heap);
             }
         }
+        self.sampler.reseed(&self.arena.kernel);
         // ORDERING: Relaxed, the child has one thread.
         self.unrepaired.store(1, Ordering::Relaxed);
     }
@@ -305,8 +328,20 @@ impl Heap {
             // SAFETY: the list was the front's.
             let count = unsafe { super::walk::length(list, count) };
             self.installed.sub(count);
+            if let Some(countdown) = self.countdowns.get(c) {
+                countdown.give_back(count);
+            }
             // SAFETY: the list was the front's, and is ours alone.
             unsafe { self.send_home(a, class, list, count) };
+            if let (Some(rest), Some(count)) = (self.rest.get(c), self.rest_count.get(c)) {
+                let (list, count) = (rest.replace(ptr::null_mut()), count.replace(0));
+                // SAFETY: the list was kept aside, and is ours alone.
+                unsafe { self.send_home(a, class, list, usize::from(count)) };
+            }
+            if let Some(listed) = self.listed.get(c) {
+                // ORDERING: Relaxed, a figure; the heap is in the caller's hands.
+                listed.store(0, Ordering::Relaxed);
+            }
             let count = usize::from(class.room().wrapping_sub(room.replace(class.room())));
             let list = free.replace(ptr::null_mut());
             // SAFETY: as above.
@@ -339,6 +374,8 @@ impl<O: Os> Allocator<O> {
                 // SAFETY: the lock is held.
                 unsafe { heap.release_empty(self) };
                 if heap.is_private() {
+                    // SAFETY: the lock is held.
+                    unsafe { heap.release_listed(self) };
                     self.release_own_hard(heap);
                 }
             }
@@ -376,6 +413,8 @@ impl<O: Os> Allocator<O> {
             return false;
         }
         // SAFETY: no object is left, and nobody runs our code.
+        unsafe { self.sampler.sites.close(&self.arena.kernel) };
+        // SAFETY: as above.
         unsafe { self.arena.close() };
         // SAFETY: as above.
         unsafe { self.arena.map.close(&self.arena.kernel) };

@@ -383,6 +383,10 @@ impl<O: Os> Allocator<O> {
     /// Frees a block of a private heap, or of a thread that has no ring.
     fn free_direct(&self, span: &Span, class: SizeClass, block: NonNull<Block>) {
         self.receive(span, class, block);
+        if span.is_watched() {
+            // Before the block can be anybody's (K2 of the tables).
+            self.sampler.freed(&self.arena.kernel, block.as_ptr().addr());
+        }
         let mut run = List::EMPTY;
         // SAFETY: the block is ours now.
         unsafe { run.push(block) };
@@ -400,14 +404,10 @@ impl<O: Os> Allocator<O> {
         if index >= u32::from(span.carved()) {
             fatal::misuse(Misuse::InvalidFree, address, class.size());
         }
+        self.must_be_live(block, class);
         if block::CHECKED && class.index() != EIGHT {
-            let secret = self.secret();
-            // SAFETY: a block of a span of ours, of 16 bytes or more.
-            if unsafe { block::is_marked(block, secret) } {
-                fatal::misuse(Misuse::DoubleFree, address, class.size());
-            }
             // SAFETY: the program gives the block up.
-            unsafe { block::mark(block, secret) };
+            unsafe { block::mark(block, self.secret()) };
         }
     }
 
@@ -423,6 +423,9 @@ impl<O: Os> Allocator<O> {
         }
         if !span.word.free_large() {
             fatal::misuse(Misuse::DoubleFree, address, size);
+        }
+        if span.is_watched() {
+            self.sampler.freed(&self.arena.kernel, address);
         }
         self.live.sub(size);
         // SAFETY: `free_large` left the run FREE, in our hands.
@@ -442,13 +445,27 @@ impl<O: Os> Allocator<O> {
         if !huge.retire() {
             fatal::misuse(Misuse::DoubleFree, address, huge.len());
         }
+        if huge.watched.get() {
+            self.sampler.freed(&self.arena.kernel, address);
+        }
         self.live.sub(huge.len());
         self.huge.free(&self.arena, huge);
         self.upkeep_soon();
     }
 
+    /// Ends the process when a block of `class` carries its mark.
+    pub(crate) fn must_be_live(&self, block: NonNull<Block>, class: SizeClass) {
+        if block::CHECKED
+            && class.index() != EIGHT
+            // SAFETY: a block of a span of ours, of 16 bytes or more.
+            && unsafe { block::is_marked(block, self.secret()) }
+        {
+            fatal::misuse(Misuse::DoubleFree, block.as_ptr().addr(), class.size());
+        }
+    }
+
     /// A free into a span that is not one any more, or not yet.
-    pub(super) fn free_of_free(&self, span: &Span, address: usize) -> ! {
+    pub(crate) fn free_of_free(&self, span: &Span, address: usize) -> ! {
         let was_block = match span.class() {
             Some(_) => span.block_at(address).is_some(),
             None => span.base().addr() == address,
@@ -494,14 +511,16 @@ impl<O: Os> Allocator<O> {
             return self.check_size_hard(address, size, align);
         }
         let usable = self.usable(address);
-        let class = SizeClass::of_layout(size, align).map(SizeClass::size);
+        let class = SizeClass::of_layout(size, align);
         let guarded = self.arena.map.record(address).is_some_and(|record| {
             // SAFETY: records are never unmapped (M4).
             unsafe { record.as_ref() }.kind == Kind::Guarded
         });
         let right = guarded && size == usable
             || !guarded && match (class, self.arena.span_at(address)) {
-            (Some(wanted), Some(span)) => span.class().is_some() && wanted == usable,
+            (Some(wanted), Some(span)) => {
+                span.class().is_some_and(|has| self.serves(span, has, wanted))
+            }
             // Size 0, or a class that stood in when those ran out.
             (Some(_), None) => size == 0 && usable == 0,
             (None, Some(span)) => {

@@ -74,6 +74,7 @@ impl Heap {
         let at = a.harden.alloc(a.ground(), locker, class, size, family);
         locker.leave();
         let at = at?;
+        a.sample_slot(self, class, at, size, None);
         self.installed.add(1);
         self.account(a, class.size() as isize);
         if self.installed.get().is_multiple_of(SEEN_BY_CLOCK) {
@@ -165,13 +166,15 @@ impl<O: Os> Allocator<O> {
             Some(heap) if heap.is_private() => heap,
             Some(heap) => match heap.alloc_slot(self, class, size, family) {
                 Some(at) => return Some(at),
-                None => self.common()?,
+                None => self.any_common()?,
             },
-            None => self.common()?,
+            None => self.any_common()?,
         };
         let _guard = heap.lock.lock()?;
         let locker = heap.locker()?;
         let at = self.harden.alloc(self.ground(), locker, class, size, family)?;
+        let owner = (!heap.is_common()).then_some(heap);
+        self.sample_slot(heap, class, at, size, owner);
         self.others.add(1);
         self.live.add(class.size());
         Some(at)
@@ -216,6 +219,7 @@ impl<O: Os> Allocator<O> {
             self.harden.runs.retain(self.ground(), span);
             return None;
         }
+        self.sample_large(span, owner, size);
         self.others.add(1);
         self.live.add(count * SLICE);
         self.herald();
@@ -289,6 +293,9 @@ impl<O: Os> Allocator<O> {
             let span = chunk.span_of(at.addr().get());
             if let (State::Hard, Some(class)) = (span.word.load().state(), span.class()) {
                 let slot = self.harden.receive(span, class, at, given);
+                if span.is_watched() {
+                    self.sampler.freed(&self.arena.kernel, at.addr().get());
+                }
                 if let Some(heap) = heap
                     && span.heap().is_null()
                     && let Some(locker) = heap.locker()
@@ -354,6 +361,9 @@ impl<O: Os> Allocator<O> {
                 }
                 if !span.word.free_large() {
                     fatal::misuse(Misuse::DoubleFree, address, size);
+                }
+                if span.is_watched() {
+                    self.sampler.freed(&self.arena.kernel, address);
                 }
                 self.live.sub(size);
                 self.harden.runs.retain(self.ground(), span);
@@ -466,6 +476,7 @@ impl<O: Os> Allocator<O> {
                     return false;
                 }
                 self.live.shift(huge.len() as isize - before as isize);
+                self.resample_huge(huge, before, size);
                 clear_canary(at, old, size, end.min(huge.len()));
                 self.seal_huge(at, size, slot::family(u16::from(huge.family.get())));
                 true
@@ -501,9 +512,8 @@ impl<O: Os> Allocator<O> {
             && align <= crate::units::CHUNK
             && let Some(huge) = self.huge.find(&self.arena, address)
         {
-            let (before, end) = (huge.len(), page_end(huge, old));
-            if let Some(moved) = self.huge.grow_elsewhere(&self.arena, huge, size) {
-                self.live.shift(huge.len() as isize - before as isize);
+            let end = page_end(huge, old);
+            if let Some(moved) = self.grow_huge_elsewhere(huge, size) {
                 clear_canary(moved, old, size, end);
                 self.seal_huge(moved, size, slot::family(u16::from(huge.family.get())));
                 return Some(moved);
@@ -610,9 +620,11 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// Gives back the empty spans of a private heap, under its lock.
+    /// Gives back what a private heap keeps in its locker, and its empty spans, under
+    /// its lock.
     pub(super) fn release_own_hard(&self, heap: &Heap) {
         if let Some(locker) = heap.locker() {
+            self.harden.drain(self.ground(), locker);
             self.harden.release_own(self.ground(), locker);
         }
     }

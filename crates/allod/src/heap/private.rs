@@ -15,8 +15,7 @@
 //! A full span that somebody frees into is pushed on `returned`, a stack like
 //! the depot's; the next allocation takes it from there.
 //!
-//! The *common heap* is one of these that nobody destroys. It serves threads
-//! after their end and handlers above a slow path.
+//! The *common heaps* are some of these that nobody destroys (`common.rs`).
 #![allow(unsafe_code)]
 
 use super::{Allocator, Heap, Use};
@@ -27,13 +26,18 @@ use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
 use crate::span::Span;
 use crate::span::word::{Remote, State, Word};
-use crate::sync::Ordering;
+use crate::sync::{AtomicPtr, Ordering};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
 impl<O: Os> Allocator<O> {
     /// A private heap. `None` when the system has no memory for its record.
     pub(crate) fn make_private(&self) -> Option<&Heap> {
+        self.make_locked(Use::Private)
+    }
+
+    /// A heap that is used under its lock, as `in_use` says.
+    pub(super) fn make_locked(&self, in_use: Use) -> Option<&Heap> {
         let reused = match self.idle_lock.lock() {
             Some(_guard) => {
                 // SAFETY: null, or a heap: heaps are never unmapped.
@@ -48,17 +52,26 @@ impl<O: Os> Allocator<O> {
         match reused {
             Some(heap) => {
                 // ORDERING: Relaxed, nobody else knows the heap yet.
-                heap.in_use.store(Use::Private as u32, Ordering::Relaxed);
+                heap.in_use.store(in_use as u32, Ordering::Relaxed);
                 Some(heap)
             }
-            None => self.make_heap(Use::Private),
+            None => self.make_heap(in_use),
         }
     }
 
-    /// The heap for whoever has none of his own.
-    pub(crate) fn common(&self) -> Option<&Heap> {
+    /// Keeps the record of a locked heap that has nothing for the next one.
+    pub(super) fn keep_unused(&self, heap: &Heap) {
+        // ORDERING: Relaxed, the idle lock orders the hand-over.
+        heap.in_use.store(Use::Unused as u32, Ordering::Relaxed);
+        let Some(_guard) = self.idle_lock.lock() else { return };
+        heap.next_idle.set(self.unused.get());
+        self.unused.set(heap);
+    }
+
+    /// The private heap that `place` leads to for ever, made if need be.
+    pub(super) fn lasting(&self, place: &AtomicPtr<Heap>) -> Option<&Heap> {
         // ORDERING: Acquire pairs with the Release below.
-        let heap = self.common.load(Ordering::Acquire);
+        let heap = place.load(Ordering::Acquire);
         // SAFETY: null, or a heap: heaps are never unmapped.
         if let Some(heap) = unsafe { heap.as_ref() } {
             return Some(heap);
@@ -66,8 +79,8 @@ impl<O: Os> Allocator<O> {
         let heap = self.make_private()?;
         let new = ptr::from_ref(heap).cast_mut();
         // ORDERING: Release pairs with the Acquire above; Acquire on failure: the
-        // other thread's heap is set up. Ours then stays in the registry, empty.
-        match self.common.compare_exchange(
+        // other thread's heap is set up.
+        match place.compare_exchange(
             ptr::null_mut(),
             new,
             Ordering::Release,
@@ -75,8 +88,11 @@ impl<O: Os> Allocator<O> {
             Ordering::Acquire,
         ) {
             Ok(_) => Some(heap),
-            // SAFETY: not null, and never unmapped.
-            Err(other) => unsafe { other.as_ref() },
+            Err(other) => {
+                self.keep_unused(heap);
+                // SAFETY: not null, and never unmapped.
+                unsafe { other.as_ref() }
+            }
         }
     }
 
@@ -87,6 +103,7 @@ impl<O: Os> Allocator<O> {
     /// Nobody uses the heap, or anything allocated from it, from now on.
     pub(crate) unsafe fn destroy(&self, heap: &Heap) {
         let Some(guard) = heap.lock.lock() else { return };
+        heap.forget_samples(self);
         heap.take_returned(self);
         let mut bytes = self.destroy_hard(heap);
         for c in 1..CLASSES {
@@ -117,12 +134,8 @@ impl<O: Os> Allocator<O> {
         for home in &heap.home {
             home.set(ptr::null());
         }
-        // ORDERING: Relaxed, the idle lock orders the hand-over.
-        heap.in_use.store(Use::Unused as u32, Ordering::Relaxed);
         drop(guard);
-        let Some(_guard) = self.idle_lock.lock() else { return };
-        heap.next_idle.set(self.unused.get());
-        self.unused.set(heap);
+        self.keep_unused(heap);
     }
 
     /// Retires a span, and with `all` those that follow it. Returns the bytes
@@ -154,9 +167,30 @@ impl<O: Os> Allocator<O> {
 
 impl Heap {
     /// A block of `class` for any thread. Null when the system has no memory, or
-    /// when this thread holds the lock already (a signal handler).
-    pub(crate) fn alloc_locked<O: Os>(&self, a: &Allocator<O>, class: SizeClass) -> *mut Block {
+    /// when this thread holds the lock already (a signal handler). `see` is shown the
+    /// block's span, under the lock.
+    pub(super) fn take_locked<O: Os>(
+        &self,
+        a: &Allocator<O>,
+        class: SizeClass,
+        see: impl FnOnce(&Span),
+    ) -> *mut Block {
         let Some(_guard) = self.lock.lock() else { return ptr::null_mut() };
+        // SAFETY: the lock is held.
+        unsafe { self.take_block(a, class, see) }
+    }
+
+    /// The same, with the lock held.
+    ///
+    /// # Safety
+    ///
+    /// The lock is held, and the heap is private.
+    pub(super) unsafe fn take_block<O: Os>(
+        &self,
+        a: &Allocator<O>,
+        class: SizeClass,
+        see: impl FnOnce(&Span),
+    ) -> *mut Block {
         self.visits.add(1);
         self.take_returned(a);
         // SAFETY: the lock is held.
@@ -171,7 +205,8 @@ impl Heap {
             // SAFETY: the block is ours, and of 16 bytes or more.
             unsafe { block::unmark(block) };
         }
-        a.others.add(1);
+        see(span);
+        self.installed.add(1);
         a.live.add(class.size());
         block.as_ptr()
     }

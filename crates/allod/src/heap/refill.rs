@@ -7,7 +7,8 @@
 //!
 //! The lists that are installed have a known length. That is the place for
 //! sampling: a list cut short at the k-th block makes the front run dry just
-//! when the sampled object is due, and nothing on the fast path counts.
+//! when the sampled object is due, and nothing on the fast path counts
+//! (`sampled.rs`).
 #![allow(unsafe_code)]
 
 use super::{Allocator, Heap};
@@ -28,7 +29,7 @@ const TICKS: u32 = 64;
 const RING_AGE: u32 = 10;
 
 impl Heap {
-    /// A block of `class` for the owning thread. Null when the system has no
+    /// A block of `class` for the owning thread, for `size` bytes. Null when the system has no
     /// more memory, or when this is a signal handler above a slow path.
     ///
     /// # Safety
@@ -36,10 +37,21 @@ impl Heap {
     /// The caller is the heap's thread (P1).
     #[cold]
     #[inline(never)]
-    pub(crate) unsafe fn refill<O: Os>(&self, a: &Allocator<O>, class: SizeClass) -> *mut Block {
+    pub(crate) unsafe fn refill<O: Os>(
+        &self,
+        a: &Allocator<O>,
+        class: SizeClass,
+        size: usize,
+    ) -> *mut Block {
         // SAFETY: the caller is the heap's thread.
         let block = unsafe { self.swap(a, class) };
         if !block.is_null() {
+            return block;
+        }
+        if !self.rest_of(class.index()).is_null() {
+            // SAFETY: the caller is the heap's thread.
+            let block = unsafe { self.serve(a, class, size) };
+            self.tick(a);
             return block;
         }
         let Some(guard) = self.lock.lock() else { return core::ptr::null_mut() };
@@ -50,15 +62,21 @@ impl Heap {
         };
         // SAFETY: the span is ours and the lock is held (P2).
         let (list, count) = unsafe { span.take_free() };
-        self.install(class, list, count);
+        self.install(a, class, list, count);
         self.account(a, (count * class.size()) as isize);
         drop(guard);
         self.tick(a);
-        self.front.pop(class.index())
+        let block = self.front.pop(class.index());
+        if block.is_null() && !self.rest_of(class.index()).is_null() {
+            // The very first one is due.
+            // SAFETY: the caller is the heap's thread.
+            return unsafe { self.serve(a, class, size) };
+        }
+        block
     }
 
     /// Makes what this thread has freed its list to allocate from, and takes a
-    /// block. Null when it has freed nothing.
+    /// block. Null when it has freed nothing, and when a sample is due.
     ///
     /// # Safety
     ///
@@ -72,8 +90,8 @@ impl Heap {
             return core::ptr::null_mut();
         };
         let list = free.get();
-        if list.is_null() {
-            return list;
+        if list.is_null() || !self.rest_of(c).is_null() {
+            return core::ptr::null_mut();
         }
         debug_assert!(self.front.alloc.get(c).is_some_and(|alloc| alloc.get().is_null()));
         let count = usize::from(class.room() - room.get());
@@ -85,15 +103,33 @@ impl Heap {
         } else {
             count
         };
-        self.install(class, list, count);
+        self.install(a, class, list, count);
         self.front.pop(c)
     }
 
-    fn install(&self, class: SizeClass, list: *mut Block, count: usize) {
-        if let Some(alloc) = self.front.alloc.get(class.index()) {
+    /// Makes a list of `count` blocks the one to allocate from, up to the next sample.
+    pub(super) fn install<O: Os>(
+        &self,
+        a: &Allocator<O>,
+        class: SizeClass,
+        list: *mut Block,
+        count: usize,
+    ) {
+        let c = class.index();
+        let (Some(alloc), Some(countdown), Some(listed)) =
+            (self.front.alloc.get(c), self.countdowns.get(c), self.listed.get(c))
+        else {
+            return;
+        };
+        let mut passes = count;
+        if countdown.pass(a.sampler.interval(), count) {
             alloc.set(list);
+        } else {
+            passes = self.cut(a, class, list, count);
         }
-        self.installed.add(count);
+        // ORDERING: Relaxed, a figure that this thread alone writes.
+        listed.store(count as u16, Ordering::Relaxed);
+        self.installed.add(passes);
     }
 
     /// A span of `class` with at least one block on its local list. It is the
@@ -213,6 +249,26 @@ impl Heap {
         }
     }
 
+    /// Gives back the spans on the bins' lists that are empty.
+    ///
+    /// # Safety
+    ///
+    /// The lock is held.
+    pub(super) unsafe fn release_listed<O: Os>(&self, a: &Allocator<O>) {
+        for c in 1..CLASSES {
+            let mut at = self.bin(SizeClass::from_index(c)).first.get();
+            // SAFETY: null, or a span of ours: records are never unmapped.
+            while let Some(span) = unsafe { at.as_ref() } {
+                at = span.next();
+                if span.is_empty() {
+                    self.unlist(span);
+                    // SAFETY: the span is ours, on no list, and the lock is held.
+                    unsafe { self.release_if_empty(a, span) };
+                }
+            }
+        }
+    }
+
     /// Gives back a span that has all its blocks home, or keeps it.
     ///
     /// # Safety
@@ -248,7 +304,7 @@ impl Heap {
         }
         bin.first.set(span);
         bin.count.set(bin.count.get() + 1);
-        span.set_listed_raw(1);
+        span.set_listed(true);
     }
 
     /// Takes a span off its bin's list.
@@ -266,7 +322,7 @@ impl Heap {
             next.set_prev(prev);
         }
         bin.count.set(bin.count.get().saturating_sub(1));
-        span.set_listed_raw(0);
+        span.set_listed(false);
     }
 
     fn pop_listed(&self, class: SizeClass) -> Option<&'static Span> {

@@ -372,6 +372,21 @@ fn a_freed_huge_object_becomes_one_of_another_size() {
     }
 }
 
+/// Were the page unmapped, anybody's mapping could follow the object, and an
+/// overflow would run into it.
+#[test]
+fn a_huge_object_that_was_cut_keeps_a_page_behind_it() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let at = alloc(&a, heap, 12 << 20, 16).unwrap();
+    free(&a, heap, at);
+    let at = alloc(&a, heap, 3 << 20, 16).unwrap();
+    let huge = a.huge.find(&a.arena, at.addr().get()).unwrap();
+    assert_eq!((huge.len(), huge.reserved()), (3 << 20, (3 << 20) + 4096));
+    free(&a, heap, at);
+    nothing_is_lost(&a);
+}
+
 #[test]
 fn a_huge_object_is_of_its_size_even_where_no_tail_can_be_cut_off() {
     for k in 0..12 {
@@ -403,7 +418,7 @@ fn a_busy_process_visits_the_idle_too() {
         free(&a, busy, at);
         a.upkeep();
     }
-    assert_eq!(gone.idle_since.get(), u64::MAX, "the orphan is drained");
+    assert!(ptr::eq(a.drained.get(), gone), "the orphan is drained");
 }
 
 #[test]
@@ -483,6 +498,39 @@ fn growth_to_a_gibibyte_copies_less_than_a_mebibyte() {
     let copied = a.copied.load(Ordering::Relaxed);
     assert!(copied < 1 << 20, "{copied} bytes copied");
     free(&a, heap, at);
+    nothing_is_lost(&a);
+}
+
+#[test]
+fn growth_by_eight_bytes_calls_the_system_for_an_eighth_at_a_time() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let mut at = alloc(&a, heap, 2 << 20, 1).unwrap();
+    let before = a.arena.kernel.calls();
+    for size in (2 << 20..16 << 20).step_by(1024) {
+        // SAFETY: one thread; the object is live.
+        at = unsafe { a.reallocate(Some(heap), at, size, 1) }.unwrap();
+        let usable = a.usable(at.addr().get());
+        assert!(size <= usable && usable <= size + size / 6, "{usable} bytes for {size}");
+    }
+    let calls = a.arena.kernel.calls() - before;
+    assert!(calls < 60, "{calls} calls");
+    free(&a, heap, at);
+    nothing_is_lost(&a);
+}
+
+#[test]
+fn a_huge_object_ends_with_its_last_huge_page_where_that_is_an_eighth_at_most() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let mib = 1 << 20;
+    for (size, holds) in [(9 * mib, 10 * mib), (21 * mib, 22 * mib), (5 * mib, 5 * mib), (3 * mib / 2, 3 * mib / 2)] {
+        let at = alloc(&a, heap, size, 16).unwrap();
+        assert_eq!(a.usable(at.addr().get()), holds);
+        a.check_size(at.addr().get(), size, 16);
+        free(&a, heap, at);
+        a.huge.release_cached(&a.arena, usize::MAX);
+    }
     nothing_is_lost(&a);
 }
 

@@ -63,3 +63,18 @@ fn spans_hold_eight_blocks_or_more_and_counts_fit_their_fields() {
         assert!(class.room() >= 1);
     }
 }
+
+#[test]
+fn the_table_has_every_layout_that_it_may_be_asked_for() {
+    for align in (0..=16).map(|shift| 1usize << shift) {
+        for size in 1..=TABLE_MAX + 1 {
+            let place = SizeClass::place_in_table(size, align);
+            assert_eq!(place < BY_8.len(), size <= TABLE_MAX && align <= TABLE_MAX);
+            if place >= BY_8.len() {
+                continue;
+            }
+            let class = SizeClass::of_layout(size, align).map(SizeClass::index);
+            assert_eq!(Some(usize::from(BY_8[place])), class, "{size} bytes at a multiple of {align}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The process's own memory, read in ways that cannot fault, and its list of mappings.
+//!
+//! A module's tables may vanish under a reader when another thread unloads the
+//! module. So they are copied by the kernel, which reports a hole where a load
+//! would end the process: `process_vm_readv` on ourselves; where a sandbox
+//! refuses that, `/proc/self/mem`; where there is neither, nothing is read, and
+//! stacks end at the first frame whose rule is not known.
+//!
+//! # Invariants
+//!
+//! * M1. Nothing here is a cancellation point, takes a lock of the C library's, or
+//!   allocates: files are opened, read and closed by bare system calls.
+//! * M2. `errno` is left as it was.
+//! * M3. Buffers longer than a few words are mappings of their own, since we may be
+//!   on a signal stack of two pages.
+#![allow(unsafe_code)]
+
+use super::cfi::Memory;
+use crate::sync::{AtomicBool, Ordering};
+use core::ffi::{CStr, c_int, c_long, c_void};
+use core::ptr::{self, NonNull};
+
+/// A refusal of `process_vm_readv` is for good.
+pub(super) static REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// Bytes of the buffer for the list of mappings.
+const BUFFER: usize = 64 << 10;
+/// Ranges that one call reads.
+const RANGES: usize = 32;
+
+/// Calls of the system so far.
+#[cfg(test)]
+pub(super) static CALLS: crate::sync::AtomicUsize = crate::sync::AtomicUsize::new(0);
+
+/// Runs `call`, puts `errno` back (M2), and says what it was after the call.
+fn quietly<R>(call: impl FnOnce() -> R) -> (R, c_int) {
+    // SAFETY: the function has no precondition.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: the location is this thread's own and lives as long as it.
+    let before = unsafe { *errno };
+    #[cfg(test)]
+    // ORDERING: Relaxed, a figure.
+    CALLS.fetch_add(1, Ordering::Relaxed);
+    let result = call();
+    // SAFETY: as above.
+    let after = unsafe { *errno };
+    // SAFETY: as above.
+    unsafe { *errno = before };
+    (result, after)
+}
+
+fn open(path: &CStr) -> Option<c_int> {
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+    // SAFETY: the path ends in zero. Not `open`, which is a cancellation point (M1).
+    let call = || unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) };
+    c_int::try_from(quietly(call).0).ok().filter(|file| *file >= 0)
+}
+
+fn close(file: c_int) {
+    // SAFETY: the descriptor is one that `open` here gave to the caller.
+    quietly(|| unsafe { libc::syscall(libc::SYS_close, file) });
+}
+
+/// Bytes read at `at` of the file, or at its position if there is none.
+fn read(file: c_int, into: &mut [u8], at: Option<usize>) -> Option<usize> {
+    let (start, len) = (into.as_mut_ptr(), into.len());
+    let call = || match at {
+        // SAFETY: `into` is writable for its length.
+        None => unsafe { libc::syscall(libc::SYS_read, file, start, len) },
+        // SAFETY: as above.
+        Some(at) => unsafe { libc::syscall(libc::SYS_pread64, file, start, len, at as c_long) },
+    };
+    loop {
+        let (done, errno) = quietly(call);
+        if done >= 0 || errno != libc::EINTR {
+            return usize::try_from(done).ok();
+        }
+    }
+}
+
+/// The memory of this process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own;
+
+fn remote(at: usize, len: usize) -> libc::iovec {
+    libc::iovec { iov_base: ptr::without_provenance_mut(at), iov_len: len }
+}
+
+/// Copies the ranges into `into`, one after the other.
+fn copy(ranges: &[libc::iovec], into: &mut [u8]) -> bool {
+    // ORDERING: Relaxed, a flag that guards no data.
+    if REFUSED.load(Ordering::Relaxed) {
+        return false;
+    }
+    let local = libc::iovec { iov_base: into.as_mut_ptr().cast::<c_void>(), iov_len: into.len() };
+    // SAFETY: a query without preconditions.
+    let me = unsafe { libc::getpid() };
+    let count = ranges.len() as libc::c_ulong;
+    let call = || {
+        // SAFETY: the local range is writable; the others are addresses to the
+        // kernel, which reports those that cannot be read.
+        unsafe { libc::process_vm_readv(me, &raw const local, 1, ranges.as_ptr(), count, 0) }
+    };
+    let (done, errno) = quietly(call);
+    if done < 0 && (errno == libc::EPERM || errno == libc::ENOSYS) {
+        // ORDERING: Relaxed, as above.
+        REFUSED.store(true, Ordering::Relaxed);
+    }
+    usize::try_from(done) == Ok(into.len())
+}
+
+/// The same through a file.
+fn copy_by_file(at: usize, into: &mut [u8]) -> bool {
+    // ORDERING: Relaxed, a flag that guards no data.
+    if !REFUSED.load(Ordering::Relaxed) {
+        return false;
+    }
+    let Some(file) = open(c"/proc/self/mem") else { return false };
+    let done = read(file, into, Some(at));
+    close(file);
+    done == Some(into.len())
+}
+
+impl Memory for Own {
+    fn read(&self, at: usize, into: &mut [u8]) -> bool {
+        copy(&[remote(at, into.len())], into) || copy_by_file(at, into)
+    }
+
+    fn gather(&self, at: usize, stride: usize, into: &mut [[u8; 4]]) -> bool {
+        let mut ranges = [remote(0, 0); RANGES];
+        let Some(ranges) = ranges.get_mut(..into.len()) else { return false };
+        for (i, range) in ranges.iter_mut().enumerate() {
+            *range = remote(at.wrapping_add(i.wrapping_mul(stride)), 4);
+        }
+        if copy(ranges, into.as_flattened_mut()) {
+            return true;
+        }
+        into.iter_mut()
+            .enumerate()
+            .all(|(i, word)| copy_by_file(at.wrapping_add(i.wrapping_mul(stride)), word))
+    }
+}
+
+/// The word at an address that is known to be mapped.
+///
+/// A load spelled in assembly, since the address is no object of the language's:
+/// it is in somebody else's frame.
+///
+/// # Safety
+///
+/// The eight bytes at `at` can be read.
+#[inline(always)]
+pub(super) unsafe fn word(at: usize) -> usize {
+    let word: usize;
+    cfg_select! {
+        target_arch = "x86_64" => {
+            // SAFETY: the caller says that the address can be read.
+            unsafe { core::arch::asm!("mov {}, [{}]", out(reg) word, in(reg) at, options(readonly, nostack, preserves_flags)) };
+        }
+        _ => {
+            // SAFETY: the caller says that the address can be read.
+            unsafe { core::arch::asm!("ldr {}, [{}]", out(reg) word, in(reg) at, options(readonly, nostack, preserves_flags)) };
+        }
+    }
+    word
+}
+
+/// A mapping of so many bytes that read as zeros.
+pub(super) fn map(len: usize) -> Option<NonNull<c_void>> {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a new anonymous mapping, placed where nothing else is.
+    let (base, _) = quietly(|| unsafe { libc::mmap(ptr::null_mut(), len, access, flags, -1, 0) });
+    if base == libc::MAP_FAILED { None } else { NonNull::new(base) }
+}
+
+/// Gives a mapping back.
+///
+/// # Safety
+///
+/// It is [`map`]'s for `len` bytes, and nobody will touch it again.
+pub(super) unsafe fn unmap(base: NonNull<c_void>, len: usize) {
+    // SAFETY: the caller's promise.
+    quietly(|| unsafe { libc::munmap(base.as_ptr(), len) });
+}
+
+/// Calls `f` with each line of `/proc/self/maps`. False when it cannot be read.
+pub(super) fn mappings(f: &mut dyn FnMut(&[u8])) -> bool {
+    let Some(file) = open(c"/proc/self/maps") else { return false };
+    let Some(base) = map(BUFFER) else {
+        close(file);
+        return false;
+    };
+    // SAFETY: the mapping was just made for us alone, and is all zeros.
+    let buffer = unsafe { core::slice::from_raw_parts_mut(base.as_ptr().cast::<u8>(), BUFFER) };
+    let mut held = 0usize;
+    let done = loop {
+        let Some(place) = buffer.get_mut(held..) else { break false };
+        match read(file, place, None) {
+            Some(0) => break held == 0,
+            Some(more) => held = held.saturating_add(more).min(BUFFER),
+            None => break false,
+        }
+        let mut start = 0usize;
+        while let Some(rest) = buffer.get(start..held)
+            && let Some(len) = rest.iter().position(|byte| *byte == b'\n')
+        {
+            f(rest.get(..len).unwrap_or_default());
+            start = start.saturating_add(len).saturating_add(1);
+        }
+        if start == 0 && held == BUFFER {
+            break false;
+        }
+        buffer.copy_within(start..held, 0);
+        held = held.saturating_sub(start);
+    };
+    // SAFETY: made above, and `buffer` is not used below.
+    unsafe { unmap(base, BUFFER) };
+    close(file);
+    done
+}
