@@ -367,6 +367,22 @@ impl Harden {
         true
     }
 
+    /// Looks at all free memory that is at hand, at the end of the process, while
+    /// others may still run: that it reads as zeros.
+    pub(crate) fn look_at_free<'a>(&self, spans: impl Iterator<Item = &'a Span>) {
+        if let Some(span) = self.runs.damaged() {
+            fatal::misuse(Misuse::UseAfterFree, span.base().addr(), span.block_size());
+        }
+        for span in spans {
+            let Some(class) = span.class() else { continue };
+            if span.heap().is_null()
+                && let Some(address) = self.shelves.damaged(class, span)
+            {
+                fatal::misuse(Misuse::UseAfterFree, address, class.size());
+            }
+        }
+    }
+
     /// Looks at every slot of a span, at the end of the process, while others may
     /// still run: the canaries of those that are OUT.
     pub(crate) fn sweep(&self, span: &Span) {
@@ -547,9 +563,14 @@ fn look(locker: &Locker) {
     });
 }
 
-/// Looks at everything that waits in a locker, at the end of the process.
+/// Looks at everything in a locker, at the end of the process.
 pub(crate) fn look_at_all(locker: &Locker) {
-    for _ in 1..CLASSES {
-        look(locker);
+    for c in 1..CLASSES {
+        let class = SizeClass::from_index(c);
+        locker.all(class, |slot| {
+            if let (Some(at), false) = (slot.at(), slot.is_untouched()) {
+                verify(at, class);
+            }
+        });
     }
 }

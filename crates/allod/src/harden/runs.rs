@@ -207,6 +207,19 @@ impl Runs {
         unsafe { ground.arena.give(chunk, run, span.slices() as u32) };
     }
 
+    /// Looks at what waits and is accessible: one that does not read as zeros.
+    pub(crate) fn damaged(&self) -> Option<&Span> {
+        let _guard = self.lock.lock()?;
+        self.ring.iter().find_map(|cell| {
+            // SAFETY: null, or a span of the ring: records are never unmapped (M4).
+            let span = unsafe { cell.get().as_ref() }?;
+            let wiped = canary_end(span.below()).min(span.slices() * SLICE);
+            // SAFETY: the run is ours and readable (U1).
+            let whole = span.is_listed() || unsafe { canary::is_zero(span.base(), wiped) };
+            (!whole).then_some(span)
+        })
+    }
+
     /// True while `span` is in quarantine.
     #[cfg(test)]
     pub(crate) fn holds(&self, span: &Span) -> bool {

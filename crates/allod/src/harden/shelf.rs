@@ -26,6 +26,7 @@
 //! * V5. A table that is in no span is all zeros. Tables are never unmapped.
 #![allow(unsafe_code)]
 
+use super::canary;
 use super::locker::{Locker, Slot};
 use super::slot::{SlotWord, State as Is};
 use crate::arena::bits::Run;
@@ -334,6 +335,26 @@ impl Shelves {
                 }
             }
         }
+    }
+
+    /// Looks at the FREE slots of a span of these shelves: the address of one that does
+    /// not read as zeros (V4).
+    pub(crate) fn damaged(&self, class: SizeClass, span: &Span) -> Option<usize> {
+        let row = self.row(class);
+        let _guard = row.lock.lock()?;
+        if span.word.load().state() != State::Hard || span.class() != Some(class) {
+            return None;
+        }
+        for i in 0..u32::from(span.carved()) {
+            // ORDERING: Relaxed, a slot leaves and enters FREE under the lock (V1).
+            let word = SlotWord(word_of(span, i)?.load(Ordering::Relaxed));
+            let at = span.base().wrapping_add(i as usize * class.size());
+            // SAFETY: the slot is the span's, and nobody's while the lock is held.
+            if word.state() == Is::Free && !unsafe { canary::is_zero(at, class.size()) } {
+                return Some(at.addr());
+            }
+        }
+        None
     }
 
     /// Forgets every span, when they have been given back by another way.
