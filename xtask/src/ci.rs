@@ -9,7 +9,7 @@
 //! installs, or it fails and says what is missing.
 
 use crate::sh::{Cmd, OPTIMIZED, root, target};
-use crate::{bare, golden, loom, targets};
+use crate::{bare, debian, golden, loom, pages, targets};
 use anyhow::{Context, Result, bail};
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ const fn slow(name: &'static str, run: fn() -> Result<End>) -> Step {
 }
 
 /// The cheap and telling ones first.
-const STEPS: [Step; 19] = [
+const STEPS: [Step; 20] = [
     quick("format", format),
     quick("clippy", || clippy_all("")),
     slow("clippy: unchecked", || clippy_all("--features allod/unchecked")),
@@ -54,6 +54,7 @@ const STEPS: [Step; 19] = [
     slow("loom", models),
     slow("other targets", || targets::run().map(End::Passed)),
     slow("bare metal", || bare::run().map(End::Passed)),
+    slow("reports in a browser", || pages::run(false).map(End::Passed)),
     slow("programs", || bench("programs --ci")),
     slow("Rust programs", || bench("rust --ci")),
 ];
@@ -178,6 +179,10 @@ fn build() -> Result<End> {
 }
 
 fn tests() -> Result<End> {
+    // The live screen is tested in a terminal.
+    if !Cmd::new("tmux -V").succeeds() {
+        debian::need(&["tmux"])?;
+    }
     let line = "cargo test --quiet --workspace --exclude allod-capi";
     let tests = Cmd::new(&format!("{line} {OPTIMIZED}")).limit(LIMIT_SECONDS).test()?;
     Ok(End::Passed(format!("{tests} tests")))

@@ -11,6 +11,7 @@ mod debian;
 mod golden;
 mod loom;
 mod mutate;
+mod pages;
 mod sanitize;
 mod sh;
 mod targets;
@@ -28,10 +29,12 @@ usage: cargo xtask <verb> [options]
   mutate [WORD]             weaken each ordering in turn; the models must object
   targets                   tests and type checks for other targets
   bare                      the kit on bare metal: x86-64, Cortex-M3, wasm
+  pages [--pictures]        the HTML reports in a real browser
   sanitize                  the kit's tests under the sanitizers; wants a nightly
 
 --quick leaves out the slow steps. --bless writes the counts down as the new
-truth. --show prints the instructions that were counted. WORD limits `mutate`
+truth. --show prints the instructions that were counted. --pictures leaves
+what the browser has seen in target/pages/pictures. WORD limits `mutate`
 to the files with that word in their path.";
 
 fn main() -> ExitCode {
@@ -72,6 +75,7 @@ fn run() -> Result<bool> {
         "ci" => (&["quick"], 0),
         "golden" => (&["bless", "show"], 0),
         "mutate" => (&[], 1),
+        "pages" => (&["pictures"], 0),
         "bare" | "loom" | "sanitize" | "targets" => (&[], 0),
         other => bail!("no verb `{other}`\n\n{USAGE}"),
     };
@@ -87,6 +91,7 @@ fn run() -> Result<bool> {
         "bare" => drop(bare::run()?),
         "golden" => golden::run(has("bless"), has("show"))?,
         "loom" => drop(loom::run()?),
+        "pages" => drop(pages::run(has("pictures"))?),
         "sanitize" => drop(sanitize::run()?),
         "mutate" => mutate::run(words.first().map_or("", String::as_str))?,
         _ => drop(targets::run()?),

@@ -57,7 +57,9 @@ pub(crate) const CRIMES: &[Crime] = &[
     crime("double-free-both-other-thread", DOUBLE, double_both_other_thread),
     crime("double-free-dead-thread", DOUBLE, double_dead_thread),
     crime("double-free-after-realloc", DOUBLE, double_after_realloc),
-    crime("double-free-sized", DOUBLE, double_sized),
+    crime("double-free-sized", DOUBLE, || double_sized(48)),
+    crime("double-free-sized-100000", DOUBLE, || double_sized(100_000)),
+    crime("double-free-sized-3-mib", DOUBLE, || double_sized(3 << 20)),
     crime("double-free-by-realloc-48", DOUBLE, || realloc_freed(48, 40)),
     crime("double-free-by-realloc-growing", DOUBLE, || realloc_freed(48, 4000)),
     crime("double-free-by-realloc-100000", DOUBLE, || realloc_freed(100_000, 90_000)),
@@ -238,10 +240,10 @@ fn realloc_freed_other_thread() {
     thread.join().expect("the thread ends");
 }
 
-fn double_sized() {
-    let block = malloc(48);
-    free_sized(block, 48);
-    free_sized(block, 48);
+fn double_sized(size: usize) {
+    let block = malloc(size);
+    free_sized(block, size);
+    free_sized(block, size);
 }
 
 fn free_stack() {

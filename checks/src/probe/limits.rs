@@ -1,4 +1,4 @@
-//! Rows 24 to 26 and 38: little memory to be had.
+//! Rows 24 to 26, 37 and 38: little memory to be had, and none kept for nothing.
 
 use crate::helper;
 use crate::row::{Context, Outcome, Row, ensure, pass, pass_with, skip};
@@ -6,6 +6,7 @@ use allod_checks::block::{Block, refused};
 use allod_checks::memory::{self, MIB};
 use allod_checks::{c, child};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
@@ -33,6 +34,14 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new(26, "start-32-gib", "starts and serves under RLIMIT_AS", "quality", |_| {
         start(32 << 10)
     }),
+    Row::new(
+        37,
+        "memory-returns",
+        "200 MiB that were freed are back at the system within seconds of ordinary work, \
+         so that a cgroup's limit is not eaten by free memory",
+        "quality; cgroup v2 memory.max",
+        memory_returns,
+    ),
     Row::new(
         38,
         "accountable",
@@ -136,4 +145,28 @@ fn accountable(_: &Context) -> Outcome {
     let Some(bytes) = memory::accountable() else { return skip("no /proc/self/smaps") };
     ensure!(bytes < 32 * MIB, "{} MiB", bytes / MIB);
     if bytes == 0 { skip("the kernel does not tell") } else { pass() }
+}
+
+/// Half of it in small blocks and half in large ones. No `malloc_trim`: a program in
+/// a container does not know that it should.
+fn memory_returns(_: &Context) -> Outcome {
+    let before = memory::resident();
+    let mut blocks: Vec<Block> = (0..100_000).filter_map(|_| Block::malloc(1000)).collect();
+    blocks.extend((0..50).filter_map(|_| Block::malloc(2 * MIB)));
+    blocks.iter_mut().for_each(|block| block.touch(1000));
+    let most = memory::resident();
+    ensure!(most > before + 150 * MIB, "only {} MiB were resident", (most - before) / MIB);
+    drop(blocks);
+    let start = Instant::now();
+    loop {
+        for size in [100, 1000, 10_000, 100_000, 3 * MIB] {
+            drop(Block::malloc(size));
+        }
+        let now = memory::resident().saturating_sub(before);
+        if now < 24 * MIB {
+            return pass_with(format!("{} MiB left", now / MIB));
+        }
+        ensure!(start.elapsed() < Duration::from_secs(10), "{} MiB more after 10 s", now / MIB);
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

@@ -20,12 +20,13 @@
 //! "quality" or names the system whose way programs rely on.
 //!
 //! Files: `row` the table's types, `run` a row in its process, `report` the
-//! table on paper, `helper` the small programs that some rows start; the rest
+//! table on paper, `compare` the table of several allocators, `helper` the small programs that some rows start; the rest
 //! are the rows, a subject each.
 
 mod row;
 mod run;
 mod report;
+mod compare;
 mod helper;
 
 mod basic;
@@ -81,6 +82,13 @@ struct Arguments {
     /// One JSON object on descriptor 1 instead of a table.
     #[arg(long)]
     json: bool,
+    /// Another allocator for the document, as PATH or NAME=PATH; `glibc` for the system's.
+    /// Repeatable.
+    #[arg(long, value_name = "LIBRARY", requires = "write")]
+    beside: Vec<String>,
+    /// Writes a document that compares.
+    #[arg(long, value_name = "FILE", requires = "preload")]
+    write: Option<PathBuf>,
     /// Only the rows that did not pass.
     #[arg(long)]
     failures: bool,
@@ -119,6 +127,16 @@ fn main() -> ExitCode {
     if arguments.list {
         report::list(&chosen);
         return ExitCode::SUCCESS;
+    }
+    if let Some(file) = &arguments.write {
+        return match compare::write(&chosen, &arguments, file) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(message) => {
+                eprintln!("probe: {message}");
+                ExitCode::from(2)
+            }
+        };
     }
     let results = match run::all(&chosen, &arguments) {
         Ok(results) => results,

@@ -8,8 +8,9 @@
 //! * [`archive`]: programs that are linked with `liballod.a`.
 //! * [`library`]: builds the library, once, with the same cargo.
 //!
-//! `ALLOD_CHECKS_LIBRARY` names another library to test instead, and
-//! `ALLOD_CHECKS_LONG` asks for the longer forms of the rows that have one.
+//! `ALLOD_CHECKS_LIBRARY` names another library to test instead, `ALLOD_CHECKS_LONG`
+//! asks for the longer forms of the rows that have one, and `ALLOD_CHECKS_CONF` is
+//! what the rows of `probe` run with as `ALLOD_CONF`: another level, for instance.
 
 mod library;
 mod elf;

@@ -6,10 +6,12 @@
 //! `frames`, `place` into `places`, `module` into `modules`.
 
 use allod_profile::Profile;
-use allod_profile::model::{Amount, Class, Frame, Ledger, Module, Moment, Site, Span, Symbols};
+use allod_profile::model::{
+    Amount, Class, Frame, Ledger, Module, Moment, Samples, Site, Span, Symbols,
+};
 use serde_json::{Value, json};
 
-use crate::findings::{self, Growth, Place};
+use crate::findings::{self, Growth, Median, Place};
 
 /// Raised when a field changes its meaning or goes; new fields may come.
 const SCHEMA: &str = "allod-report/1";
@@ -17,6 +19,40 @@ const SCHEMA: &str = "allod-report/1";
 /// A profile, and the one that it is compared with.
 pub(crate) fn object(profile: &Profile, before: Option<&Profile>) -> Value {
     json!({ "schema": SCHEMA, "profile": one(profile), "before": before.map(one) })
+}
+
+/// A profile in short: its figures, and its places with all that is known of each,
+/// those that hold most first.
+pub(crate) fn summary(profile: &Profile) -> Value {
+    let (mut places, _) = findings::places(profile);
+    places.sort_by(|a, b| b.live.bytes.total_cmp(&a.live.bytes));
+    let row = |of: &Place| {
+        let mut row = place(profile, of);
+        row["allocated"] = amount(of.allocated);
+        row["live"] = amount(of.live);
+        row["peak"] = amount(of.peak);
+        row["short"] = amount(of.short);
+        row["remote"] = amount(of.remote);
+        row["median_lifetime_ns"] = match of.median() {
+            Median::Below(micros) => (micros * 1000.0).round().into(),
+            Median::Alive | Median::Nothing => Value::Null,
+        };
+        row
+    };
+    json!({
+        "interval_bytes": profile.interval,
+        "samples": samples(&profile.samples),
+        "ledger": ledger(&profile.ledger),
+        "places": places.iter().map(row).collect::<Vec<_>>(),
+    })
+}
+
+fn samples(samples: &Samples) -> Value {
+    json!({
+        "taken": samples.taken,
+        "dropped": samples.dropped,
+        "truncated": samples.truncated,
+    })
 }
 
 fn one(profile: &Profile) -> Value {
@@ -30,11 +66,7 @@ fn one(profile: &Profile) -> Value {
         "started_ns": profile.started,
         "elapsed_ns": profile.elapsed,
         "interval_bytes": profile.interval,
-        "samples": {
-            "taken": profile.samples.taken,
-            "dropped": profile.samples.dropped,
-            "truncated": profile.samples.truncated,
-        },
+        "samples": samples(&profile.samples),
         "ledger": ledger(&profile.ledger),
         "modules": profile.modules.iter().map(module).collect::<Vec<_>>(),
         "frames": profile.frames.iter().map(frame).collect::<Vec<_>>(),
@@ -105,7 +137,7 @@ pub(crate) fn place(profile: &Profile, place: &Place) -> Value {
     let module = frame.module.and_then(|module| profile.modules.get(module));
     json!({
         "function": findings::name(frame),
-        "short": findings::short_name(&findings::name(frame)),
+        "name": findings::short_name(&findings::name(frame)),
         "file": frame.file,
         "line": frame.line,
         "module": module.map_or("", |module| module.path.as_str()),

@@ -20,9 +20,10 @@ use std::collections::HashMap;
 
 use allod_profile::Profile;
 use allod_profile::model::{Amount, Frame, Site};
+use allod_profile::trim;
 
 /// Fewest points of a history that a line is drawn through.
-const POINTS: usize = 8;
+pub(crate) const POINTS: usize = 8;
 /// Least share of the points' variance that the line explains.
 const EXPLAINED: f64 = 0.9;
 /// The rise has to be so many standard deviations of the estimate.
@@ -120,6 +121,12 @@ impl Place {
     }
 }
 
+/// How many bytes the places have gained that only grow.
+pub(crate) fn leaked(profile: &Profile) -> f64 {
+    let (places, _) = places(profile);
+    places.iter().filter_map(|place| place.growth).map(|growth| growth.rise).sum()
+}
+
 /// The sum of two estimates. Samples are independent, so variances add.
 pub(crate) fn plus(left: Amount, right: Amount) -> Amount {
     Amount {
@@ -152,45 +159,40 @@ fn own_frame(profile: &Profile, site: &Site, library: &[bool]) -> Option<usize> 
         .copied()
 }
 
-/// Whether a frame is of the standard library of Rust, C or C++, or a door to
-/// an allocator: code that allocates on somebody's behalf.
+/// Whether a frame is of the standard library of Rust, C or C++: code that allocates
+/// on somebody's behalf, or that started the program.
 pub(crate) fn is_library(frame: &Frame) -> bool {
-    const MODULES: [&str; 8] =
-        ["alloc::", "core::", "std::", "hashbrown::", "__gnu_cxx::", "__rust", "__rdl", "__rg_"];
-    const DOORS: [&str; 24] = [
-        "malloc",
-        "calloc",
-        "realloc",
-        "reallocarray",
-        "aligned_alloc",
-        "posix_memalign",
-        "memalign",
-        "free",
+    const BELOW: [&str; 17] = [
         "strdup",
         "strndup",
         "asprintf",
         "vasprintf",
         "getline",
         "getdelim",
+        "g_malloc",
+        "g_malloc0",
+        "g_realloc",
         "_start",
         "__libc_start_main",
         "__libc_start_call_main",
         "start_thread",
-        "clone3",
-        "__clone3",
         "clone",
-        "g_malloc",
-        "g_malloc0",
-        "g_realloc",
+        "clone3",
+        "__clone",
+        "__clone3",
     ];
-    let name = frame.function.as_str();
-    // `<alloc::vec::Vec<T> as core::iter::Extend>::extend`: the type's own module.
-    let bare = name.trim_start_matches(['<', '&', '*']);
-    let bare = bare.strip_prefix("mut ").unwrap_or(bare);
-    MODULES.iter().any(|module| bare.starts_with(module))
+    // Symbols of the C library can have their version behind them.
+    let (name, is_versioned) = match frame.function.split_once('@') {
+        Some((name, _)) => (name, true),
+        None => (frame.function.as_str(), false),
+    };
+    let is_below = match is_versioned {
+        true => trim::is_library(&Frame { function: name.to_owned(), ..Frame::default() }),
+        false => trim::is_library(frame),
+    };
+    is_below
+        || BELOW.contains(&name)
         || name.starts_with("operator new")
-        || DOORS.contains(&name.split('@').next().unwrap_or(name))
-        || (frame.file.starts_with("/rustc/") && frame.file.contains("/library/"))
         || frame.file.contains("/hashbrown-")
         || frame.file.contains("/bits/alloc_traits.h")
 }

@@ -8,20 +8,20 @@ use serde_json::{Map, Value, json};
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
-use crate::dumps::Left;
+use crate::data;
 use crate::library::Library;
-use crate::report::{Face, Figures, Image, Process, Report};
+use crate::report::{Face, Figures, Image, Process, Profiled, Report};
 use crate::units::Sign;
 
 /// Raised when a field changes its meaning or goes; new fields may come.
 const SCHEMA: &str = "allod-run/1";
 
 /// The report as JSON, in one line.
-pub(crate) fn print(report: &Report, library: &Library, left: Option<&Left>) -> String {
-    object(report, library, left).to_string() + "\n"
+pub(crate) fn print(report: &Report, library: &Library) -> String {
+    object(report, library).to_string() + "\n"
 }
 
-fn object(report: &Report, library: &Library, left: Option<&Left>) -> Value {
+fn object(report: &Report, library: &Library) -> Value {
     let outcome = &report.outcome;
     let usage = &outcome.usage;
     let command = report.command.iter().map(|word| word.to_string_lossy());
@@ -46,12 +46,18 @@ fn object(report: &Report, library: &Library, left: Option<&Left>) -> Value {
             "user_ns": nanos(usage.user),
             "system_ns": nanos(usage.system),
         },
-        "profile": left.and_then(|it| it.program.as_ref()).map(|it| it.0.to_string_lossy()),
         "processes": report.processes.iter().map(process).collect::<Vec<_>>(),
         "total": total(&report.total()),
         "turned_away": report.turned_away,
         "unfilled": report.unfilled,
+        "profile": report.profile.as_ref().map(profile),
     })
+}
+
+fn profile(profiled: &Profiled) -> Value {
+    let mut profile = data::summary(&profiled.profile);
+    profile["path"] = profiled.path.as_ref().map(|path| path.to_string_lossy()).into();
+    profile
 }
 
 fn process(process: &Process) -> Value {

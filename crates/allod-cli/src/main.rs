@@ -5,14 +5,14 @@
 //!
 //! ```text
 //!   main      options in, exit code out
-//!   verb      a file for each verb: run, bench, export, compare, check, where
+//!   verb      a file for each verb: run, top, report, bench, export, compare, check, where
 //!   race      commands that take turns under several allocators
 //!   loads     what they do when no program is named
 //!   screen    a running process in the terminal
 //!   watch     looks at a running process, one after the other
 //!   html      a profile as one HTML file
-//!   data      a profile for machines
 //!   json      the report for machines
+//!   data      a profile for machines
 //!   summary   the report for people
 //!   findings  what a profile shows: places, lifetimes, growth
 //!   report    what the page says, put in order
@@ -45,8 +45,8 @@ mod screen;
 #[cfg(feature = "screen")]
 mod watch;
 mod html;
-mod data;
 mod json;
+mod data;
 mod summary;
 mod findings;
 mod report;

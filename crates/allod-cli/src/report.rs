@@ -23,10 +23,12 @@
 
 use std::ffi::OsString;
 use std::ops::Add;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use allod::page::Slot;
+use allod_profile::Profile;
 
 use crate::launch::Outcome;
 use crate::page::Page;
@@ -43,6 +45,19 @@ pub(crate) struct Report {
     pub(crate) turned_away: u32,
     /// Images that ended before they had filled in their slot.
     pub(crate) unfilled: u32,
+    /// What the program's memory was made of, if a profile was taken.
+    pub(crate) profile: Option<Profiled>,
+    /// What else there is to say of profiles, a line each.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// The profile of the program.
+pub(crate) struct Profiled {
+    pub(crate) profile: Profile,
+    /// Where it was written.
+    pub(crate) path: Option<PathBuf>,
+    /// Whether the summary is to list all that grows.
+    pub(crate) leaks: bool,
 }
 
 /// One process, with the images that it ran one after the other.
@@ -128,6 +143,8 @@ impl Report {
             processes: gather(said.into_iter().flatten()),
             turned_away: page.turned_away(),
             unfilled: u32::try_from(unfilled).unwrap_or(u32::MAX),
+            profile: None,
+            remarks: Vec::new(),
         }
     }
 

@@ -10,8 +10,8 @@
 //! keyboard is answered meanwhile. The thread ends with the screen. The terminal is
 //! put back however the screen ends, also by a panic.
 
-use std::io;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::io::{self, IsTerminal};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use crate::watch::{Kind, Order, Source, Watched};
 
 mod draw;
 mod figures;
+pub(crate) mod pick;
 
 pub(crate) use draw::once;
 
@@ -152,6 +153,16 @@ impl State {
     }
 }
 
+/// Columns and rows of a screen that is printed once: the terminal's, or what the
+/// environment says, or the smallest usual size.
+pub(crate) fn size() -> (u16, u16) {
+    let said = |name: &str| std::env::var(name).ok()?.parse().ok();
+    let is_terminal = io::stdout().is_terminal();
+    let terminal = if is_terminal { crossterm::terminal::size().ok() } else { None };
+    let (columns, rows) = terminal.unwrap_or((80, 24));
+    (said("COLUMNS").unwrap_or(columns), said("LINES").unwrap_or(rows))
+}
+
 /// Shows a process until somebody has seen enough.
 pub(crate) fn run(source: Box<dyn Source>, first: Profile, every: Duration) -> io::Result<()> {
     let mut state = State::default();
@@ -174,14 +185,9 @@ fn show(
 ) -> io::Result<()> {
     let mut is_stale = true;
     loop {
-        loop {
-            match told.try_recv() {
-                Ok(news) => {
-                    state.hear(news);
-                    is_stale = true;
-                }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-            }
+        while let Ok(news) = told.try_recv() {
+            state.hear(news);
+            is_stale = true;
         }
         if is_stale {
             terminal.draw(|frame| draw::draw(frame, state))?;

@@ -6,6 +6,8 @@
 //!   composition    what its resident bytes are made of, as a sum to check
 //!   costs          the system's work for memory, the kernel's figures, time
 //!   notes          what a reader must know to not be misled
+//!   profile        who holds memory, what is thrown away, what grows; it takes the
+//!                  place of most lines of the composition
 //!   processes      if there were more: all together, and the biggest of them
 //! ```
 //!
@@ -17,21 +19,27 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::time::Duration;
 
+use allod_profile::Profile;
 use anstyle::{AnsiColor, Style};
 use nix::sys::signal::Signal;
 
 use crate::launch::Outcome;
 use crate::library::{Library, Origin};
-use crate::report::{Figures, Image, Process, Report};
+use crate::report::{Figures, Image, Process, Profiled, Report};
 use crate::text::{fit, width};
 use crate::units::{Bytes, Count, Scale, Sign, time};
+
+mod sites;
 
 /// A terminal of the smallest usual size.
 const LINES: usize = 24;
 const COLUMNS: usize = 80;
 /// Most processes in the table.
 const ROWS: usize = 5;
+/// Most remarks on profiles.
+const REMARKS: usize = 2;
 
 const TITLE: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();
@@ -41,14 +49,73 @@ const WARNING: Style = AnsiColor::Yellow.on_default();
 pub(crate) fn print(report: &Report, library: &Library) -> String {
     let mut screen = Screen::default();
     header(&mut screen, report);
-    match report.program() {
-        Some(program) => figures(&mut screen, program, &report.outcome),
-        None => nothing(&mut screen, report, library),
+    match (report.program(), &report.profile) {
+        (Some(program), None) => {
+            let moment = figures(&mut screen, program, &report.outcome);
+            composition(&mut screen, &program.last().figures, moment);
+        }
+        (Some(program), Some(profiled)) => {
+            figures(&mut screen, program, &report.outcome);
+            sites::sum(&mut screen, &profiled.profile.ledger);
+        }
+        (None, _) => nothing(&mut screen, report, library),
     }
     costs(&mut screen, report);
     notes(&mut screen, report);
+    for remark in report.remarks.iter().take(REMARKS) {
+        screen.line(WARNING, &format!("  {remark}"));
+    }
+    if let Some(profiled) = &report.profile {
+        profile(&mut screen, report, profiled);
+    }
     processes(&mut screen, report);
     screen.lines.join("")
+}
+
+/// A profile alone, for who has no run at hand: as much as fits one screen.
+pub(crate) fn of_profile(profile: &Profile) -> String {
+    let mut screen = Screen::default();
+    let name = profile.program.rsplit('/').next().unwrap_or_default();
+    let ran = time(Duration::from_nanos(profile.elapsed));
+    let end = format!("pid {}, {ran}", profile.pid);
+    title(&mut screen, &format!("allod: {name}"), &end);
+    let ledger = &profile.ledger;
+    let (live, peak) = (Bytes(ledger.live), Bytes(ledger.peak_live));
+    let at = time(Duration::from_nanos(ledger.peak_at));
+    screen.line(Style::new(), &format!("  live        {live}, at most {peak} after {at}"));
+    sites::sum(&mut screen, ledger);
+    let allocations = Count(ledger.allocations);
+    let (threads, remote) = (ledger.peak_threads, Count(ledger.remote_frees));
+    let text =
+        format!("  allocations {allocations}; {threads} threads at most, {remote} remote frees");
+    screen.line(Style::new(), &text);
+    let samples = profile.samples;
+    let every = match profile.interval {
+        0 => "not sampled".to_owned(),
+        bytes => format!("every {} on average", Bytes(bytes)),
+    };
+    let text = format!("  samples     {}, {every}; {} dropped", samples.taken, samples.dropped);
+    screen.line(QUIET, &text);
+    screen.blank();
+    let room = LINES - screen.lines.len();
+    sites::sites(&mut screen, profile, room);
+    screen.lines.join("")
+}
+
+/// What the profile tells, in what is left of the screen.
+fn profile(screen: &mut Screen, report: &Report, profiled: &Profiled) {
+    // The others have their line, their head and two rows, if there are any.
+    let others = if report.processes.len() > 1 { 5 } else { 0 };
+    let path = profiled.path.as_deref();
+    let below = others + path.map_or(0, sites::written_lines);
+    let room = LINES.saturating_sub(screen.lines.len() + below);
+    match profiled.leaks {
+        true => sites::leaks(screen, &profiled.profile, room),
+        false => sites::sites(screen, &profiled.profile, room),
+    }
+    if let Some(path) = path {
+        sites::written(screen, path);
+    }
 }
 
 /// Lines that are complete.
@@ -71,10 +138,14 @@ fn header(screen: &mut Screen, report: &Report) {
     let words = report.command.iter().map(|word| word.to_string_lossy());
     let command = words.collect::<Vec<_>>().join(" ");
     let end = format!("pid {}, {}", report.outcome.pid, end(report.outcome.status));
-    let room = COLUMNS - width(&end) - 2;
-    let left = fit(&format!("allod: {command}"), room);
+    title(screen, &format!("allod: {command}"), &end);
+}
+
+fn title(screen: &mut Screen, left: &str, right: &str) {
+    let room = COLUMNS - width(right) - 2;
+    let left = fit(left, room);
     let gap = " ".repeat(room - width(&left) + 2);
-    screen.line(TITLE, &format!("{left}{gap}{end}"));
+    screen.line(TITLE, &format!("{left}{gap}{right}"));
 }
 
 /// How the program ended, in words.
@@ -91,7 +162,8 @@ fn end(status: ExitStatus) -> String {
     }
 }
 
-fn figures(screen: &mut Screen, program: &Process, outcome: &Outcome) {
+/// The peaks and the last figures. Returns what the moment of the last is called.
+fn figures(screen: &mut Screen, program: &Process, outcome: &Outcome) -> &'static str {
     let image = program.last();
     let figures = &image.figures;
     let moment = match image.ended || outcome.status.signal().is_some() {
@@ -120,7 +192,7 @@ fn figures(screen: &mut Screen, program: &Process, outcome: &Outcome) {
         remote => format!("{remote} remote frees"),
     };
     row("threads", &figures.peak_threads.to_string(), &figures.threads.to_string(), &remote);
-    composition(screen, figures, moment);
+    moment
 }
 
 fn times(part: Bytes, whole: Bytes) -> String {

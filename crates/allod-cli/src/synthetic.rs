@@ -203,6 +203,7 @@ fn sites(dice: &mut Dice) -> Vec<Site> {
             };
             let history: Vec<f64> = (0..POINTS).map(&mut course_at).collect();
             sites.push(Site {
+                trimmed: Vec::new(),
                 stack: stack.iter().rev().copied().collect(),
                 block_size,
                 thread,

@@ -13,13 +13,19 @@ pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod export;
 pub(crate) mod load;
+pub(crate) mod report;
 pub(crate) mod run;
+#[cfg(feature = "screen")]
+pub(crate) mod top;
 pub(crate) mod r#where;
 
 /// What the command can do.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
     Run(run::Options),
+    #[cfg(feature = "screen")]
+    Top(top::Options),
+    Report(report::Options),
     Bench(bench::Options),
     Export(export::Options),
     Compare(compare::Options),
@@ -41,6 +47,9 @@ impl Verb {
     pub(crate) fn run(self) -> Result<Ending, Failure> {
         match self {
             Self::Run(options) => options.run(),
+            #[cfg(feature = "screen")]
+            Self::Top(options) => options.run(),
+            Self::Report(options) => options.run(),
             Self::Bench(options) => options.run(),
             Self::Export(options) => options.run(),
             Self::Compare(options) => options.run(),

@@ -19,6 +19,8 @@ use allod_profile::model::{Amount, Ledger, Moment};
 
 use crate::findings::{self, Median, Place};
 
+pub(crate) mod process;
+
 /// Points of the curves that are kept.
 const POINTS: usize = 600;
 /// What a change is measured over, in nanoseconds.
@@ -196,7 +198,7 @@ impl Watched {
     fn change(&self, history: &[f64], live: f64) -> f64 {
         let now = self.profile.elapsed as f64;
         let points = self.profile.history_at.iter().map(|&at| at as f64).zip(history);
-        let before = points.filter(|(at, _)| *at <= now - MINUTE).last();
+        let before = points.filter(|(at, _)| *at <= now - MINUTE).next_back();
         let first = self.profile.history_at.first().map(|&at| at as f64).zip(history.first());
         let Some((at, bytes)) = before.or(first) else { return 0.0 };
         let passed = now - at;

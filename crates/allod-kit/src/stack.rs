@@ -46,6 +46,7 @@ mod boxed;
 
 pub use boxed::StackBox;
 
+use crate::Owns;
 use crate::allocator::{AllocError, Allocator, nothing};
 use core::alloc::Layout;
 use core::cell::Cell;
@@ -567,6 +568,17 @@ unsafe impl Allocator for &Stack<'_> {
 }
 
 crate::adapt!(['m] &Stack<'m>);
+
+// SAFETY: the memory is the stack's alone, and blocks lie between its base and
+// its top.
+unsafe impl Owns for Stack<'_> {
+    /// O(1).
+    #[inline]
+    fn owns(&self, address: NonNull<u8>, _: Layout) -> bool {
+        let from_base = address.addr().get().wrapping_sub(self.base.addr().get());
+        from_base >= size_of::<Base>() && from_base < self.at().top.get() as usize
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -63,7 +63,11 @@ fn build(dump: &Dump, namer: Option<Namer<'_>>) -> Profile {
             truncated: raw.truncated != 0,
             allocated: exact(raw.allocated),
             live: exact(raw.live),
-            peak: part(raw.peak, raw.live),
+            // A site that nothing touched since the peak has not taken note of it.
+            peak: match raw.epoch < header.epoch {
+                true => exact(raw.live),
+                false => part(raw.peak, raw.live),
+            },
             short: part(raw.short, raw.allocated),
             remote: part(raw.remote, raw.allocated),
             requested: raw.requested as f64,

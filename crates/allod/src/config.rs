@@ -28,6 +28,8 @@ pub enum Key {
     /// When a heap dump is written by itself: a sum of the values of `DUMP_AT_EXIT` and
     /// its like.
     ProfileDump,
+    /// 1: a thread of our own gives memory back while the program makes no calls. 0: none.
+    Background,
 }
 
 /// The level of safety, chosen when the allocator starts.
@@ -76,7 +78,7 @@ pub struct Row {
 }
 
 /// How many options there are.
-pub const OPTIONS: usize = 8;
+pub const OPTIONS: usize = 9;
 
 /// The table.
 pub const TABLE: [Row; OPTIONS] = [
@@ -166,6 +168,16 @@ pub const TABLE: [Row; OPTIONS] = [
         ],
         is_set: true,
         what: "when a heap dump is written: none, or some of exit, signal, peak, oom joined by +",
+    },
+    Row {
+        key: Key::Background,
+        name: "background",
+        default: 0,
+        min: 0,
+        max: 1,
+        is_set: false,
+        words: &[("off", 0), ("on", 1)],
+        what: "1: a thread of our own gives memory back while the program makes no calls; 0: none",
     },
 ];
 

@@ -86,6 +86,11 @@ impl Builder {
         self.set(Key::GuardRate, rate as u64)
     }
 
+    /// As in the backend of ours: nothing here.
+    pub const fn background(self, yes: bool) -> Self {
+        self.set(Key::Background, yes as u64)
+    }
+
     /// Pays no attention to `ALLOD_CONF`.
     pub const fn ignore_environment(mut self) -> Self {
         self.config.environment = false;

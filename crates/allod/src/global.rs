@@ -5,6 +5,7 @@
 //! Everything else goes through the slow door (`door.rs`).
 #![allow(unsafe_code)]
 
+use crate::background;
 use crate::block::Block;
 use crate::config::{Config, Harden, Key, Refused, TABLE};
 use crate::door;
@@ -111,6 +112,12 @@ impl Builder {
         self.set(Key::GuardRate, rate as u64)
     }
 
+    /// Lets a thread of our own give memory back while the program makes no calls.
+    /// Without it that waits for a call. Default: false.
+    pub const fn background(self, yes: bool) -> Self {
+        self.set(Key::Background, yes as u64)
+    }
+
     /// Pays no attention to `ALLOD_CONF`.
     pub const fn ignore_environment(mut self) -> Self {
         self.config.environment = false;
@@ -167,6 +174,9 @@ pub fn set(key: Key, value: u64) -> Result<(), Refused> {
         return Err(Refused::NoMemory);
     }
     local::change(key, value);
+    if matches!(key, Key::Background) {
+        background::obey(value != 0);
+    }
     Ok(())
 }
 

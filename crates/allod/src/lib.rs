@@ -27,11 +27,12 @@
 //! | `door` | the slow door: all that no front list can serve at once |
 //! | `report` | what the process and `allod run` hear of us |
 //! | `profile` | heap dumps: on demand, and when an option says so |
+//! | `background` | the optional thread that gives memory back |
 //! | `local` | the process's one allocator; how a thread finds its heap |
 //! | `heap` | a thread's lists and spans: refill, flush, adopt |
 //! | `guarded` | objects on pages of their own |
 //! | `harden` | the hardened levels: objects that are watched |
-//! | `sample`, `sites`, `unwind` | which objects are taken, what is kept of them, whose they are |
+//! | `sample`, `sites` | which objects are taken, what is kept of them |
 //! | `nothing`, `huge` | objects of no bytes, and of more than a mebibyte |
 //! | `arena` | reservations, chunks, runs of slices, giving memory back |
 //! | `depot` | spans without an owner |
@@ -77,6 +78,7 @@ cfg_select! {
         mod door;
         mod report;
         pub mod profile;
+        mod background;
         mod local;
         mod heap;
         mod guarded;
@@ -90,7 +92,6 @@ cfg_select! {
         mod span;
         mod map;
         mod meta;
-        #[allow(dead_code, unused_imports, reason = "whoever takes samples calls it")]
         mod unwind;
         mod os;
         mod block;

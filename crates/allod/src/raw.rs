@@ -355,7 +355,9 @@ pub fn before_first_values() {
 /// Opens the allocator for a face (1: `liballod.so`). It also happens by itself.
 pub fn start(face: u32) {
     report::set_face(face);
-    report::start(&CONFIG);
+    if report::start(&CONFIG) && crate::background::is_wanted() {
+        crate::background::start();
+    }
 }
 
 /// At the end of the process: the last checks of what this thread has freed,

@@ -11,6 +11,7 @@
 
 mod fault;
 
+use crate::background;
 use crate::config::Config;
 use crate::harden::GUARDS;
 use crate::local::{self, ALLOCATOR, Start};
@@ -83,10 +84,13 @@ fn begin() {
     ALLOCATOR.set_herald(hear);
 }
 
-/// The figures have changed.
+/// The figures have changed. Every upkeep comes by here, without any lock of ours.
 fn hear() {
     publish();
     profile::tick();
+    if background::is_wanted() && !is_preload() {
+        background::start();
+    }
 }
 
 /// The system refuses memory for an object of `size` bytes. A size that no system has
@@ -118,6 +122,7 @@ pub(crate) extern "C" fn child() {
         heap.set_thread(local::number());
     }
     profile::forked();
+    background::forget();
     take_slot();
 }
 
@@ -284,6 +289,7 @@ pub(crate) fn ended() {
 extern "C" fn end() {
     ended();
     if !is_preload() && is_plugin() {
+        background::stop();
         local::unload();
     }
 }

@@ -66,7 +66,7 @@ cfg_select! {
         mod tests;
         mod walk;
 
-        pub(crate) use walk::{capture, footprint, forget_thread, fork_prepare, fork_release, modules, set_alone};
+        pub(crate) use walk::{capture, forget_thread, fork_prepare, fork_release, modules, set_alone};
         use walk::{FP, OTHERS, RA, SP, register};
     }
     _ => {
@@ -79,11 +79,6 @@ cfg_select! {
 
         /// Calls `f` with nothing.
         pub(crate) fn modules(_: &mut dyn FnMut(&dump::Module)) {}
-
-        /// Bytes of our tables.
-        pub(crate) fn footprint() -> usize {
-            0
-        }
 
         /// Changes nothing.
         pub(crate) fn set_alone(_: bool) {}

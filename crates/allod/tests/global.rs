@@ -262,6 +262,63 @@ fn blocks_of_every_alignment_are_freed_by_their_own_thread_the_short_way() {
     assert!(remote < 100, "{remote} blocks went through the ring");
 }
 
+/// Threads of this process that are called `allod`: the signals that each blocks.
+fn our_threads() -> Vec<u64> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let status =
+        tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).ok());
+    let ours = status.filter(|text| text.starts_with("Name:\tallod\n"));
+    let blocked = |text: String| {
+        let line = text.lines().find(|line| line.starts_with("SigBlk:")).unwrap();
+        u64::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap()
+    };
+    ours.map(blocked).collect()
+}
+
+/// Waits until `what` is so, which must not take for ever.
+fn wait_until(what: impl Fn() -> bool) -> bool {
+    (0..3000).any(|_| {
+        thread::sleep(std::time::Duration::from_millis(10));
+        what()
+    })
+}
+
+#[test]
+fn with_a_thread_of_ours_memory_goes_back_while_nobody_calls() {
+    if !alone("with_a_thread_of_ours_memory_goes_back_while_nobody_calls") {
+        return;
+    }
+    allod::set(allod::config::Key::PurgeDelay, 50).unwrap();
+    assert!(our_threads().is_empty());
+    allod::set(allod::config::Key::Background, 1).unwrap();
+    // All but the kernel's and the C library's own: those can't be blocked.
+    assert!(wait_until(|| our_threads().iter().any(|blocked| blocked.count_ones() >= 60)));
+    let rows: Vec<Vec<u8>> = (0..1000).map(|i| vec![1; 60_000 + i]).collect();
+    let full = purged();
+    drop(rows);
+    // `purged` reads the figure that costs no upkeep, so only the thread gives back.
+    assert!(wait_until(|| purged() - full >= 50 << 20), "{} bytes", purged() - full);
+    // SAFETY: the child looks at its threads, and leaves by `_exit`.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let none = our_threads().is_empty();
+        allod::set(allod::config::Key::Background, 1).unwrap();
+        let again = wait_until(|| our_threads().len() == 1);
+        // SAFETY: leaves without the parent's destructors.
+        unsafe { libc::_exit(i32::from(!(none && again))) };
+    }
+    let mut status = 0;
+    // SAFETY: `status` is writable.
+    let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+    assert_eq!((waited, status), (child, 0));
+    allod::set(allod::config::Key::Background, 0).unwrap();
+    assert!(our_threads().is_empty(), "it has been joined");
+}
+
+fn purged() -> usize {
+    allod::stats().purged
+}
+
 #[test]
 fn threads_that_come_and_go_leave_no_memory_behind() {
     if !alone("threads_that_come_and_go_leave_no_memory_behind") {

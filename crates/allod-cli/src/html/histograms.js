@@ -16,7 +16,7 @@ function histogram(holder, name, bars, left = 52) {
       return svg("g", { class: "bar", tabindex: 0, ...told(...bar.words) },
         svg("rect", { x, y: top, width: step, height: high - bottom - top, fill: "transparent" }),
         bar.parts.map(([value, from, fill]) => svg("rect", { x: x + gap, width: Math.max(1, step - 2 * gap), y: y(from + value), height: Math.max(0, y(from) - y(from + value)), rx: 2, fill })),
-        (bar.last || i % every === 0) && svg("text", { x: x + step / 2, y: high - bottom + 16, "text-anchor": "middle" }, bar.label),
+        (bar.last || (i % every === 0 && !(every > 1 && bars[i + 1] && bars[i + 1].last))) && svg("text", { x: x + step / 2, y: high - bottom + 16, "text-anchor": "middle" }, bar.label),
         bar.under && svg("text", { x: x + step / 2, y: high - bottom + 30, "text-anchor": "middle" }, bar.under));
     })));
 }
@@ -42,7 +42,7 @@ function lifetimeChart() {
     bars.push({ label: "alive", last: true, top: alive, unit: count, parts: [[alive, 0, "url(#alive)"]], words: [`${count(alive)} objects`, "still alive at the end", percent(alive, whole) + " of all"] });
     histogram(holder, "lifetimes", bars);
     const middle = median(buckets, alive);
-    note.replaceChildren(state.place === null ? "All places: half of the objects " : el("b", {}, profile.places[state.place].short + ": "), state.place === null ? "" : "half of the objects ",
+    note.replaceChildren(state.place === null ? "All places: half of the objects " : el("b", {}, profile.places[state.place].name + ": "), state.place === null ? "" : "half of the objects ",
       middle === Infinity ? "are still alive." : `live less than ${time(middle)}.`);
   }
   watchWidth(holder, draw);

@@ -27,12 +27,17 @@ function strip() {
     el("div", { class: "who" }, el("h1", {}, nameOf(profile.program) || "a program"),
       el("p", { class: "sub" }, [`process ${profile.pid}`, `ran ${time(profile.elapsed_ns)}`, `written ${REASONS[profile.reason] || profile.reason}`,
         before && `compared with process ${before.pid}`].filter(Boolean).join(" · "))),
-    el("dl", { class: "figures" },
+    el("dl", { class: "figures" }, !ledger.live_bytes && !ledger.resident_bytes && profile.sites.length ? [
+      // Of another tool: there are samples, and no figures of the process.
+      fact("Live", bytes(sum(profile.sites, (it) => it.live.bytes)), "estimated"),
+      fact("Allocated", bytes(sum(profile.sites, (it) => it.allocated.bytes)), "estimated"),
+    ] : [
       fact("Peak live", bytes(ledger.peak_live_bytes), old ? "was " + bytes(old.peak_live_bytes) : "after " + time(ledger.peak_at_ns)),
       fact("Live", bytes(ledger.live_bytes), old ? "was " + bytes(old.live_bytes) : null),
       fact("Resident", bytes(ledger.resident_bytes), ledger.live_bytes > 0 ? (ledger.resident_bytes / ledger.live_bytes).toFixed(2) + " × live" : null),
       fact("Allocations", count(ledger.allocations)),
-      fact("Threads", count(ledger.peak_threads), "at most")));
+      fact("Threads", count(ledger.peak_threads), "at most"),
+    ]));
 }
 
 function bar() {
@@ -48,7 +53,7 @@ function bar() {
     window_.hidden = !state.window;
     window_.textContent = state.window ? `${time(state.window[0])} to ${time(state.window[1])}${state.value === "live" ? "" : ", for what is live"}` : "";
     place.hidden = state.place === null;
-    place.textContent = state.place === null ? "" : profile.places[state.place].short;
+    place.textContent = state.place === null ? "" : profile.places[state.place].name;
   };
   follow(draw);
   draw();
@@ -59,7 +64,7 @@ function findings() {
   const box = by("findings"), list = [];
   const say = (kind, title, ...words) => list.push(el("li", { class: kind }, el("h3", {}, title), el("p", {}, words)));
   const rows = gather(profile, profile.sites), b = (text) => el("b", {}, text);
-  const name = (row) => row.of.short + (row.of.file ? ` (${row.of.file.split("/").pop()}${row.of.line ? ":" + row.of.line : ""})` : "");
+  const name = (row) => row.of.name + (row.of.file ? ` (${row.of.file.split("/").pop()}${row.of.line ? ":" + row.of.line : ""})` : "");
   const peak = sum(rows, (it) => it.peak.bytes);
   const top = [...rows].sort((x, y) => y.peak.bytes - x.peak.bytes)[0];
   if (top && peak > 0) say("", "Most at the peak", b(name(top)), ` holds ${bytes(top.peak.bytes)}, ${percent(top.peak.bytes, peak)} of what is alive`, top.of.type ? `, in ${top.of.type}.` : ".");
@@ -81,7 +86,7 @@ function provenance() {
     "Sizes of sites are estimates from samples, with one standard deviation beside them; the figures at the top, the classes and the map are counted exactly.");
   const samples = profile.samples, ledger = profile.ledger;
   const facts = [
-    ["Command", profile.command.join(" ") || profile.program], ["Program", profile.program], ["Started", when(profile.started_ns)],
+    ["Command", profile.command.join(" ") || profile.program], ["Program", profile.program], ...(profile.started_ns ? [["Started", when(profile.started_ns)]] : []),
     ["Sampled", profile.interval_bytes ? `every ${bytes(profile.interval_bytes)} on average: ${count(samples.taken)} samples, ${count(samples.dropped)} dropped, ${count(samples.truncated)} with an incomplete stack` : "not at all"],
     ["Profiler's tables", bytes(ledger.profiler_bytes)], ["Address space", bytes(ledger.mapped_bytes)],
     ...profile.modules.filter((it) => it.symbols !== "not looked").map((it) => [nameOf(it.path), `${it.symbols}${it.build_id ? " · build " + it.build_id : ""}`]),

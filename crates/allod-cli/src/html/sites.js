@@ -7,7 +7,7 @@ function siteTable() {
 
   const ratio = (part, whole) => (whole > 0 ? part / whole : 0);
   const COLUMNS = [
-    { key: "place", name: "Place", left: true, of: (it) => it.of.short },
+    { key: "place", name: "Place", left: true, of: (it) => it.of.name },
     { key: "type", name: "Type", left: true, of: (it) => it.of.type },
     { key: "weight", name: () => (state.window && state.value === "live" ? "In the window" : VALUES[state.value]), of: (it) => it.weight },
     { key: "deviation", name: "±", help: "One standard deviation: two times in three the truth is within", of: (it) => ratio(Math.sqrt(amount(it).variance), amount(it).bytes) },
@@ -62,7 +62,7 @@ function siteTable() {
     const moved = it.weight - it.before;
     return el("tr", { class: "pick", tabindex: 0, "aria-selected": String(picked), "data-place": it.place,
       onclick: pick, onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); pick(); } } },
-    el("td", { class: "left place", title: it.of.function }, it.of.short || "unknown", " ",
+    el("td", { class: "left place", title: it.of.function }, it.of.name || "unknown", " ",
       it.of.growth && el("span", { class: "badge", title: `A straight line explains ${percent(it.of.growth.r2, 1)} of its history` }, rate(it.of.growth)),
       el("div", { class: "file" }, where)),
     el("td", { class: "left type" }, it.of.type),

@@ -6,7 +6,7 @@ function timeChart() {
     "Blue is in the program's hands; the line is what the system has backed with memory, so the gap between is the price of keeping it. Drag over a stretch of time, and the charts below show what was alive then.",
     el("button", { class: "plain", id: "window-clear", onclick: () => change({ window: null }), hidden: true }, "All of the time"));
   const moments = profile.moments;
-  if (moments.length < 2) { body.append(empty("The program ended before its figures were taken twice.")); return; }
+  if (moments.length < 2) { body.append(empty("This profile has no figures over time: the program ended too soon, or another tool has written it.")); return; }
   const holder = el("div");
   body.append(holder, legend(["live", "live"], ["rounding, free blocks, caches, records", "overhead"], ["retained for the next allocation", "retained", "hatch"], ["resident", "resident", "rule"]));
   const from = moments[0].at_ns, to = moments[moments.length - 1].at_ns;

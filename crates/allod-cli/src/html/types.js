@@ -44,7 +44,7 @@ function typeMap() {
     const wide = Math.max(260, holder.clientWidth), high = wide < 500 ? 300 : 260;
     const groups = new Map();
     for (const site of chosen()) {
-      const name = known ? site.type || "unknown" : profile.places[site.place].short || "unknown";
+      const name = known ? site.type || "unknown" : profile.places[site.place].name || "unknown";
       const group = groups.get(name) || { name, size: 0, count: 0 };
       group.size += weight(profile, site);
       group.count += site[state.value].count;
@@ -56,13 +56,14 @@ function typeMap() {
     const big = list.slice(0, 40), rest = list.slice(40);
     if (rest.length) big.push({ name: `${rest.length} others`, size: sum(rest, (it) => it.size), count: sum(rest, (it) => it.count), others: true });
     const cells = squarify(big, 0, 0, wide, high).map((it, i) => {
-      const room = Math.floor((it.wide - 14) / 6.8);
+      const room = Math.floor((it.wide - 16) / 7.7);
+      const figures = bytes(it.size) + "  " + percent(it.size, whole);
       const label = it.name.length > room ? it.name.slice(0, Math.max(0, room - 1)) + "…" : it.name;
       const pick = () => { if (!it.others && it.name !== "unknown") change({ query: known ? quoted("type", it.name) : it.name }); };
       return svg("g", { class: "cell", ...pressed(pick), ...told(it.name, `${bytes(it.size)}, ${percent(it.size, whole)}`, `${count(it.count)} objects`) },
         svg("rect", { x: it.x + 1, y: it.y + 1, width: Math.max(0, it.wide - 2), height: Math.max(0, it.high - 2), rx: 4, fill: it.name === "unknown" || it.others ? "#6b7686" : fills[i % fills.length] }),
         room > 3 && it.high > 22 && svg("text", { x: it.x + 8, y: it.y + 18, style: "font-weight:600;font-size:12.5px" }, label),
-        room > 7 && it.high > 40 && svg("text", { x: it.x + 8, y: it.y + 34, opacity: .86 }, bytes(it.size) + "  " + percent(it.size, whole)));
+        figures.length * 6.6 < it.wide - 14 && it.high > 40 && svg("text", { x: it.x + 8, y: it.y + 34, opacity: .86 }, figures));
     });
     holder.replaceChildren(svg("svg", { height: high, viewBox: `0 0 ${wide} ${high}`, "data-chart": "types" }, cells));
   }

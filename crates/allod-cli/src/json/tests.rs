@@ -8,6 +8,8 @@ use std::process::ExitStatus;
 use crate::launch::{Outcome, Usage};
 use crate::library::Origin;
 use crate::program::Elf;
+use crate::report::Profiled;
+use crate::synthetic;
 use crate::units::{Bytes, Count};
 
 fn example() -> Value {
@@ -37,8 +39,14 @@ fn example() -> Value {
         processes: vec![Process { pid: 4242, parent: 1, images: vec![image] }],
         turned_away: 0,
         unfilled: 0,
+        profile: Some(Profiled {
+            profile: synthetic::server(),
+            path: Some("allod-server.4242.pb.gz".into()),
+            leaks: false,
+        }),
+        remarks: Vec::new(),
     };
-    let text = print(&report, &Library::for_tests(Origin::Carried, machine), None);
+    let text = print(&report, &Library::for_tests(Origin::Carried, machine));
     assert_eq!(text.matches('\n').count(), 1, "one object, one line");
     text.parse().expect("it is JSON")
 }

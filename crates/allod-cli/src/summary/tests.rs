@@ -37,6 +37,8 @@ fn report(command: &[&str], status: i32, processes: Vec<Process>) -> Report {
         processes,
         turned_away: 0,
         unfilled: 0,
+        profile: None,
+        remarks: Vec::new(),
     }
 }
 
@@ -85,6 +87,62 @@ fn one_process() {
     // The README shows this very screen.
     assert!(include_str!("../../README.md").contains(&text), "{text}");
     check_size(&text);
+}
+
+fn profiled(path: &str, leaks: bool) -> Option<Profiled> {
+    let profile = crate::synthetic::server();
+    Some(Profiled { profile, path: Some(path.into()), leaks })
+}
+
+#[test]
+fn a_profile_tells_who_holds_memory() {
+    let images = vec![image("server", FIGURES)];
+    let mut report =
+        report(&["./server", "--port", "80"], 0, vec![Process { pid: 4242, parent: 1, images }]);
+    report.profile = profiled("allod-server.4242.pb.gz", false);
+    let text = plain(&report);
+    check_size(&text);
+    // The README shows this very screen, too.
+    assert!(include_str!("../../README.md").contains(&text), "{text}");
+    assert_eq!(text.lines().count(), 20, "{text}");
+    // The terms are the sum that is printed.
+    let lines = text.lines().skip_while(|line| !line.contains(" = "));
+    let lines = lines.take_while(|line| !line.starts_with("  system"));
+    let sum = lines.collect::<Vec<_>>().join(" ");
+    let number = |word: &str| word.parse::<f64>().ok();
+    let numbers: Vec<f64> = sum.replace("- ", "-").split_whitespace().filter_map(number).collect();
+    let parts: f64 = numbers[1..].iter().sum();
+    assert!((parts - numbers[0]).abs() < 0.001, "{numbers:?}");
+
+    report.profile = profiled("allod-server.4242.pb.gz", true);
+    let text = plain(&report);
+    check_size(&text);
+    assert!(text.contains("1 place grows to the end") && text.contains("Session::new"), "{text}");
+}
+
+#[test]
+fn a_profile_and_many_processes_fit_together() {
+    let process =
+        |i: u32| Process { pid: 4242 + i, parent: 1, images: vec![image("cc1", FIGURES)] };
+    let mut report = report(&["make"], 0, (0..40).map(process).collect());
+    let long = "/a/directory/with/a/name/that/is/long/enough/profile.pb.gz";
+    for path in ["short.pb.gz", long, &format!("{:>46}", "x"), &format!("{:>47}", "x")] {
+        for leaks in [false, true] {
+            report.profile = profiled(path, leaks);
+            let text = plain(&report);
+            check_size(&text);
+            assert!(text.contains("the biggest others") && text.contains("see it:"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_profile_alone_fits_one_screen() {
+    for profile in [crate::synthetic::server(), crate::synthetic::nothing()] {
+        let text = of_profile(&profile);
+        check_size(&anstream::adapter::strip_str(&text).to_string());
+    }
+    assert!(of_profile(&crate::synthetic::nothing()).contains("nothing sampled"));
 }
 
 #[test]

@@ -25,10 +25,13 @@ use crate::launch::Launch;
 use crate::library::Library;
 use crate::page::Page;
 use crate::program;
-use crate::report::Report;
+use crate::report::{Profiled, Report};
+use crate::units::Bytes;
 use crate::verb::Ending;
-use crate::{json, summary};
+use crate::{findings, json, summary};
 
+/// The exit code of a program that ended well and leaked, if that is asked for.
+const LEAKS: u8 = 1;
 /// The loader's list of libraries to load first.
 const PRELOAD: &str = "LD_PRELOAD";
 
@@ -64,6 +67,15 @@ pub(crate) struct Options {
     #[arg(long, value_name = "BYTES", value_parser = dumps::interval)]
     sample: Option<u64>,
 
+    /// List every place that only grows, with how certain that is
+    #[arg(long, conflicts_with = "no_profile")]
+    leaks: bool,
+
+    /// Exit with code 1 if what only grows has gained SIZE or more, and all else was well
+    #[arg(long, value_name = "SIZE", value_parser = dumps::interval,
+        conflicts_with = "no_profile")]
+    fail_on_leak: Option<u64>,
+
     /// Options of the allocator for the program, in place of ALLOD_CONF
     #[arg(long, value_name = "KEY:VALUE,...")]
     conf: Option<OsString>,
@@ -91,6 +103,7 @@ pub(crate) struct Options {
 
 const AFTER: &str = "\
 Exit codes, besides the program's own:
+    1  the program ended well, and --fail-on-leak has found that it leaks
   125  the command itself failed: a wrong option, no library
   126  the program cannot be executed on Allod: no permission, another machine,
        statically linked, linked against musl, set-user-ID, ...
@@ -139,14 +152,20 @@ impl Options {
             (None, signal) => Ending::Signal(signal.unwrap_or(0)),
         };
 
-        let left = dumps.as_ref().map(|dumps| dumps.leave(outcome.pid, self.children, &target));
-        let ended_by = outcome.status.signal();
+        let mut left = dumps.as_ref().map(|dumps| dumps.leave(outcome.pid, self.children, &target));
+        let remarks = told(left.as_ref(), outcome.status.signal());
+        let program = left.as_mut().and_then(|left| left.program.take());
+        let leaked = program.as_ref().map(|(_, profile)| findings::leaked(profile));
 
         if let (Some(sink), Some(page)) = (&mut sink, &page) {
-            let report = Report::new(self.command, outcome, page);
+            let mut report = Report::new(self.command, outcome, page);
+            report.remarks = remarks;
+            let leaks = self.leaks || self.fail_on_leak.is_some();
+            report.profile =
+                program.map(|(path, profile)| Profiled { profile, path: Some(path), leaks });
             let text = match self.json {
-                true => json::print(&report, &library, left.as_ref()),
-                false => summary::print(&report, &library) + &told(left.as_ref(), ended_by),
+                true => json::print(&report, &library),
+                false => summary::print(&report, &library),
             };
             // Nobody may be there to read it. That is not the program's fault.
             _ = sink.write_all(text.as_bytes()).and_then(|()| sink.flush());
@@ -155,7 +174,7 @@ impl Options {
         for fault in left.iter().filter(|_| sink.is_none() || self.json).flat_map(|it| &it.faults) {
             _ = writeln!(io::stderr(), "allod: {fault}");
         }
-        Ok(ending)
+        Ok(judged(ending, leaked, self.fail_on_leak))
     }
 
     /// Where the report goes. Nowhere, if none is wanted.
@@ -199,25 +218,43 @@ impl Options {
     }
 }
 
-/// What the summary says of the profile.
-fn told(left: Option<&Left>, ended_by: Option<i32>) -> String {
-    let Some(left) = left else { return String::new() };
-    let mut lines: Vec<String> = left.faults.iter().map(|it| format!("allod: {it}")).collect();
+/// What has to be said of profiles that are missing, or of more than one.
+fn told(left: Option<&Left>, ended_by: Option<i32>) -> Vec<String> {
+    let Some(left) = left else { return Vec::new() };
+    let mut lines = left.faults.clone();
     match (&left.program, ended_by) {
-        (Some((path, _)), _) => {
-            let path = path.display();
-            lines.push(format!("wrote {path}   open: allod report {path}"));
-        }
+        (Some(_), _) => {}
         (None, _) if !left.faults.is_empty() => {}
         (None, Some(number)) => lines.push(format!(
             "no profile: signal {number} ended the program before it could write one"
         )),
         (None, None) => lines.push("no profile: the program has not written any".into()),
     }
-    if !left.children.is_empty() {
-        lines.push(format!("wrote {} profiles of its children", left.children.len()));
+    match left.children.len() {
+        0 => {}
+        1 => lines.push("wrote a profile of a child".into()),
+        number => lines.push(format!("wrote {number} profiles of its children")),
     }
-    lines.join("\n") + "\n"
+    lines
+}
+
+/// How the command ends: as the program did, unless that was well and it leaked.
+fn judged(ending: Ending, leaked: Option<f64>, limit: Option<u64>) -> Ending {
+    let Some(limit) = limit.filter(|_| ending == Ending::Code(0)) else { return ending };
+    match leaked {
+        // Nobody can tell. A check that cannot be made has failed.
+        None => {
+            _ = writeln!(io::stderr(), "allod: no profile, so nobody can tell what leaks");
+            Ending::Code(LEAKS)
+        }
+        Some(leaked) if leaked > 0.0 && leaked >= limit as f64 => {
+            let leaked = Bytes(leaked as u64);
+            let text = format!("what only grows has gained {leaked}, {} or more", Bytes(limit));
+            _ = writeln!(io::stderr(), "allod: {text}");
+            Ending::Code(LEAKS)
+        }
+        Some(_) => ending,
+    }
 }
 
 /// Our library first, so that its `malloc` is the one that counts, and then
@@ -244,6 +281,23 @@ fn not_started(path: &Path, error: &io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_leak_changes_a_good_end() {
+        let good = Ending::Code(0);
+        let cases = [
+            (good, Some(2048.0), None, good),
+            (good, Some(2048.0), Some(4096), good),
+            (good, Some(4096.0), Some(4096), Ending::Code(LEAKS)),
+            (good, None, Some(4096), Ending::Code(LEAKS)),
+            (good, Some(0.0), Some(1), good),
+            (Ending::Code(7), Some(9e9), Some(1), Ending::Code(7)),
+            (Ending::Signal(9), None, Some(1), Ending::Signal(9)),
+        ];
+        for (ending, leaked, limit, judged_) in cases {
+            assert_eq!(judged(ending, leaked, limit), judged_);
+        }
+    }
 
     #[test]
     fn our_library_comes_first_and_once() {

@@ -12,6 +12,7 @@
 #![allow(unsafe_code)]
 
 use super::{PoolBox, PoolSlot, Slots};
+use crate::Owns;
 use crate::allocator::{AllocError, Allocator, nothing};
 use crate::blocks::{Blocks, blocks};
 use crate::full::Full;
@@ -236,3 +237,22 @@ unsafe impl<T, A: Allocator> Blocks for GrowingPool<T, A> {
 }
 
 blocks!([T, A: Allocator] GrowingPool<T, A>);
+
+// SAFETY: the chunks are the pool's alone, and blocks lie in their slots.
+unsafe impl<T, A: Allocator> Owns for GrowingPool<T, A> {
+    /// O(log n), the largest chunk first.
+    fn owns(&self, address: NonNull<u8>, _: Layout) -> bool {
+        let mut next = self.chunks.get();
+        while let Some(chunk) = next {
+            // SAFETY: chunks on our list are ours, with a header each.
+            let header = unsafe { chunk.as_ref() };
+            let from_start = address.addr().get().wrapping_sub(chunk.addr().get());
+            let size = Self::head().0 + header.slots * size_of::<PoolSlot<T>>();
+            if from_start < size {
+                return true;
+            }
+            next = header.older;
+        }
+        false
+    }
+}

@@ -3,6 +3,7 @@
 
 use super::bits::PLACES;
 use super::group::{Fresh, Groups};
+use crate::Owns;
 use crate::allocator::{AllocError, Allocator, nothing};
 use crate::blocks::{Blocks, blocks};
 use crate::full::Full;
@@ -274,3 +275,13 @@ unsafe impl<T, const G: usize> Blocks for SharedPool<T, G> {
 }
 
 blocks!([T: Send, const G: usize] SharedPool<T, G>);
+
+// SAFETY: the slots are inside of the pool, and blocks lie in slots.
+unsafe impl<T, const G: usize> Owns for SharedPool<T, G> {
+    /// O(1).
+    #[inline]
+    fn owns(&self, address: NonNull<u8>, _: Layout) -> bool {
+        let from_start = address.addr().get().wrapping_sub(core::ptr::from_ref(self).addr());
+        from_start < size_of::<Self>()
+    }
+}

@@ -70,13 +70,13 @@ record! {
         magic, reason, pid, started, elapsed, interval, samples, dropped, truncated, page_size,
         face, live, peak_live, peak_at, requested, free_blocks, cached, uncarved, retained,
         metadata, resident, peak_resident, mapped, allocations, remote_frees, threads,
-        peak_threads, profiler,
+        peak_threads, profiler, epoch,
     }
     Section { kind, record, count }
     Module { start, end, bias, build_id_len, is_allod, build_id }
     Site {
         stack, depth, label, block_size, thread, truncated, allocated, live, peak, short, remote,
-        requested, lifetimes, history,
+        requested, lifetimes, history, epoch,
     }
     Class { block_size, spans, capacity, carved, in_use, cached }
     Thread { thread, allocations, remote_frees, cached }

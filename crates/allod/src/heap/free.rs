@@ -479,8 +479,8 @@ impl<O: Os> Allocator<O> {
         fatal::misuse(if twice { Misuse::DoubleFree } else { Misuse::InvalidFree }, address, 0)
     }
 
-    /// Bytes that the object at `address` holds. An address that is none ends
-    /// the process.
+    /// Bytes that the object at `address` holds. An address that is none, or was one,
+    /// ends the process.
     pub(crate) fn usable(&self, address: usize) -> usize {
         if self.harden.is_on() {
             return self.usable_hard(address);
@@ -490,12 +490,15 @@ impl<O: Os> Allocator<O> {
         let size = match unsafe { record.as_ref() }.kind {
             Kind::Nothing => Some(0),
             Kind::Guarded => return self.usable_guarded(record, address),
-            Kind::Huge => {
-                self.huge.find(&self.arena, address).filter(|h| h.is_live()).map(|h| h.len())
-            }
+            Kind::Huge => self.huge.find(&self.arena, address).map(|huge| {
+                if !huge.is_live() {
+                    fatal::misuse(Misuse::DoubleFree, address, huge.len());
+                }
+                huge.len()
+            }),
             Kind::Chunk => self.arena.span_at(address).and_then(|span| {
                 match span.word.load().state() {
-                    State::Free => None,
+                    State::Free => self.free_of_free(span, address),
                     State::Large => (span.base().addr() == address).then(|| span.block_size()),
                     _ => span.block_at(address).map(|_| span.block_size()),
                 }

@@ -505,6 +505,14 @@ impl<O: Os> Allocator<O> {
         }
     }
 
+    /// True when something waits for the clock to be given back.
+    pub(crate) fn has_to_give(&self) -> bool {
+        let cached = self.huge.held.get() > self.huge.live.get();
+        // ORDERING: Relaxed, a hint.
+        let orphans = self.orphan_count.load(Ordering::Relaxed) != 0;
+        cached || orphans || self.arena.spare.get() != 0
+    }
+
     /// What is due by the clock: memory that nobody uses goes back, and what
     /// sleeping threads hold is shared.
     pub(crate) fn upkeep(&self) {

@@ -234,12 +234,6 @@ pub(crate) fn modules(f: &mut dyn FnMut(&dump::Module)) {
     tables.modules.each(own, f);
 }
 
-/// Bytes of address space that our tables take. They are touched where they are used.
-pub(crate) fn footprint() -> usize {
-    // ORDERING: Relaxed, only whether it is null.
-    if TABLES.load(Ordering::Relaxed).is_null() { 0 } else { size_of::<Tables>() }
-}
-
 /// Says whether the module that this code is in holds nothing but Allod. Before
 /// the first stack.
 pub(crate) fn set_alone(alone: bool) {
@@ -397,10 +391,12 @@ impl<'a> Walk<'a> {
     #[cold]
     fn learn(&mut self, look: usize) -> Option<(Rule, Others)> {
         let modules = &self.tables.modules;
-        let mut module = modules.find(look);
+        // A signal handler may return to the first instruction of a mapping.
+        let find = || modules.find(look).or_else(|| modules.find(look.wrapping_add(1)));
+        let mut module = find();
         if module.is_none() && modules.is_due(Linux.clock(), true) && refresh(self.tables) {
             self.epoch = modules.epoch();
-            module = modules.find(look);
+            module = find();
         }
         let module = module?;
         let found = match module.kind {

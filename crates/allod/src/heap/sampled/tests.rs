@@ -28,7 +28,7 @@ fn open_at(interval: u32, hard: bool) -> Box<Allocator<Fake>> {
         guards: true,
         quarantine: false,
     };
-    let level = crate::config::Level { hard, guard_rate: 0, exact: false };
+    let level = crate::config::Level { hard, ..crate::config::Level::DEFAULT };
     assert!(a.open(arena, huge, level));
     a.sampler.set_interval(interval);
     a

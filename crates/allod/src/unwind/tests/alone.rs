@@ -14,6 +14,9 @@ const PART: &str = "ALLOD_UNWIND_PART";
 
 /// Runs the test `name` again in a process where it finds `PART` set.
 pub(super) fn alone(name: &str) {
+    if is_emulated() {
+        return;
+    }
     let this = std::env::current_exe().expect("the program knows itself");
     let path = format!("unwind::tests::{name}");
     let done = std::process::Command::new(this)
@@ -24,6 +27,12 @@ pub(super) fn alone(name: &str) {
     let said = std::string::String::from_utf8_lossy(&done.stdout);
     let errors = std::string::String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success() && said.contains("1 passed"), "{said}{errors}");
+}
+
+/// True when the processor is emulated: what starts anew would be the emulator, and the C
+/// compiler is the host's.
+pub(super) fn is_emulated() -> bool {
+    std::env::var_os("ALLOD_TEST_EMULATED").is_some()
 }
 
 pub(super) fn is_part(name: &str) -> bool {
@@ -92,6 +101,9 @@ fn in_the_end_a_stack_costs_no_system_call() {
         return walks_cost_nothing();
     }
     alone(name);
+    if is_emulated() {
+        return;
+    }
     let this = std::env::current_exe().expect("the program knows itself");
     let done = std::process::Command::new(this).env(PART, "main").output().expect("it starts");
     let errors = std::string::String::from_utf8_lossy(&done.stderr);
@@ -203,4 +215,17 @@ fn forks_signals_and_panics_do_not_get_in_the_way() {
         }
     });
     assert!(!oracle().is_empty());
+}
+
+/// What is counted, by a simulator of the processor, for the decision page about the
+/// unwinder: a walk of `ALLOD_UNWIND_FRAMES` frames more than the test's own, a thousand times.
+#[test]
+fn a_thousand_walks() {
+    warm();
+    let frames = std::env::var("ALLOD_UNWIND_FRAMES").map_or(10, |n| n.parse().expect("a number"));
+    deep(frames, &mut || {
+        for _ in 0..1000 {
+            assert!(capture(&mut [0; 256]).depth > frames);
+        }
+    });
 }

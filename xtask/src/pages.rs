@@ -1,0 +1,76 @@
+//! `pages`: the HTML reports in a real browser.
+//!
+//! A test of the command writes reports on profiles that are made up, and one is made
+//! of a real program. Then `xtask/pages/look.mjs` opens them in Debian's Chromium,
+//! headless, and uses them as a reader would, in light and dark, wide and narrow. The
+//! browser has no network, and the script that drives it is the one package that npm
+//! is asked for.
+
+use crate::debian;
+use crate::sh::{Cmd, root, target};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::Path;
+
+const BROWSER: &str = "/usr/bin/chromium";
+/// The test of the command that writes the reports.
+const WRITES: &str = "html::tests::the_files_for_the_browser";
+/// Seconds for the building, and for the browser.
+const LIMIT_SECONDS: u32 = 900;
+const BROWSER_SECONDS: u32 = 240;
+
+/// Runs the checks, and says how many there were. Pictures are left in `target/pages`
+/// if they are wanted.
+pub(crate) fn run(with_pictures: bool) -> Result<String> {
+    if !Path::new(BROWSER).exists() {
+        debian::need(&["chromium"])?;
+    }
+    if !Cmd::new("node --version").succeeds() || !Cmd::new("npm --version").succeeds() {
+        debian::need(&["nodejs", "npm"])?;
+    }
+    let folder = target().join("pages");
+    let reports = folder.join("reports");
+    if reports.exists() {
+        fs::remove_dir_all(&reports).context("the reports of an earlier run")?;
+    }
+    fs::create_dir_all(&reports).context("a folder for the reports")?;
+    write_reports(&reports)?;
+    driver(&folder)?;
+
+    let mut look = Cmd::new("node").arg(folder.join("look.mjs")).arg(&reports);
+    if with_pictures {
+        let pictures = folder.join("pictures");
+        fs::create_dir_all(&pictures).context("a folder for pictures")?;
+        look = look.arg(pictures);
+    }
+    let said = look.env("CHROMIUM", BROWSER).limit(BROWSER_SECONDS).output()?;
+    print!("{said}");
+    let Some(last) = said.lines().last().filter(|line| line.ends_with(" checks")) else {
+        bail!("the browser's checks did not come to their end");
+    };
+    Ok(last.to_owned())
+}
+
+fn write_reports(reports: &Path) -> Result<()> {
+    let line = format!("cargo test --quiet -p allod-cli --bin allod -- --exact {WRITES}");
+    let tests = Cmd::new(&line).env("ALLOD_TEST_REPORTS", reports).limit(LIMIT_SECONDS).test()?;
+    if tests != 1 {
+        bail!("{tests} tests have the name `{WRITES}`");
+    }
+    Ok(())
+}
+
+/// The script, with what drives the browser beside it.
+fn driver(folder: &Path) -> Result<()> {
+    let home = root().join("xtask/pages");
+    let manifest = fs::read_to_string(home.join("package.json"))?;
+    let has_it = fs::read_to_string(folder.join("package.json")).is_ok_and(|it| it == manifest)
+        && folder.join("node_modules/playwright-core/package.json").exists();
+    if !has_it {
+        let install = "npm install --silent --no-audit --no-fund --no-package-lock";
+        fs::write(folder.join("package.json"), &manifest)?;
+        Cmd::new(install).within(folder).limit(LIMIT_SECONDS).run()?;
+    }
+    fs::copy(home.join("look.mjs"), folder.join("look.mjs"))?;
+    Ok(())
+}
