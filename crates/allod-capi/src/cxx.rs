@@ -108,10 +108,10 @@ pub(crate) fn families_hold() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
         let operators = [
-            (c"_Znwm", _Znwm as *const () as *const c_void),
-            (c"_Znam", _Znam as *const () as *const c_void),
-            (c"_ZdlPv", _ZdlPv as *const () as *const c_void),
-            (c"_ZdaPv", _ZdaPv as *const () as *const c_void),
+            (c"_Znwm", (_Znwm as *const ()).cast::<c_void>()),
+            (c"_Znam", (_Znam as *const ()).cast::<c_void>()),
+            (c"_ZdlPv", (_ZdlPv as *const ()).cast::<c_void>()),
+            (c"_ZdaPv", (_ZdaPv as *const ()).cast::<c_void>()),
         ];
         operators.iter().all(|(name, ours)| runtime::is_found(name, *ours))
     }

@@ -82,10 +82,9 @@ pub(crate) fn check(span: &Span, secret: u64) {
 
 /// Makes the last `len` bytes of a run zeros, from `at` on, which is a slice's start.
 pub(crate) fn clear<O: Os>(ground: Ground<'_, O>, at: NonNull<u8>, len: usize) {
+    let whole = len.is_multiple_of(ground.arena.kernel.page_size());
     // SAFETY: the caller has the slices, and nobody needs what they hold.
-    if !(len.is_multiple_of(ground.arena.kernel.page_size())
-        && unsafe { ground.arena.kernel.purge(at, len) })
-    {
+    if !whole || !unsafe { ground.arena.kernel.purge(at, len) } {
         // SAFETY: as above.
         unsafe { at.write_bytes(0, len) };
     }

@@ -273,11 +273,9 @@ impl Shelves {
         let last = slices.run.first() + slices.run.count() - 1;
         let whole = SLICE.is_multiple_of(ground.arena.kernel.page_size());
         // A huge page is not split for it.
+        let may = whole && !chunk.is_dense();
         // SAFETY: the slice is ours, and nobody has been given any of it.
-        if whole
-            && !chunk.is_dense()
-            && unsafe { ground.arena.kernel.decommit(chunk.slice(last), SLICE) }
-        {
+        if may && unsafe { ground.arena.kernel.decommit(chunk.slice(last), SLICE) } {
             // ORDERING: Relaxed, a bound.
             tables.guards.fetch_add(1, Ordering::Relaxed);
             span.set_slices_raw(slices.run.count() as u8);
@@ -501,7 +499,7 @@ impl<O: Os> Ground<'_, O> {
         if span.slices() == count {
             return true;
         }
-        // SAFETY: the guard follows the span's slices, in the same chunk.
+        // It follows the span's slices, in the same chunk.
         let guard = span.base().wrapping_add(count * SLICE);
         let Some(guard) = NonNull::new(guard) else { return false };
         // SAFETY: the slice is the span's, and nobody has any of it.
