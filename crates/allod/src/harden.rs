@@ -418,16 +418,15 @@ impl Harden {
             let word = SlotWord(word_of(span, i).expect("a table").load(Ordering::Relaxed));
             let pattern = canary::pattern(self.secret(), at.addr());
             let (size, slack) = (class.size(), word.slack());
+            // SAFETY: the slot is the span's.
+            let holds = unsafe { canary::holds(at, size - slack, size, pattern) };
+            // SAFETY: as above.
+            let is_zero = unsafe { canary::is_zero(at, size) };
             match word.state() {
-                // SAFETY: the slot is the span's.
-                State::Out => assert!(
-                    unsafe { canary::holds(at, size - slack, size, pattern) },
-                    "R1: slot {i} of {class:?}"
-                ),
+                State::Out => assert!(holds, "R1: slot {i} of {class:?}"),
                 state => {
                     free += u16::from(state == State::Free);
-                    // SAFETY: the slot is ours.
-                    assert!(unsafe { canary::is_zero(at, size) }, "R2: slot {i} of {class:?}");
+                    assert!(is_zero, "R2: slot {i} of {class:?}");
                 }
             }
         }

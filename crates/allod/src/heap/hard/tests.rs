@@ -1,7 +1,6 @@
 //! The hardened level over a system of our own: the model of the default level,
 //! and what only this level promises.
 #![allow(unsafe_code)]
-#![expect(clippy::disallowed_methods, reason = "the model keeps objects by their addresses")]
 
 use super::*;
 use crate::config::Level;
