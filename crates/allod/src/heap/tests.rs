@@ -27,9 +27,13 @@ fn policies(hard: bool) -> (crate::arena::Policy, crate::huge::Policy) {
 
 /// An allocator at the hardened level.
 pub(super) fn open_hard(os: Fake) -> Box<Allocator<Fake>> {
+    open_at(os, Level { hard: true, guard_rate: 0, exact: false })
+}
+
+/// An allocator at some level.
+pub(super) fn open_at(os: Fake, level: Level) -> Box<Allocator<Fake>> {
     let a = allocator(os);
-    let (arena, huge) = policies(true);
-    let level = Level { hard: true, guard_rate: 0, exact: false };
+    let (arena, huge) = policies(level.hard);
     assert!(a.open(arena, huge, level));
     a
 }
