@@ -35,6 +35,8 @@ pub(crate) const CRIMES: &[Crime] = &[
     at(HARDENED, "past-after-shrinking", END, past_after_shrinking),
     at(HARDENED, "before-48", START, || before(40)),
     at(HARDENED, "before-1000", START, || before(1000)),
+    at(HARDENED, "before-100000", START, before_large),
+    at(HARDENED, "write-freed-and-end", FREED, write_freed_and_end),
     at(HARDENED, "write-freed-16", FREED, || write_freed(16)),
     at(HARDENED, "write-freed-48", FREED, || write_freed(48)),
     at(HARDENED, "write-freed-5000", FREED, || write_freed(5000)),
@@ -106,6 +108,26 @@ fn before(size: usize) {
     let block = near.expect("two hundred blocks have neighbours")[1];
     write(block.wrapping_byte_sub(1));
     free(block);
+}
+
+/// One byte before a large block. It lies in the run of slices of the one before,
+/// behind all that anybody asked for.
+fn before_large() {
+    const RUN: usize = 128 << 10;
+    let mut blocks: Vec<Pointer> = (0..64).map(|_| malloc(100_000)).collect();
+    blocks.sort_by_key(|block| block.addr());
+    let near = blocks.windows(2).find(|two| two[1].addr() - two[0].addr() == RUN);
+    let two = near.expect("large blocks have neighbours");
+    write(two[1].wrapping_byte_sub(1));
+    free(two[0]);
+}
+
+/// Of forty large blocks the first has left the quarantine, and nobody asks for its
+/// memory again.
+fn write_freed_and_end() {
+    let blocks: Vec<Pointer> = (0..40).map(|_| malloc(100_000)).collect();
+    blocks.iter().for_each(|block| free(*block));
+    write(blocks[0].wrapping_byte_add(50_000));
 }
 
 /// Then as many come and go as it takes until the block is handed out again.

@@ -24,6 +24,7 @@ use super::{Arena, Chunk};
 use crate::os::Os;
 use crate::sync::Ordering;
 use crate::units::{CHUNK, SLICE, SLICES_PER_CHUNK};
+use core::ptr::NonNull;
 
 /// Below this much a peak is not worth a system call.
 const GROWTH_FLOOR: usize = 1 << 20;
@@ -103,6 +104,23 @@ impl<O: Os> Arena<O> {
             given += self.purge(chunk, chunk.bits.free_dirty(), spare - keep);
         }
         given
+    }
+
+    /// Visits the slices that are free and dirty, run by run, as their holder (B1).
+    pub(crate) fn visit_spare(&self, mut see: impl FnMut(NonNull<u8>, usize)) {
+        for chunk in self.chunks() {
+            let mut left = chunk.bits.free_dirty();
+            while left != 0 {
+                let first = left.trailing_zeros();
+                let count = (!(left >> first)).trailing_zeros().min(64 - first);
+                let run = Run::new(first, count);
+                left &= !(!0u64 >> (64 - count) << first);
+                if chunk.bits.take_exactly(run) {
+                    see(chunk.slice(first), count as usize * SLICE);
+                    chunk.bits.give(run);
+                }
+            }
+        }
     }
 
     /// Gives back the slices of `mask` that can be had, about `limit` bytes of

@@ -8,7 +8,8 @@
 //!
 //! A large object (32 KiB to 1 MiB) is a run of slices. What was asked for
 //! stands in its record (`below`), and so does its family (`carved`). The bytes
-//! from there to the end of the page are canary. When it is freed, its memory is
+//! from there to the end of the page are canary. The run's very end is looked at
+//! too: a write before the start of the next object would be there. When it is freed, its memory is
 //! made zeros. From 256 KiB on that means giving it back and making its
 //! addresses inaccessible, so that a later access faults; a smaller one, and
 //! one in a huge page, is wiped. Whoever has the slices next looks at them first.
@@ -17,6 +18,7 @@
 //!
 //! * U1. The spans of the ring are in state FREE, in nobody's hands but ours, and
 //!   their slices are not the arena's yet; they read as zeros.
+//! * U2. A live run reads as zeros behind its canary.
 #![allow(unsafe_code)]
 
 use super::canary;
@@ -35,6 +37,8 @@ const RING: usize = 32;
 const RING_BYTES: usize = 1 << 20;
 /// From this size on a freed object's memory goes back.
 const GIVE_BACK: usize = 256 << 10;
+/// The last bytes of a run, where a write before the start of what lies behind it goes.
+const BEFORE: usize = 16;
 /// The page that canaries end with, whatever the system's is.
 const PAGE: usize = 4096;
 
@@ -77,6 +81,14 @@ pub(crate) fn check(span: &Span, secret: u64) {
     // SAFETY: the object is live, so its memory is there.
     if !unsafe { canary::holds(base, asked, canary_end(asked), pattern) } {
         fatal::misuse(Misuse::Overflow, base.addr(), span.block_size());
+    }
+    let len = span.slices() * SLICE;
+    if canary_end(asked) <= len - BEFORE {
+        let last = base.wrapping_add(len - BEFORE);
+        // SAFETY: as above, and nothing behind the canary was ever written (U2).
+        if !unsafe { canary::is_zero(last, BEFORE) } {
+            fatal::misuse(Misuse::Underflow, base.addr() + len, 0);
+        }
     }
 }
 

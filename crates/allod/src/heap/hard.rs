@@ -598,6 +598,12 @@ impl<O: Os> Allocator<O> {
         let slots = |span: &&Span| span.word.load().state() == State::Hard && span.back() == 0;
         let spans = || self.arena.chunks().flat_map(|chunk| chunk.spans()).filter(slots);
         self.harden.look_at_free(spans());
+        self.arena.visit_spare(|at, len| {
+            // SAFETY: the visitor holds the slices, which read as zeros (V4 of the shelves).
+            if !unsafe { canary::is_zero(at.as_ptr(), len) } {
+                fatal::misuse(Misuse::UseAfterFree, at.addr().get(), len);
+            }
+        });
         for heap in self.heaps() {
             // ORDERING: Relaxed, a hint that saves taking the lock.
             if heap.in_use.load(Ordering::Relaxed) == Use::Orphan as u32 {

@@ -23,6 +23,7 @@ fn one_heap_against_the_model() {
             step(&a, heap, &mut model, &mut dice, 400);
             if round % 500 == 0 {
                 a.check();
+                a.sweep();
             }
         }
         end(&a, heap, &mut model);
@@ -40,6 +41,7 @@ fn heaps_that_free_for_each_other_against_the_model() {
         step(&a, heap, &mut model, &mut dice, 600);
         if round % 1000 == 0 {
             a.check();
+            a.sweep();
         }
     }
     end(&a, heaps[3], &mut model);
