@@ -114,6 +114,10 @@ impl Watched {
         let mut rows: Vec<Row> = Vec::new();
         let mut known: HashMap<String, usize> = HashMap::new();
         for (index, site) in self.profile.sites.iter().enumerate() {
+            // Its place in the table is taken, and nothing is counted yet.
+            if site.allocated.bytes <= 0.0 && site.live.bytes <= 0.0 {
+                continue;
+            }
             let place = &self.places[self.of_site[index]];
             let key = match kind {
                 Kind::Sites => self.of_site[index].to_string(),

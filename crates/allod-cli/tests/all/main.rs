@@ -15,3 +15,4 @@ mod profiles;
 mod refusals;
 mod reports;
 mod signals;
+mod views;
