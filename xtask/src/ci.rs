@@ -179,6 +179,10 @@ fn build() -> Result<End> {
 }
 
 fn tests() -> Result<End> {
+    // Names are looked up in programs that the tests compile and take apart.
+    if !["c++", "objcopy"].iter().all(|tool| Cmd::new(&format!("{tool} --version")).succeeds()) {
+        debian::need(&["binutils", "g++"])?;
+    }
     // The live screen is tested in a terminal.
     if !Cmd::new("tmux -V").succeeds() {
         debian::need(&["tmux"])?;

@@ -1,13 +1,12 @@
 //! `pages`: the HTML reports in a real browser.
 //!
-//! A test of the command writes reports on profiles that are made up, and one is made
-//! of a real program. Then `xtask/pages/look.mjs` opens them in Debian's Chromium,
-//! headless, and uses them as a reader would, in light and dark, wide and narrow. The
-//! browser has no network, and the script that drives it is the one package that npm
-//! is asked for.
+//! A test of the command writes reports on profiles that are made up. Then
+//! `xtask/pages/look.mjs` opens them in Debian's Chromium, headless, and uses them as a
+//! reader would, in light and dark, wide and narrow. The browser has no network, and
+//! the script that drives it is the one package that npm is asked for.
 
 use crate::debian;
-use crate::sh::{Cmd, root, target};
+use crate::sh::{Cmd, OPTIMIZED, root, target};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::Path;

@@ -142,7 +142,7 @@ fn names(path: &Path, findings: &mut Vec<Finding>) {
         Err(why) => {
             return note(
                 findings,
-                format!("{}: {why}", path.display()),
+                format!("{}: {}", path.display(), why.split(';').next().unwrap_or(&why)),
                 "its interpreter is what is profiled: check that",
             );
         }

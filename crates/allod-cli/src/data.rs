@@ -25,6 +25,7 @@ pub(crate) fn object(profile: &Profile, before: Option<&Profile>) -> Value {
 /// those that hold most first.
 pub(crate) fn summary(profile: &Profile) -> Value {
     let (mut places, _) = findings::places(profile);
+    places.retain(|place| place.allocated.bytes > 0.0 || place.live.bytes > 0.0);
     places.sort_by(|a, b| b.live.bytes.total_cmp(&a.live.bytes));
     let row = |of: &Place| {
         let mut row = place(profile, of);
@@ -57,7 +58,8 @@ fn samples(samples: &Samples) -> Value {
 
 fn one(profile: &Profile) -> Value {
     let (places, of_site) = findings::places(profile);
-    let sites = profile.sites.iter().zip(of_site).map(|(of, place)| site(of, place));
+    let sites = profile.sites.iter().zip(of_site);
+    let sites = sites.map(|(of, place)| site(of, place, profile.interval as f64));
     json!({
         "program": profile.program,
         "command": profile.command,
@@ -151,10 +153,12 @@ pub(crate) fn growth(growth: &Growth) -> Value {
         "bytes_per_second": growth.bytes_per_second,
         "r2": growth.r2,
         "rise_bytes": growth.rise,
+        "is_kept": growth.is_kept,
     })
 }
 
-fn site(site: &Site, place: usize) -> Value {
+fn site(site: &Site, place: usize, interval: f64) -> Value {
+    let peak = findings::with_variance(site.peak, site.block_size as f64, interval);
     json!({
         "stack": site.stack,
         "place": place,
@@ -165,7 +169,7 @@ fn site(site: &Site, place: usize) -> Value {
         "truncated": site.truncated,
         "allocated": amount(site.allocated),
         "live": amount(site.live),
-        "peak": amount(site.peak),
+        "peak": amount(peak),
         "short": amount(site.short),
         "remote": amount(site.remote),
         "requested_bytes": site.requested.round(),

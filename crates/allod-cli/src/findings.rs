@@ -57,6 +57,8 @@ pub(crate) struct Growth {
     pub(crate) r2: f64,
     /// How much the line rises over the points.
     pub(crate) rise: f64,
+    /// Whether at least half of the rise is alive at the end: nobody has cleaned up.
+    pub(crate) is_kept: bool,
 }
 
 /// A median of lifetimes.
@@ -90,22 +92,22 @@ pub(crate) fn places(profile: &Profile) -> (Vec<Place>, Vec<usize>) {
             places.push(Place { frame, rust_type, ..Place::default() });
             places.len() - 1
         });
-        places[index].add(site);
+        places[index].add(site, profile.interval as f64);
         index
     });
     let of_site = of_site.collect();
     for place in &mut places {
-        place.growth = growth(&profile.history_at, &place.history, place.live.variance.sqrt());
+        place.growth = growth(&profile.history_at, &place.history, place.live);
     }
     (places, of_site)
 }
 
 impl Place {
-    fn add(&mut self, site: &Site) {
+    fn add(&mut self, site: &Site, interval: f64) {
         for (sum, part) in [
             (&mut self.allocated, site.allocated),
             (&mut self.live, site.live),
-            (&mut self.peak, site.peak),
+            (&mut self.peak, with_variance(site.peak, site.block_size as f64, interval)),
             (&mut self.short, site.short),
             (&mut self.remote, site.remote),
         ] {
@@ -121,10 +123,11 @@ impl Place {
     }
 }
 
-/// How many bytes the places have gained that only grow.
+/// How many bytes the places have gained that only grow, and are not cleaned up.
 pub(crate) fn leaked(profile: &Profile) -> f64 {
     let (places, _) = places(profile);
-    places.iter().filter_map(|place| place.growth).map(|growth| growth.rise).sum()
+    let growing = places.iter().filter_map(|place| place.growth);
+    growing.filter(|growth| growth.is_kept).map(|growth| growth.rise).sum()
 }
 
 /// The sum of two estimates. Samples are independent, so variances add.
@@ -140,6 +143,17 @@ pub(crate) fn plus(left: Amount, right: Amount) -> Amount {
 pub(crate) fn add_up(sum: &mut Vec<f64>, part: &[f64]) {
     sum.resize(sum.len().max(part.len()), 0.0);
     sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+}
+
+/// What sampling theory says of an estimate that came without its variance: each of its
+/// blocks is seen with the probability 1 - e^(-size/interval).
+pub(crate) fn with_variance(amount: Amount, size: f64, interval: f64) -> Amount {
+    if amount.variance > 0.0 || interval <= 0.0 || size <= 0.0 {
+        return amount;
+    }
+    let missed = (-size / interval).exp();
+    let variance = amount.bytes * size * missed / (1.0 - missed);
+    Amount { variance: variance.max(0.0), ..amount }
 }
 
 /// One standard deviation, as a share of the bytes.
@@ -190,7 +204,15 @@ pub(crate) fn is_library(frame: &Frame) -> bool {
         true => trim::is_library(&Frame { function: name.to_owned(), ..Frame::default() }),
         false => trim::is_library(frame),
     };
+    // `<u8 as alloc::vec::spec_from_elem::SpecFromElem>::from_elem`: a trait of the
+    // library for a type without a path, which is the library's, too.
+    let is_impl =
+        name.strip_prefix('<').and_then(|it| it.split_once(" as ")).is_some_and(|(own, by)| {
+            let mut paths = ["alloc::", "core::", "std::"].iter();
+            !own.contains("::") && paths.any(|path| by.starts_with(path))
+        });
     is_below
+        || is_impl
         || BELOW.contains(&name)
         || name.starts_with("operator new")
         || frame.file.contains("/hashbrown-")
@@ -321,7 +343,7 @@ pub(crate) fn median(lifetimes: &[f64], alive: f64) -> Median {
 }
 
 /// A straight line through a history, if it is one that rises for certain.
-pub(crate) fn growth(at: &[u64], bytes: &[f64], noise: f64) -> Option<Growth> {
+pub(crate) fn growth(at: &[u64], bytes: &[f64], live: Amount) -> Option<Growth> {
     if bytes.len() < POINTS || at.len() != bytes.len() {
         return None;
     }
@@ -330,8 +352,14 @@ pub(crate) fn growth(at: &[u64], bytes: &[f64], noise: f64) -> Option<Growth> {
     let rise = slope * (seconds[seconds.len() - 1] - seconds[0]);
     let tail = bytes.len() - bytes.len() / 3;
     let (late, _) = line(&seconds[tail - 1..], &bytes[tail - 1..])?;
-    let is_certain = rise > 0.0 && r2 >= EXPLAINED && rise >= DEVIATIONS * noise;
-    (is_certain && late >= slope / 3.0).then_some(Growth { bytes_per_second: slope, r2, rise })
+    let is_certain = rise > 0.0 && r2 >= EXPLAINED && rise >= DEVIATIONS * live.variance.sqrt();
+    let is_kept = live.bytes >= rise / 2.0;
+    (is_certain && late >= slope / 3.0).then_some(Growth {
+        bytes_per_second: slope,
+        r2,
+        rise,
+        is_kept,
+    })
 }
 
 /// Slope and share of explained variance of the line of least squares.

@@ -114,6 +114,10 @@ impl Watched {
         let mut rows: Vec<Row> = Vec::new();
         let mut known: HashMap<String, usize> = HashMap::new();
         for (index, site) in self.profile.sites.iter().enumerate() {
+            // Its place in the table is taken, and nothing is counted yet.
+            if site.allocated.bytes <= 0.0 && site.live.bytes <= 0.0 {
+                continue;
+            }
             let place = &self.places[self.of_site[index]];
             let key = match kind {
                 Kind::Sites => self.of_site[index].to_string(),
@@ -197,8 +201,8 @@ impl Watched {
     /// if that is shorter, as if it had gone on for a minute.
     fn change(&self, history: &[f64], live: f64) -> f64 {
         let now = self.profile.elapsed as f64;
-        let points = self.profile.history_at.iter().map(|&at| at as f64).zip(history);
-        let before = points.filter(|(at, _)| *at <= now - MINUTE).next_back();
+        let mut points = self.profile.history_at.iter().map(|&at| at as f64).zip(history);
+        let before = points.rfind(|(at, _)| *at <= now - MINUTE);
         let first = self.profile.history_at.first().map(|&at| at as f64).zip(history.first());
         let Some((at, bytes)) = before.or(first) else { return 0.0 };
         let passed = now - at;

@@ -46,7 +46,9 @@ fn build(dump: &Dump, namer: Option<Namer<'_>>) -> Profile {
     let named = name(dump, &mut modules, namer);
     let mut frames = Frames::default();
     let points = dump.history.len().min(HISTORY);
-    let sites = dump.sites.iter().map(|raw| {
+    // A table may have a row that nothing was ever counted in.
+    let is_used = |raw: &&dump::Site| raw.depth > 0 || raw.allocated != [0; 3];
+    let sites = dump.sites.iter().filter(is_used).map(|raw| {
         let stack = raw.stack as usize..raw.stack as usize + raw.depth as usize;
         let words = dump.words.get(stack).unwrap_or_default();
         let frames_of = |pc: &u64| named.frames(&modules, *pc);

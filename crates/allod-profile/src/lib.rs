@@ -20,6 +20,8 @@
 //!
 //! The crate can be a part of a server that shows its own profile: it looks at nothing
 //! but what it is given, and at the files that names are in.
+use std::io;
+
 pub mod assemble;
 pub mod compare;
 pub mod export;
@@ -33,6 +35,24 @@ mod types;
 pub use model::Profile;
 pub use names::{Names, Progress};
 pub use raw::Dump;
+
+/// Writes the profile of this very process as gzipped pprof, for a server that has a page
+/// for it. With names, this reads the program's file and its debug information, and uses
+/// memory for as long as it takes; without, whoever reads the profile needs the files.
+///
+/// # Errors
+///
+/// When `out` does not take it.
+pub fn write_pprof(out: &mut impl io::Write, names: bool) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    allod::profile::write(&mut |part| bytes.extend_from_slice(part));
+    let dump = Dump::parse(&bytes).map_err(io::Error::other)?;
+    let profile = match names {
+        true => assemble::with_names(&dump, &mut Names::new(), &mut |_| {}),
+        false => assemble::without_names(&dump),
+    };
+    pprof::write(&profile, out)
+}
 
 /// Reads a profile or a heap dump, with names for the dump.
 ///

@@ -13,8 +13,8 @@
 //!
 //! Labels: `bytes` (the block size), `thread`, `task`, `type`.
 //!
-//! What pprof has no place for goes along in fields of our own (`proto`), so that what
-//! is written here is read here as it was. A profile of somebody else is read as far as
+//! What pprof has no place for goes along in a comment (`proto`), so that what is
+//! written here is read here as it was. A profile of somebody else is read as far as
 //! it tells of memory.
 
 use std::borrow::Cow;

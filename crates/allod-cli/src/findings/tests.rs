@@ -34,6 +34,7 @@ fn library_code_is_known() {
         "malloc",
         "malloc@@GLIBC_2.2.5",
         "hashbrown::raw::RawTable<T>::reserve_rehash",
+        "<u8 as alloc::vec::spec_from_elem::SpecFromElem>::from_elem",
     ] {
         assert!(is_library(&frame(name)), "{name}");
     }
@@ -82,8 +83,16 @@ fn medians_count_the_living() {
 fn only_what_rises_to_the_end_grows() {
     let at: Vec<u64> = (0..24).map(|i| i * 1_000_000_000).collect();
     let of = |f: &dyn Fn(f64) -> f64| -> Vec<f64> { (0..24).map(|i| f(f64::from(i))).collect() };
+    let growth = |at: &[u64], bytes: &[f64], noise: f64| {
+        let live = Amount { count: 1.0, bytes: bytes[bytes.len() - 1], variance: noise * noise };
+        super::growth(at, bytes, live)
+    };
     let rising = growth(&at, &of(&|i| 100.0 + 50.0 * i), 10.0).expect("it rises");
     assert!((rising.bytes_per_second - 50.0).abs() < 1e-9 && rising.r2 > 0.999, "{rising:?}");
+    assert!(rising.is_kept);
+    // Cleaned up at the end: it grew, and is no leak.
+    let freed = super::growth(&at, &of(&|i| 100.0 + 50.0 * i), Amount::default());
+    assert!(freed.is_some_and(|growth| !growth.is_kept));
     // Filled once and kept; a wave; falling; and a rise within the noise.
     assert_eq!(growth(&at, &of(&|i| (i * 100.0).min(1000.0)), 1.0), None);
     assert_eq!(growth(&at, &of(&|i| 100.0 * (i % 5.0)), 1.0), None);
@@ -93,4 +102,19 @@ fn only_what_rises_to_the_end_grows() {
     assert_eq!(growth(&at, &of(&|i| (i * 100.0).min(1600.0)), 1.0), None);
     // Too few points to tell.
     assert_eq!(growth(&at[..5], &of(&|i| i)[..5], 0.1), None);
+}
+
+#[test]
+fn a_peak_has_the_deviation_that_sampling_gives_it() {
+    // 10 MiB of small blocks, one sample for each 512 KiB: 20 samples, so a share of
+    // one in the root of 20.
+    let amount = Amount { count: 163_840.0, bytes: 10_485_760.0, variance: 0.0 };
+    let share = deviation(with_variance(amount, 64.0, 524_288.0)).expect("a deviation");
+    assert!((share - 20_f64.sqrt().recip()).abs() < 1e-4, "{share}");
+    // Large blocks are all seen.
+    let share = deviation(with_variance(amount, 10_485_760.0, 524_288.0)).unwrap_or(0.0);
+    assert!(share < 1e-3, "{share}");
+    // What is known is left as it is.
+    let known = Amount { variance: 4.0, ..amount };
+    assert_eq!(with_variance(known, 64.0, 524_288.0), known);
 }

@@ -6,11 +6,11 @@
 
 function flameGraph() {
   const ROW = 21, LEAST = 0.4;
-  const options = { invert: false, library: true, types: false, recursion: false };
+  const options = { invert: false, library: false, types: false, recursion: false };
   let search = "", root = null, zoom = null, boxes = [], focus = null, hover = null, drawn = null;
 
   const tick = (key, words) => el("label", { class: "tick" }, el("input", {
-    type: "checkbox", id: "flame-" + key, checked: key === "library" ? false : options[key],
+    type: "checkbox", id: "flame-" + key, checked: key === "library" ? !options.library : options[key],
     onchange: (event) => { options[key] = key === "library" ? !event.target.checked : event.target.checked; rebuild(); },
   }), words);
   const found = el("span", { id: "flame-found", class: "mono" });
@@ -65,7 +65,7 @@ function flameGraph() {
 
   function rebuild() {
     const was = zoom && trail(zoom);
-    root = node(before ? "all of it" : "all " + VALUES[state.value].toLowerCase() + " memory", "root", null, null);
+    root = node("all of it", "root", null, null);
     grow(profile, chosen(), "value");
     if (before) grow(before, chosen(before), "old");
     measure(root);

@@ -51,7 +51,7 @@ function lifetimeChart() {
 
 function sizeChart() {
   const body = card("sizes", "How large objects are",
-    "Bytes alive by the size of their block. The hatched part was never asked for: it is what rounding up to a block costs.");
+    "Bytes by the size of their block. The hatched part was never asked for: it is what rounding up to a block costs.");
   const holder = el("div"), note = el("p", { class: "detail" });
   body.append(hatching("rounding", "warm"), holder, legend(["asked for", "live"], ["rounding", "warm", "hatch"]), note);
   function draw() {
@@ -59,21 +59,23 @@ function sizeChart() {
     for (const site of chosen()) {
       const power = Math.max(3, Math.ceil(Math.log2(Math.max(site.block_size, 1))));
       const group = groups.get(power) || { asked: 0, whole: 0, sizes: new Set() };
-      group.asked += Math.min(site.requested_bytes, site.live.bytes); group.whole += site.live.bytes; group.sizes.add(site.block_size);
+      const bytes_ = weight(profile, site), isKnown = state.value === "live" && !state.window;
+      group.asked += isKnown ? Math.min(site.requested_bytes, bytes_) : bytes_; group.whole += bytes_; group.sizes.add(site.block_size);
       groups.set(power, group);
     }
     const whole = sum([...groups.values()], (it) => it.whole), asked = sum([...groups.values()], (it) => it.asked);
-    if (!(whole > 0)) { holder.replaceChildren(empty("Nothing of this kind is alive.")); note.textContent = ""; return; }
+    if (!(whole > 0)) { holder.replaceChildren(empty("Nothing of this kind.")); note.textContent = ""; return; }
     const low = Math.min(...groups.keys()), high = Math.max(...groups.keys());
     const bars = [];
     for (let power = low; power <= high; power += 1) {
       const it = groups.get(power) || { asked: 0, whole: 0, sizes: new Set() };
       const sizes = [...it.sizes].sort((a, b) => a - b);
       bars.push({ label: "≤" + bytes(2 ** power).replace(/\.0+ /, " ").replace(" ", "").replace("iB", ""), top: it.whole, unit: bytes, parts: [[it.asked, 0, "var(--live)"], [it.whole - it.asked, it.asked, "url(#rounding)"]],
-        words: [`blocks of ${sizes.length > 3 ? bytes(sizes[0]) + " to " + bytes(sizes[sizes.length - 1]) : sizes.map(bytes).join(", ") || bytes(2 ** power)}`, `${bytes(it.whole)} alive`, `${bytes(it.whole - it.asked)} of it rounding, ${percent(it.whole - it.asked, it.whole)}`] });
+        words: [`blocks of ${sizes.length > 3 ? bytes(sizes[0]) + " to " + bytes(sizes[sizes.length - 1]) : sizes.map(bytes).join(", ") || bytes(2 ** power)}`, bytes(it.whole), `${bytes(it.whole - it.asked)} of it rounding, ${percent(it.whole - it.asked, it.whole)}`] });
     }
     histogram(holder, "sizes", bars, 66);
-    note.textContent = `Rounding costs ${bytes(whole - asked)}, ${percent(whole - asked, whole)} of what is alive.`;
+    if (asked === whole) note.textContent = "What rounding costs is known of what is alive at the end.";
+    else note.textContent = `Rounding costs ${bytes(whole - asked)}, ${percent(whole - asked, whole)} of what is alive.`;
   }
   watchWidth(holder, draw);
   follow(draw);

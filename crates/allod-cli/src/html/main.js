@@ -25,7 +25,7 @@ function strip() {
   const old = before && before.ledger;
   by("strip").append(
     el("div", { class: "who" }, el("h1", {}, nameOf(profile.program) || "a program"),
-      el("p", { class: "sub" }, [`process ${profile.pid}`, `ran ${time(profile.elapsed_ns)}`, `written ${REASONS[profile.reason] || profile.reason}`,
+      el("p", { class: "sub" }, [profile.pid && `process ${profile.pid}`, profile.elapsed_ns && `ran ${time(profile.elapsed_ns)}`, profile.reason && `written ${REASONS[profile.reason] || profile.reason}`,
         before && `compared with process ${before.pid}`].filter(Boolean).join(" · "))),
     el("dl", { class: "figures" }, !ledger.live_bytes && !ledger.resident_bytes && profile.sites.length ? [
       // Of another tool: there are samples, and no figures of the process.
@@ -34,7 +34,7 @@ function strip() {
     ] : [
       fact("Peak live", bytes(ledger.peak_live_bytes), old ? "was " + bytes(old.peak_live_bytes) : "after " + time(ledger.peak_at_ns)),
       fact("Live", bytes(ledger.live_bytes), old ? "was " + bytes(old.live_bytes) : null),
-      fact("Resident", bytes(ledger.resident_bytes), ledger.live_bytes > 0 ? (ledger.resident_bytes / ledger.live_bytes).toFixed(2) + " × live" : null),
+      fact("Resident", bytes(ledger.resident_bytes), ledger.live_bytes > ledger.peak_live_bytes / 10 ? (ledger.resident_bytes / ledger.live_bytes).toFixed(2) + " × live" : null),
       fact("Allocations", count(ledger.allocations)),
       fact("Threads", count(ledger.peak_threads), "at most"),
     ]));
@@ -69,7 +69,7 @@ function findings() {
   const top = [...rows].sort((x, y) => y.peak.bytes - x.peak.bytes)[0];
   if (top && peak > 0) say("", "Most at the peak", b(name(top)), ` holds ${bytes(top.peak.bytes)}, ${percent(top.peak.bytes, peak)} of what is alive`, top.of.type ? `, in ${top.of.type}.` : ".");
   const growing = rows.filter((it) => it.of.growth).sort((x, y) => y.of.growth.bytes_per_second - x.of.growth.bytes_per_second);
-  if (growing.length) say("grows", "Grows without end", b(name(growing[0])), ` gains ${bytes(growing[0].of.growth.bytes_per_second * 60)} a minute and has not let go`, growing.length > 1 ? `, and so do ${growing.length - 1} more.` : ".");
+  if (growing.length) say("grows", "Grows without end", b(name(growing[0])), ` gains ${bytes(growing[0].of.growth.bytes_per_second * 60)} a minute${growing[0].of.growth.is_kept ? " and has not let go" : ", until the program ends and frees it"}`, growing.length > 1 ? `; ${growing.length - 1} more grow as well.` : ".");
   else if (profile.history_at_ns.length >= 8) say("", "Grows without end", "No place does, as far as the samples tell.");
   const brief = [...rows].sort((x, y) => y.short.bytes - x.short.bytes)[0], allocated = sum(rows, (it) => it.allocated.bytes), short = sum(rows, (it) => it.short.bytes);
   if (brief && short > 0) say("brief", "Thrown away at once", `${percent(short, allocated)} of all bytes live less than a millisecond; `, b(name(brief)), ` alone asks for ${percent(brief.short.bytes, short)} of these.`);
@@ -94,6 +94,9 @@ function provenance() {
   body.append(el("dl", { class: "facts" }, facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])));
 }
 
+// A program that cleans up before it ends has nothing alive then: what it held at its
+// peak is what there is to see.
+if (sum(profile.sites, (it) => it.live.bytes) < sum(profile.sites, (it) => it.peak.bytes) / 10) state.value = "peak";
 strip();
 bar();
 findings();

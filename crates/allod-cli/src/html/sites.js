@@ -29,7 +29,8 @@ function siteTable() {
   body.append(el("div", { class: "scroll" }, table), more);
 
   function rows() {
-    const list = gather(profile, matching());
+    // What was never sampled, as far as this profile goes, is no row.
+    const list = gather(profile, matching()).filter((it) => it.allocated.bytes > 0 || it.live.bytes > 0);
     if (before) {
       const test = parse(state.query);
       const keys = new Set(list.map((row) => placeKey(profile, row.of)));

@@ -45,7 +45,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &mut State) {
         frame.render_widget(Paragraph::new("too small"), area);
         return;
     }
-    let below = below_height(area.height, state.stack.is_some());
+    // Out of a process that runs, not all figures can be read.
+    let profile = &state.watched.profile;
+    let has_figures = !profile.classes.is_empty() || !profile.spans.is_empty();
+    let below = match state.stack.is_some() || has_figures {
+        true => below_height(area.height, state.stack.is_some()),
+        false => 0,
+    };
     let layout = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(1),
@@ -158,7 +164,11 @@ fn header(state: &State, columns: usize) -> Line<'static> {
     let profile = &state.watched.profile;
     let ledger = &profile.ledger;
     let name = profile.program.rsplit('/').next().unwrap_or_default();
-    let up = time(Duration::from_secs(profile.elapsed / 1_000_000_000));
+    let up = match profile.elapsed / 1_000_000_000 {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds => time(Duration::from_secs(seconds)),
+    };
+    let resident = if columns < 100 { "res" } else { "resident" };
     let ratio = match ledger.live {
         0 => String::new(),
         live => format!(" {:.2}x", ledger.resident as f64 / live as f64),
@@ -166,31 +176,29 @@ fn header(state: &State, columns: usize) -> Line<'static> {
     let figures = [
         format!("up {up}"),
         format!("live {}", bytes(ledger.live as f64)),
-        format!("resident {}{ratio}", bytes(ledger.resident as f64)),
+        format!("{resident} {}{ratio}", bytes(ledger.resident as f64)),
         state.watched.rate.map_or_else(String::new, |(number, size)| {
             format!("{}/s {}/s", count(number), bytes(size))
         }),
         format!("peak {}", bytes(ledger.peak_live as f64)),
         format!("{} threads", ledger.threads),
     ];
+    let end = match (state.is_over, state.is_paused) {
+        (true, _) => "ended ",
+        (false, true) => "paused ",
+        (false, false) => "",
+    };
     let name = format!(" {} {} ", fit(name, 20), profile.pid);
-    let mut used = width(&name);
+    let mut used = width(&name) + end.len();
     let mut spans = vec![Span::styled(name, STRONG.add_modifier(Modifier::REVERSED))];
     for figure in figures.into_iter().filter(|figure| !figure.is_empty()) {
         // As many as there is room for; the first ones count most.
         used += width(&figure) + 2;
-        if used > columns {
+        if used + usize::from(!end.is_empty()) > columns {
             break;
         }
         spans.push(Span::raw(format!("  {figure}")));
     }
-    let end = if state.is_over {
-        "ended "
-    } else if state.is_paused {
-        "paused "
-    } else {
-        ""
-    };
     spread(spans, end, columns)
 }
 

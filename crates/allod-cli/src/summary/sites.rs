@@ -67,8 +67,7 @@ impl Columns {
     }
 
     fn row(&self, profile: &Profile, place: &Place, whole: f64) -> String {
-        // One deviation is known for what is live, and the peak is as uncertain.
-        let deviation = findings::deviation(place.live);
+        let deviation = findings::deviation(place.peak);
         let cells = [
             &bytes(place.peak.bytes),
             &percent(place.peak.bytes, whole),
@@ -105,9 +104,10 @@ fn notes(profile: &Profile, places: &[Place]) -> Vec<(Style, String)> {
     }
     let growing = growing(places);
     if let Some(first) = growing.first() {
-        let more = match growing.len() - 1 {
-            0 => String::new(),
-            others => format!(", and {others} more (--leaks lists them)"),
+        let more = match (growing.len() - 1, first.growth.is_some_and(|it| it.is_kept)) {
+            (0, true) => String::new(),
+            (0, false) => ", freed at the end".into(),
+            (others, _) => format!(", and {others} more"),
         };
         let text = format!("  grows       {} a minute at ", rate(first));
         let name = place_name(profile, first, COLUMNS.saturating_sub(width(&text) + width(&more)));
@@ -127,11 +127,12 @@ pub(super) fn growing(places: &[Place]) -> Vec<&Place> {
 /// Every place that only grows, with how certain that is.
 pub(super) fn leaks(screen: &mut Screen, profile: &Profile, room: usize) {
     let (places, _) = findings::places(profile);
-    let growing = growing(&places);
+    let mut growing = growing(&places);
+    growing.retain(|place| place.growth.is_some_and(|growth| growth.is_kept));
     if growing.is_empty() {
         let text = match profile.history_at.len() {
             0..findings::POINTS => "  leaks       the run was too short to tell what grows",
-            _ => "  leaks       no place only grows, as far as the samples tell",
+            _ => "  leaks       nothing only grows and is kept, as far as the samples tell",
         };
         screen.line(Style::new(), text);
         return;

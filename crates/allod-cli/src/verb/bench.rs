@@ -24,7 +24,7 @@ use crate::verb::{Ending, load};
 /// Loads that say nothing on their own, or that time the starting of processes.
 const LEFT_OUT: [&str; 4] = ["tiny", "startup", "latency", "latency-shared"];
 
-/// Compare allocators, on loads that are known to be hard or on your program
+/// Compare allocators on loads known to be hard or on a program of yours
 ///
 /// The allocators take turns, in an order drawn anew each round. The table has the
 /// middle one of the runs: CPU time (user and system) and peak resident memory of

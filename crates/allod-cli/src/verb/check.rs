@@ -13,13 +13,14 @@ use crate::failure::Failure;
 use crate::profile;
 use crate::verb::{Ending, say};
 
-/// Tell why a program does not run on Allod, or has no names, and what to do
+/// Tell why a program is not on Allod or has no names, and what to do
 ///
-/// PROGRAM is looked for in PATH. A number is a running process. A profile or a heap
-/// dump is looked at for what is missing in it. Without any of these, the system and the
-/// environment alone are looked at.
+/// PROGRAM is looked for in PATH. A number is a running process. A profile or a
+/// heap dump is looked at for what is missing in it. Without any of these, the
+/// system and the environment alone are looked at.
 #[derive(Args)]
 #[command(
+    verbatim_doc_comment,
     after_help = "Exit codes: 0, 1 if something does not work, 125 if the command itself failed."
 )]
 pub(crate) struct Options {

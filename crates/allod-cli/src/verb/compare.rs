@@ -48,7 +48,7 @@ pub(crate) struct Options {
     #[arg(value_name = "B")]
     after: OsString,
 
-    /// Which bytes: live at the end, at the peak, allocated, freed within 1 ms
+    /// Bytes live at the end, at the peak, allocated, or freed within 1 ms
     #[arg(long, value_enum, default_value = "live")]
     value: Amount,
 

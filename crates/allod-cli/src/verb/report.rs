@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::verb::{Ending, say};
 use crate::{data, html, profile, summary};
 
-/// Make an HTML file of a profile: a flame graph, and everything else that it tells
+/// Make an HTML file of a profile: a flame graph, and all that it tells
 ///
 /// FILE is a profile that `allod run` has left (.pb.gz) or a heap dump; a number is a
 /// running process. The HTML file has everything in it and needs no network. With two

@@ -71,7 +71,7 @@ pub(crate) struct Options {
     #[arg(long, conflicts_with = "no_profile")]
     leaks: bool,
 
-    /// Exit with code 1 if what only grows has gained SIZE or more, and all else was well
+    /// Exit with code 1 if what only grows gained SIZE, and all else was well
     #[arg(long, value_name = "SIZE", value_parser = dumps::interval,
         conflicts_with = "no_profile")]
     fail_on_leak: Option<u64>,

@@ -57,7 +57,9 @@ fn a_mistake_of_the_caller_is_125() {
 
 #[test]
 fn help_is_not_a_mistake() {
-    for arguments in [["--help"].as_slice(), &["run", "--help"], &["where", "--help"]] {
+    let verbs = ["run", "export", "compare", "check", "where"].map(|verb| [verb, "--help"]);
+    let verbs = verbs.iter().map(|it| &it[..]);
+    for arguments in verbs.chain([["--help"].as_slice()]) {
         let output = allod().args(arguments).output().expect("it starts");
         assert_eq!(output.status.code(), Some(0));
         let help = String::from_utf8(output.stdout).expect("text");

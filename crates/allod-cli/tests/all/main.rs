@@ -11,6 +11,8 @@ mod ends;
 mod library;
 mod output;
 mod packaged;
+mod profiles;
 mod refusals;
 mod reports;
 mod signals;
+mod views;

@@ -5,9 +5,13 @@
 
 use std::collections::HashMap;
 
+use prost::Message as _;
+
 use super::NoProfile;
 use super::encode::whole;
-use super::proto::{Location, Mapping, Own, OwnSample, Profile as Message, Sample};
+use super::proto::{
+    Location, MARK, Mapping, Own, OwnMapping, OwnSample, Profile as Message, Sample,
+};
 use crate::assemble::Frames;
 use crate::model::{
     Amount, Class, Frame, Ledger, Module, Moment, Profile, Samples, Site, Span, Symbols, Thread,
@@ -17,13 +21,23 @@ use crate::model::{
 pub(super) fn profile(message: &Message) -> Result<Profile, NoProfile> {
     let reader = Reader::new(message)?;
     let mut frames = Frames::default();
-    let sites = message.sample.iter().map(|sample| reader.site(sample, &mut frames)).collect();
-    let own = message.own.clone().unwrap_or_default();
-    let modules: Vec<Module> = message.mapping.iter().map(|it| reader.module(it)).collect();
+    let own = own(message);
+    let is_ours = own.is_some();
+    let own = own.unwrap_or_default();
+    // Somebody may have taken samples out; then nobody knows whose the rest is.
+    let samples = Some(&own.sample).filter(|it| it.len() == message.sample.len());
+    let sample = |(i, sample)| {
+        let own_sample = samples.and_then(|it| it.get(i));
+        reader.site(sample, own_sample, own.history_at.len(), &mut frames)
+    };
+    let sites = message.sample.iter().enumerate().map(sample).collect();
+    let mappings = Some(&own.mapping).filter(|it| it.len() == message.mapping.len());
+    let mapping = |(i, mapping)| reader.module(mapping, mappings.and_then(|it| it.get(i)));
+    let modules: Vec<Module> = message.mapping.iter().enumerate().map(mapping).collect();
     let elapsed = u64::try_from(message.duration_nanos).unwrap_or(0);
     let ended = u64::try_from(message.time_nanos).unwrap_or(0);
     let mut profile = Profile { frames: frames.list, sites, ..ours(own) };
-    if message.own.is_none() {
+    if !is_ours {
         profile.program = modules.first().map(|it| it.path.clone()).unwrap_or_default();
         profile.elapsed = elapsed;
         profile.started = ended.saturating_sub(elapsed);
@@ -82,7 +96,13 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn site(&self, sample: &Sample, frames: &mut Frames) -> Site {
+    fn site(
+        &self,
+        sample: &Sample,
+        own: Option<&OwnSample>,
+        points: usize,
+        frames: &mut Frames,
+    ) -> Site {
         let value = |place: Option<usize>| {
             place.and_then(|place| sample.value.get(place)).map_or(0.0, |&it| it as f64)
         };
@@ -92,7 +112,7 @@ impl<'a> Reader<'a> {
             variance: 0.0,
         });
         // Values that were changed since they were written are no longer ours.
-        let own = sample.own.as_ref().filter(|own| is_of(own, &plain));
+        let own = own.filter(|own| is_of(own, &plain));
         let amounts = own.map_or(plain, exact);
         let [allocated, live, peak, short, remote] = amounts;
         let mut site = Site { allocated, live, peak, short, remote, ..Site::default() };
@@ -103,7 +123,6 @@ impl<'a> Reader<'a> {
             site.truncated = own.truncated;
             site.trimmed = self.stack(&own.trimmed, own.cut, frames);
         }
-        let points = self.message.own.as_ref().map_or(0, |own| own.history_at.len());
         site.history.resize(points, 0.0);
         site.stack = self.stack(&sample.location_id, false, frames);
         for label in &sample.label {
@@ -148,9 +167,9 @@ impl<'a> Reader<'a> {
         stack
     }
 
-    fn module(&self, mapping: &Mapping) -> Module {
-        let own = mapping.own.clone().unwrap_or_default();
-        let symbols = match (own.symbols, &mapping.own) {
+    fn module(&self, mapping: &Mapping, known: Option<&OwnMapping>) -> Module {
+        let own = known.cloned().unwrap_or_default();
+        let symbols = match (own.symbols, known) {
             (1, _) => Symbols::Full,
             (2, _) => Symbols::Functions,
             (3, _) => Symbols::None(own.why),
@@ -168,6 +187,16 @@ impl<'a> Reader<'a> {
             symbols,
         }
     }
+}
+
+/// Our message, out of a comment.
+fn own(message: &Message) -> Option<Own> {
+    let comments = message.comment.iter().map(|&place| text(message, place));
+    let digits = comments.filter_map(|it| it.strip_prefix(MARK)).next()?;
+    let (pairs, []) = digits.as_bytes().as_chunks::<2>() else { return None };
+    let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
+    let bytes = pairs.iter().map(byte).collect::<Option<Vec<u8>>>()?;
+    Own::decode(&*bytes).ok()
 }
 
 fn text(message: &Message, place: i64) -> &str {

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use prost::Message as _;
+
 use super::VALUES;
 use super::proto::{
-    Function, Label, Line, Location, Mapping, Own, OwnMapping, OwnSample, Profile as Message,
+    Function, Label, Line, Location, MARK, Mapping, Own, OwnMapping, OwnSample, Profile as Message,
     Sample, ValueType,
 };
 use crate::model::{Amount, Frame, Ledger, Module, Profile, Site, Symbols};
@@ -14,6 +16,12 @@ pub(super) fn message(profile: &Profile, shown: &str) -> Message {
     let mut tables = Tables::new(profile);
     let sample = profile.sites.iter().map(|site| tables.sample(site)).collect();
     let mapping = profile.modules.iter().zip(1..).map(|(it, id)| tables.mapping(it, id)).collect();
+    let own = Own {
+        sample: profile.sites.iter().map(|site| tables.own_sample(site)).collect(),
+        mapping: profile.modules.iter().map(own_mapping).collect(),
+        ..own(profile)
+    };
+    let comment = vec![tables.text(&commented(&own))];
     let mut value =
         |(kind, unit): (&str, &str)| ValueType { kind: tables.text(kind), unit: tables.text(unit) };
     let sample_type = VALUES.map(&mut value).to_vec();
@@ -28,7 +36,7 @@ pub(super) fn message(profile: &Profile, shown: &str) -> Message {
         period_type,
         period: i64::try_from(profile.interval).unwrap_or(i64::MAX),
         default_sample_type: tables.text(shown),
-        own: Some(own(profile)),
+        comment,
         location: tables.locations,
         function: tables.functions,
         string_table: tables.strings,
@@ -73,7 +81,6 @@ impl<'a> Tables<'a> {
     fn sample(&mut self, site: &Site) -> Sample {
         let amounts = [site.allocated, site.live, site.peak, site.short, site.remote];
         let value = amounts.iter().flat_map(|it| [whole(it.count), whole(it.bytes)]).collect();
-        let cut = site.trimmed.last().and_then(|&last| self.profile.frames.get(last));
         let mut label = vec![Label {
             key: self.text("bytes"),
             number: i64::try_from(site.block_size).unwrap_or(i64::MAX),
@@ -87,19 +94,20 @@ impl<'a> Tables<'a> {
                 label.push(Label { key, text, ..Label::default() });
             }
         }
-        Sample {
-            value,
-            label,
-            own: Some(OwnSample {
-                amounts: amounts.iter().flat_map(|it| numbers(*it)).collect(),
-                requested: site.requested,
-                lifetimes: site.lifetimes.clone(),
-                history: site.history.clone(),
-                trimmed: self.stack(&site.trimmed),
-                cut: cut.is_some_and(|frame| frame.inlined),
-                truncated: site.truncated,
-            }),
-            location_id: self.stack(&site.stack),
+        Sample { value, label, location_id: self.stack(&site.stack) }
+    }
+
+    fn own_sample(&mut self, site: &Site) -> OwnSample {
+        let amounts = [site.allocated, site.live, site.peak, site.short, site.remote];
+        let cut = site.trimmed.last().and_then(|&last| self.profile.frames.get(last));
+        OwnSample {
+            amounts: amounts.iter().flat_map(|it| numbers(*it)).collect(),
+            requested: site.requested,
+            lifetimes: site.lifetimes.clone(),
+            history: site.history.clone(),
+            trimmed: self.stack(&site.trimmed),
+            cut: cut.is_some_and(|frame| frame.inlined),
+            truncated: site.truncated,
         }
     }
 
@@ -145,13 +153,7 @@ impl<'a> Tables<'a> {
     }
 
     fn mapping(&mut self, module: &Module, id: u64) -> Mapping {
-        let (symbols, why) = match &module.symbols {
-            Symbols::NotLooked => (0, ""),
-            Symbols::Full => (1, ""),
-            Symbols::Functions => (2, ""),
-            Symbols::None(why) => (3, &**why),
-        };
-        let full = symbols == 1;
+        let full = module.symbols == Symbols::Full;
         Mapping {
             id,
             memory_start: module.range.0,
@@ -159,18 +161,33 @@ impl<'a> Tables<'a> {
             file_offset: module.offset,
             filename: self.text(&module.path),
             build_id: self.text(&module.build_id),
-            has_functions: full || symbols == 2,
+            has_functions: full || module.symbols == Symbols::Functions,
             has_filenames: full,
             has_line_numbers: full,
             has_inline_frames: full,
-            own: Some(OwnMapping {
-                bias: module.bias,
-                is_allod: module.is_allod,
-                symbols,
-                why: why.to_owned(),
-            }),
         }
     }
+}
+
+fn own_mapping(module: &Module) -> OwnMapping {
+    let (symbols, why) = match &module.symbols {
+        Symbols::NotLooked => (0, ""),
+        Symbols::Full => (1, ""),
+        Symbols::Functions => (2, ""),
+        Symbols::None(why) => (3, &**why),
+    };
+    OwnMapping { bias: module.bias, is_allod: module.is_allod, symbols, why: why.to_owned() }
+}
+
+/// Our message as a comment.
+fn commented(own: &Own) -> String {
+    use std::fmt::Write;
+    let mut text = MARK.to_owned();
+    for byte in own.encode_to_vec() {
+        // Writing to a string does not fail.
+        _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 fn numbers(amount: Amount) -> [f64; 3] {
@@ -208,6 +225,7 @@ fn own(profile: &Profile) -> Own {
         moments: moments.collect(),
         spans: spans.collect(),
         history_at: profile.history_at.clone(),
+        ..Own::default()
     }
 }
 

@@ -1,25 +1,29 @@
 //! The messages of pprof, and ours within them.
 //!
-//! The field numbers are those of pprof's published `profile.proto`. Fields that a
-//! reader does not know it must pass over, so what a profile of ours has beyond pprof
-//! stands in the fields [`OWN`], which nobody else uses, next to what it belongs to: a
-//! tool that drops a sample drops the rest of it as well.
+//! The field numbers are those of pprof's published `profile.proto`. What a profile of
+//! ours has beyond pprof is a message too, [`Own`], and stands in a comment, as hexadecimal
+//! digits behind [`MARK`]: readers show no comment that begins with `#`. Fields that
+//! pprof does not have would be more elegant, and there is a reader in use that stops at
+//! any field number above 15.
 //!
 //! ```text
-//!   Profile --+-- ValueType                  Own: the ledger, classes, threads, ...
-//!             +-- Sample ----+-- Label       OwnSample: deviations, lifetimes, history
-//!             +-- Mapping                    OwnMapping: bias, what its names are worth
+//!   Profile --+-- ValueType
+//!             +-- Sample ----+-- Label
+//!             +-- Mapping
 //!             +-- Location --+-- Line
 //!             +-- Function
+//!             +-- comment "#allod-own/1 0a1b2c..."
+//!                            Own: the ledger, classes, threads, moments, ...
+//!                             +-- OwnSample    deviations, lifetimes, history
+//!                             +-- OwnMapping   bias, what its names are worth
 //! ```
 //!
 //! Numbers that stand for text are places in the table of strings.
 
 use prost::Message;
 
-/// The number of our fields.
-#[cfg(test)]
-pub(super) const OWN: u32 = 4200;
+/// What our comment begins with; the number is raised when its meaning changes.
+pub(super) const MARK: &str = "#allod-own/1 ";
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Profile {
@@ -45,8 +49,8 @@ pub(super) struct Profile {
     pub(super) period: i64,
     #[prost(int64, tag = "14")]
     pub(super) default_sample_type: i64,
-    #[prost(message, optional, tag = "4200")]
-    pub(super) own: Option<Own>,
+    #[prost(int64, repeated, tag = "13")]
+    pub(super) comment: Vec<i64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -65,8 +69,6 @@ pub(super) struct Sample {
     pub(super) value: Vec<i64>,
     #[prost(message, repeated, tag = "3")]
     pub(super) label: Vec<Label>,
-    #[prost(message, optional, tag = "4200")]
-    pub(super) own: Option<OwnSample>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -103,8 +105,6 @@ pub(super) struct Mapping {
     pub(super) has_line_numbers: bool,
     #[prost(bool, tag = "10")]
     pub(super) has_inline_frames: bool,
-    #[prost(message, optional, tag = "4200")]
-    pub(super) own: Option<OwnMapping>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -173,6 +173,12 @@ pub(super) struct Own {
     pub(super) history_at: Vec<u64>,
     #[prost(uint64, tag = "14")]
     pub(super) interval: u64,
+    /// As many as there are samples, in their order.
+    #[prost(message, repeated, tag = "15")]
+    pub(super) sample: Vec<OwnSample>,
+    /// As many as there are mappings, in their order.
+    #[prost(message, repeated, tag = "16")]
+    pub(super) mapping: Vec<OwnMapping>,
 }
 
 #[derive(Clone, PartialEq, Message)]
