@@ -6,7 +6,7 @@
 //! that nobody has is `None`.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -60,6 +60,8 @@ functions! {
     malloc_info: fn(c_int, *mut libc::FILE) -> c_int;
     malloc_stats: fn();
     mallopt: fn(c_int, c_int) -> c_int;
+    allod_dump: fn(*const c_char) -> c_int;
+    allod_profile_interval: fn(usize) -> c_int;
 }
 
 /// `struct mallinfo` and `struct mallinfo2`.

@@ -8,10 +8,11 @@
 //! * [`memory`]: what the system says about a process's memory.
 //! * [`child`]: a program run with a time limit and a memory limit.
 //!
-//! Two programs are built on it. `probe` asks an allocator for what the
-//! standards promise, `misuse` does to it what they forbid. Neither has an
-//! allocator of its own, and neither knows Allod: point them at any library.
-//! The package's tests run both against `liballod.so`.
+//! Four programs are built on it. `probe` asks an allocator for what the
+//! standards promise, `misuse` does to it what they forbid, `attack` does that at
+//! random and counts, `faults` runs programs while the system refuses memory. None
+//! has an allocator of its own: point them at any library. The package's tests run
+//! them against `liballod.so`.
 
 pub mod c;
 pub mod block;

@@ -28,10 +28,11 @@ use meter::{Meter, Row};
 use std::path::PathBuf;
 
 const USAGE: &str = "\
-usage: allod-bench-kit (--count | --time) [--write FILE] [WORD]...
+usage: allod-bench-kit (--count | --time [--quick]) [--write FILE] [WORD]...
 
   --count       instructions per operation, by callgrind
   --time        nanoseconds per operation
+  --quick       three rounds instead of 21: to see that all rows run
   --write FILE  puts the table between the marks of this Markdown file
   --list        only names the rows
   WORD          only rows whose name has one of the words; not with --write";
@@ -44,11 +45,13 @@ enum Verb {
 
 fn main() -> Result<()> {
     let (mut verb, mut file, mut words) = (None, None, Vec::new());
+    let mut rounds = time::ROUNDS;
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
             Arg::Long("count") => verb = Some(Verb::Count),
             Arg::Long("time") => verb = Some(Verb::Time),
+            Arg::Long("quick") => rounds = 3,
             Arg::Long("list") => verb = Some(Verb::List),
             Arg::Long("write") => file = Some(PathBuf::from(arguments.value()?)),
             // What `count` starts under callgrind.
@@ -76,7 +79,7 @@ fn main() -> Result<()> {
         Verb::Count => {
             (count::all(&rows)?, "kit", "Instructions for each operation, by callgrind.")
         }
-        Verb::Time => (time::all(&rows), "kit times", "Nanoseconds for each operation."),
+        Verb::Time => (time::all(&rows, rounds), "kit times", "Nanoseconds for each operation."),
         Verb::List => {
             rows.iter().for_each(|row| println!("{}", row.name));
             return Ok(());

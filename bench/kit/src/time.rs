@@ -9,17 +9,17 @@ use crate::meter::{Kind, Meter, Row};
 use crate::table::{Outcome, Result as RowResult};
 
 /// Odd, so that a median is one of them.
-const ROUNDS: usize = 21;
+pub(crate) const ROUNDS: usize = 21;
 
 /// Times all contenders of all rows. Rows of figures are not for the clock.
-pub(crate) fn all(rows: &[Row]) -> Vec<RowResult> {
-    rows.iter().filter(|row| row.kind == Kind::Work).map(row).collect()
+pub(crate) fn all(rows: &[Row], rounds: usize) -> Vec<RowResult> {
+    rows.iter().filter(|it| it.kind == Kind::Work).map(|it| row(it, rounds)).collect()
 }
 
-fn row(row: &Row) -> RowResult {
+fn row(row: &Row, rounds: usize) -> RowResult {
     let count = row.contenders.len();
-    let mut times = vec![[0.0; ROUNDS]; count];
-    for turn in 0..ROUNDS * count {
+    let mut times = vec![vec![0.0; rounds]; count];
+    for turn in 0..rounds * count {
         let round = turn / count;
         // Each round begins with the next contender.
         let at = (turn + round) % count;
@@ -28,10 +28,10 @@ fn row(row: &Row) -> RowResult {
         times[at][round] = meter.figure().unwrap_or_default() / f64::from(row.operations);
     }
     let outcome = |at: usize| {
-        let ratios = std::array::from_fn(|round| times[at][round] / times[0][round]);
+        let ratios = times[at].iter().zip(&times[0]).map(|(it, ours)| it / ours).collect();
         Outcome {
             name: row.contenders[at].name,
-            number: median(times[at]),
+            number: median(times[at].clone()),
             ratio: Some(median(ratios)),
         }
     };
@@ -40,7 +40,7 @@ fn row(row: &Row) -> RowResult {
     RowResult { name: row.name, kind: row.kind, outcomes }
 }
 
-fn median(mut numbers: [f64; ROUNDS]) -> f64 {
+fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
-    numbers[ROUNDS / 2]
+    numbers[numbers.len() / 2]
 }

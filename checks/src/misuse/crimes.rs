@@ -16,6 +16,8 @@ use std::{ptr, thread};
 pub(crate) struct Crime {
     pub(crate) name: &'static str,
     pub(crate) expected: Expected,
+    /// The `ALLOD_CONF` under which it must come.
+    pub(crate) conf: &'static str,
     pub(crate) commit: fn(),
 }
 
@@ -26,6 +28,8 @@ pub(crate) enum Expected {
     Said(&'static str),
     /// SIGSEGV: the memory is inaccessible.
     Fault,
+    /// SIGSEGV, and a line as above.
+    Explained(&'static str),
 }
 
 const DOUBLE: Expected = Expected::Said("double free");
@@ -33,7 +37,7 @@ const INVALID: Expected = Expected::Said("invalid free");
 const SIZE: Expected = Expected::Said("wrong size");
 
 const fn crime(name: &'static str, expected: Expected, commit: fn()) -> Crime {
-    Crime { name, expected, commit }
+    Crime { name, expected, conf: "", commit }
 }
 
 pub(crate) const CRIMES: &[Crime] = &[
@@ -99,7 +103,7 @@ pub(crate) const CRIMES: &[Crime] = &[
     crime("overflow-out-of-the-cache", Expected::Fault, write_past_cached_end),
 ];
 
-fn malloc(size: usize) -> Pointer {
+pub(crate) fn malloc(size: usize) -> Pointer {
     let malloc = functions().malloc.expect("malloc");
     // SAFETY: `malloc` has no conditions.
     let block = unsafe { malloc(size) };
@@ -114,13 +118,13 @@ fn calloc_zero() -> Pointer {
 }
 
 /// Frees anything: this is where most crimes happen.
-fn free(block: Pointer) {
+pub(crate) fn free(block: Pointer) {
     let free = functions().free.expect("free");
     // SAFETY: it is not, on purpose. Nothing follows but the end.
     unsafe { free(black_box(block)) }
 }
 
-fn free_sized(block: Pointer, size: usize) {
+pub(crate) fn free_sized(block: Pointer, size: usize) {
     let free_sized = functions().free_sized.expect("free_sized");
     // SAFETY: as for `free`.
     unsafe { free_sized(black_box(block), size) }
@@ -316,12 +320,12 @@ fn sized_delete_aligned() {
     unsafe { delete(block, 1280, 64) }
 }
 
-fn write(place: Pointer) {
+pub(crate) fn write(place: Pointer) {
     // SAFETY: it is not, on purpose.
     unsafe { black_box(place).cast::<u8>().write_volatile(1) }
 }
 
-fn read(place: Pointer) {
+pub(crate) fn read(place: Pointer) {
     // SAFETY: it is not, on purpose.
     black_box(unsafe { black_box(place).cast::<u8>().read_volatile() });
 }

@@ -10,12 +10,14 @@
 //! call: when a list is swapped or flushed, or when the program exits. So each
 //! crime is followed by an ordinary `exit`, and by nothing that could hide it.
 //!
-//! [`crimes`] is the table: what is done, and which words must be said.
+//! [`crimes`] is the table for the default level: what is done, and which words
+//! must be said. [`watched`] has what only the other levels see.
 
 mod crimes;
+mod watched;
 
 use allod_checks::c;
-use crimes::{CRIMES, Expected};
+use crimes::{CRIMES, Crime, Expected};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -24,7 +26,7 @@ fn main() -> ExitCode {
         list();
         return ExitCode::SUCCESS;
     }
-    let Some(crime) = CRIMES.iter().find(|crime| crime.name == name) else {
+    let Some(crime) = crimes().find(|crime| crime.name == name) else {
         eprintln!("misuse: no crime is called {name:?}; --list tells them");
         return ExitCode::from(2);
     };
@@ -34,16 +36,23 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Prints the table. No words: an access to inaccessible memory.
+/// Every crime.
+fn crimes() -> impl Iterator<Item = &'static Crime> {
+    CRIMES.iter().chain(watched::CRIMES)
+}
+
+/// Prints the table. No words: an access to inaccessible memory that nobody explains.
 fn list() {
-    let rows: Vec<_> = CRIMES
-        .iter()
+    let rows: Vec<_> = crimes()
         .map(|crime| {
-            let words = match crime.expected {
-                Expected::Said(words) => words,
-                Expected::Fault => "",
+            let (words, fault) = match crime.expected {
+                Expected::Said(words) => (words, false),
+                Expected::Fault => ("", true),
+                Expected::Explained(words) => (words, true),
             };
-            serde_json::json!({ "name": crime.name, "words": words })
+            serde_json::json!({
+                "name": crime.name, "words": words, "fault": fault, "conf": crime.conf,
+            })
         })
         .collect();
     println!("{}", serde_json::Value::Array(rows));

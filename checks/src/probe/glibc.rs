@@ -63,7 +63,38 @@ pub(crate) const ROWS: &[Row] = &[
         "quality: old programs call them",
         aliases,
     ),
+    Row::new(
+        22,
+        "heap-dump",
+        "allod_dump writes a file that begins as dumps do; -1 and errno where it can't; \
+         allod_profile_interval takes what is in range",
+        "quality: ours alone",
+        heap_dump,
+    ),
 ];
+
+fn heap_dump(_: &Context) -> Outcome {
+    let dump = functions().allod_dump.ok_or("there is no allod_dump")?;
+    let interval =
+        functions().allod_profile_interval.ok_or("there is no allod_profile_interval")?;
+    // SAFETY: any number is allowed.
+    let set = unsafe { [interval(0), interval(4096), interval(usize::MAX)] };
+    ensure!(set == [0, 0, -1], "{set:?}");
+    let path = std::env::temp_dir().join(format!("allod-check-{}.heap", std::process::id()));
+    let name = path.to_str().map(|path| format!("{path}\0")).ok_or("no path")?;
+    let name = CStr::from_bytes_with_nul(name.as_bytes()).map_err(|why| why.to_string())?;
+    // SAFETY: the name ends in a zero.
+    let written = unsafe { dump(name.as_ptr()) };
+    let bytes = std::fs::read(&path).unwrap_or_default();
+    let _ = std::fs::remove_file(&path);
+    ensure!(written == 0 && bytes.starts_with(b"allodhd1"), "{written}, {} bytes", bytes.len());
+    for name in [c"/nowhere/at/all".as_ptr(), std::ptr::null()] {
+        // SAFETY: NULL is allowed, and the name ends in a zero.
+        let refused = unsafe { dump(name) };
+        ensure!(refused == -1, "{refused}");
+    }
+    pass()
+}
 
 fn free_sized(_: &Context) -> Outcome {
     let free_sized = functions().free_sized.ok_or("there is no free_sized")?;

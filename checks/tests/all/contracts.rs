@@ -5,7 +5,13 @@ use std::process::Command;
 
 /// Runs rows of `probe` against the library and requires each to pass.
 fn rows(list: &str) {
+    rows_at("default", list);
+}
+
+/// As [`rows`], at a level of safety.
+fn rows_at(level: &str, list: &str) {
     let mut probe = Command::new(env!("CARGO_BIN_EXE_probe"));
+    probe.env("ALLOD_CONF", format!("harden:{level}"));
     probe.arg("--preload").arg(library()).args(["--rows", list]);
     // Another level of hardening, or whatever else is to be held to the same rows.
     if let Some(conf) = std::env::var_os("ALLOD_CHECKS_CONF") {
@@ -49,4 +55,16 @@ groups! {
     accounting = "37-38";
     early = "39";
     signals = "40";
+}
+
+/// Every promise holds at the hardened level too.
+#[test]
+fn hardened() {
+    rows_at("hardened", "1-26,29-36,38-40");
+}
+
+/// At the paranoid one, those that do not allocate by the hundred thousand.
+#[test]
+fn paranoid() {
+    rows_at("paranoid", "1-23");
 }

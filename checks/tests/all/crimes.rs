@@ -11,6 +11,10 @@ struct Crime {
     name: String,
     /// Empty: an access to inaccessible memory, of which nobody speaks.
     words: String,
+    /// It ends with SIGSEGV, not with SIGABRT.
+    fault: bool,
+    /// The level at which it must be seen; empty for the default one.
+    conf: String,
 }
 
 fn table() -> Vec<Crime> {
@@ -19,20 +23,25 @@ fn table() -> Vec<Crime> {
     let rows: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let text = |row: &serde_json::Value, key: &str| row[key].as_str().expect("text").to_owned();
     let rows = rows.as_array().expect("an array");
-    rows.iter().map(|row| Crime { name: text(row, "name"), words: text(row, "words") }).collect()
+    let crime = |row| Crime {
+        name: text(row, "name"),
+        words: text(row, "words"),
+        fault: row["fault"].as_bool().expect("a truth"),
+        conf: text(row, "conf"),
+    };
+    rows.iter().map(crime).collect()
 }
 
 /// What is wrong with the way in which the library took a crime; nothing, if it
 /// took it well.
-fn judge(crime: &Crime) -> Option<String> {
+fn judge(crime: &Crime, conf: &str) -> Option<String> {
     let mut misuse = Command::new(env!("CARGO_BIN_EXE_misuse"));
-    misuse.arg(&crime.name).env("LD_PRELOAD", library());
+    misuse.arg(&crime.name).env("LD_PRELOAD", library()).env("ALLOD_CONF", conf);
     let output = child::run(&mut misuse, Duration::from_secs(60)).expect("misuse starts");
-    let good = match crime.words.as_str() {
-        "" => output.end == End::Signal(libc::SIGSEGV),
-        words => output.end == End::Signal(libc::SIGABRT) && is_line(&output.stderr, words),
-    };
-    (!good).then(|| format!("{}: {}, said {:?}", crime.name, output.end, output.stderr))
+    let signal = if crime.fault { libc::SIGSEGV } else { libc::SIGABRT };
+    let said = crime.words.is_empty() || is_line(&output.stderr, &crime.words);
+    let good = output.end == End::Signal(signal) && said;
+    (!good).then(|| format!("{} ({conf}): {}, said {:?}", crime.name, output.end, output.stderr))
 }
 
 /// True for one line `allod: ... words ... 0x...`.
@@ -44,12 +53,20 @@ fn is_line(text: &str, words: &str) -> bool {
     !line.contains('\n') && line.starts_with("allod: ") && line.contains(words) && address
 }
 
-/// Judges the crimes whose names begin with `prefix`.
+/// Judges the crimes whose names begin with `prefix`: at their level, and those of
+/// the default level at the hardened one as well.
 fn all(prefix: &str) {
     let crimes: Vec<_> =
         table().into_iter().filter(|crime| crime.name.starts_with(prefix)).collect();
     assert!(!crimes.is_empty(), "no crime begins with {prefix}");
-    let escaped: Vec<_> = crimes.iter().filter_map(judge).collect();
+    let levels = |crime: &Crime| match crime.conf.as_str() {
+        "" => vec!["harden:default".to_owned(), "harden:hardened".to_owned()],
+        conf => vec![conf.to_owned()],
+    };
+    let escaped: Vec<_> = crimes
+        .iter()
+        .flat_map(|crime| levels(crime).into_iter().filter_map(|conf| judge(crime, &conf)))
+        .collect();
     assert!(escaped.is_empty(), "of {} crimes:\n{}", crimes.len(), escaped.join("\n"));
 }
 
@@ -73,6 +90,29 @@ fn inaccessible_memory() {
     all("write-zero");
     all("read-zero");
     all("overflow");
+}
+
+#[test]
+fn writes_out_of_bounds() {
+    all("past-");
+    all("before-");
+}
+
+#[test]
+fn writes_to_freed_memory() {
+    all("write-freed");
+    all("read-freed");
+}
+
+#[test]
+fn families() {
+    all("kind-");
+}
+
+#[test]
+fn guarded_objects() {
+    all("touch-");
+    all("sampled-");
 }
 
 #[test]

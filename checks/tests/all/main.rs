@@ -4,6 +4,7 @@
 //! * [`contracts`]: the rows of `probe`, a test for each group of them.
 //! * [`crimes`]: the crimes of `misuse`.
 //! * [`attacks`]: misuse at random, by `attack`.
+//! * [`faults`]: real programs while the system refuses memory.
 //! * [`life`]: what the library does by itself when a process starts and ends.
 //! * [`archive`]: programs that are linked with `liballod.a`.
 //! * [`library`]: builds the library, once, with the same cargo.
@@ -17,5 +18,6 @@ mod elf;
 mod contracts;
 mod crimes;
 mod attacks;
+mod faults;
 mod life;
 mod archive;

@@ -100,6 +100,25 @@ extern "C" fn _Znam(size: usize) -> *mut c_void {
     if block.is_null() { slow::new_array(size) } else { block.cast() }
 }
 
+/// True when what `new` makes and what `delete` frees can be told apart. A program
+/// may have operators of its own in the place of some, and reach `malloc` by them;
+/// the others of ours then meet what they have not made.
+#[cold]
+pub(crate) fn families_hold() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let operators = [
+            (c"_Znwm", (_Znwm as *const ()).cast::<c_void>()),
+            (c"_Znam", (_Znam as *const ()).cast::<c_void>()),
+            (c"_ZdlPv", (_ZdlPv as *const ()).cast::<c_void>()),
+            (c"_ZdaPv", (_ZdaPv as *const ()).cast::<c_void>()),
+        ];
+        operators.iter().all(|(name, ours)| runtime::is_found(name, *ours))
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    true
+}
+
 /// One attempt of `operator new(size)`.
 extern "C" fn plain(size: usize) -> *mut u8 {
     attempt::<{ raw::NEW }>(size)

@@ -21,6 +21,7 @@
 //! before the loader registers its own runs after all of them.
 #![allow(unsafe_code)]
 
+use crate::cxx;
 use crate::fork;
 use allod_core::raw;
 use core::ffi::{c_char, c_int, c_void};
@@ -102,6 +103,7 @@ extern "C" fn start(_count: c_int, arguments: *mut *mut c_char, variables: *mut 
     lend(arguments, variables);
     #[cfg(not(target_env = "gnu"))]
     let _ = (arguments, variables);
+    raw::set_family_judge(cxx::families_hold);
     raw::start(FACE);
     // The third argument names no library, so that unloading one does not call
     // the handler. Failing means no last checks, and nothing else.

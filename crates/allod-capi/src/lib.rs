@@ -19,10 +19,11 @@
 //! 1. `malloc`: the functions of ISO C and POSIX.
 //! 2. `glibc`: what glibc adds: statistics, trimming, aliases.
 //! 3. `cxx`: the twenty C++ operators.
-//! 4. `early`: what happens when the library is loaded and when the process ends.
-//! 5. `fork`: what happens around `fork`.
-//! 6. `text`: words in a buffer, written without allocating.
-//! 7. `panic`: what the compiler insists on.
+//! 4. `profile`: heap dumps, for a program that asks for one.
+//! 5. `early`: what happens when the library is loaded and when the process ends.
+//! 6. `fork`: what happens around `fork`.
+//! 7. `text`: words in a buffer, written without allocating.
+//! 8. `panic`: what the compiler insists on.
 //!
 //! # errno
 //!
@@ -41,6 +42,7 @@
 mod malloc;
 mod glibc;
 mod cxx;
+mod profile;
 mod early;
 mod fork;
 mod text;

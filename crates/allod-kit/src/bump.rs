@@ -99,7 +99,7 @@ pub use pool::{BumpPool, PoolGuard};
 pub use scope::{Checkpoint, Scope};
 pub use source::{Buffer, Nothing, Source};
 pub use string::String;
-pub use vec::{IntoIter, Vec};
+pub use vec::{Drain, IntoIter, Vec};
 
 /// The struct, with a default for the base where there is one.
 macro_rules! bump {

@@ -12,6 +12,10 @@
 //! | [`LinearMap`] | pairs as they come; for a handful, and keys that only have `Eq` | O(n) | O(n) | O(n) |
 //! | [`SortedMap`] | pairs in order; ranges | O(n) moves | O(log n) | O(n) moves |
 //! | [`HashMap`] | pairs by hash, in the order of their coming | O(1) expected | O(1) expected | O(1) expected |
+//! | [`LinearSet`], [`SortedSet`], [`HashSet`] | the same without values | as the map | as the map | as the map |
+//! | [`PriorityQueue`] | the greatest first | O(log n) | the greatest: O(1) | the greatest: O(log n) |
+//! | [`SpscQueue`] | a queue from one thread, or interrupt handler, to another | O(1) at one end | | O(1) at the other |
+//! | [`MpmcQueue`] | a queue between any number of threads | O(1) at one end | | O(1) at the other |
 //!
 //! What may find no room has two faces: `try_push` gives the element back in
 //! [`Full`](crate::Full), and `push` panics and exists with the feature
@@ -28,15 +32,26 @@
 
 mod hash;
 mod linear;
+#[cfg(target_has_atomic = "ptr")]
+mod mpmc;
+mod place;
+mod priority;
 mod ring;
+mod set;
 mod sorted;
+mod spsc;
 mod string;
 mod vec;
 
 pub use hash::{BuildMixer, Entry, HashMap, Mixer, OccupiedEntry, VacantEntry};
 pub use linear::LinearMap;
+#[cfg(target_has_atomic = "ptr")]
+pub use mpmc::MpmcQueue;
+pub use priority::PriorityQueue;
 pub use ring::{Ring, RingIntoIter, RingIter, RingIterMut};
+pub use set::{HashSet, LinearSet, SortedSet};
 pub use sorted::SortedMap;
+pub use spsc::{Consumer, Producer, SpscQueue};
 pub use string::String;
 pub use vec::{Drain, IntoIter, Vec};
 

@@ -544,7 +544,8 @@ impl<O: Os> Arena<O> {
             return None;
         }
         let size = size_of::<Chunk>() * chunks;
-        let records = self.meta.map(&self.kernel, size)?.cast::<Chunk>();
+        let records = self.meta.take_uncounted(&self.kernel, size, align_of::<Chunk>())?;
+        let records = records.cast::<Chunk>();
         let place = self.meta.take(&self.kernel, size_of::<Region>(), align_of::<Region>())?;
         let place = place.cast::<Region>();
         // SAFETY: the region is reserved and ours. Hosts that make every page huge

@@ -367,6 +367,22 @@ impl Harden {
         true
     }
 
+    /// Looks at all free memory that is at hand, at the end of the process, while
+    /// others may still run: that it reads as zeros.
+    pub(crate) fn look_at_free<'a>(&self, spans: impl Iterator<Item = &'a Span>) {
+        if let Some(span) = self.runs.damaged() {
+            fatal::misuse(Misuse::UseAfterFree, span.base().addr(), span.block_size());
+        }
+        for span in spans {
+            let Some(class) = span.class() else { continue };
+            if span.heap().is_null()
+                && let Some(address) = self.shelves.damaged(class, span)
+            {
+                fatal::misuse(Misuse::UseAfterFree, address, class.size());
+            }
+        }
+    }
+
     /// Looks at every slot of a span, at the end of the process, while others may
     /// still run: the canaries of those that are OUT.
     pub(crate) fn sweep(&self, span: &Span) {
@@ -402,16 +418,15 @@ impl Harden {
             let word = SlotWord(word_of(span, i).expect("a table").load(Ordering::Relaxed));
             let pattern = canary::pattern(self.secret(), at.addr());
             let (size, slack) = (class.size(), word.slack());
+            // SAFETY: the slot is the span's.
+            let holds = unsafe { canary::holds(at, size - slack, size, pattern) };
+            // SAFETY: as above.
+            let is_zero = unsafe { canary::is_zero(at, size) };
             match word.state() {
-                // SAFETY: the slot is the span's.
-                State::Out => assert!(
-                    unsafe { canary::holds(at, size - slack, size, pattern) },
-                    "R1: slot {i} of {class:?}"
-                ),
+                State::Out => assert!(holds, "R1: slot {i} of {class:?}"),
                 state => {
                     free += u16::from(state == State::Free);
-                    // SAFETY: the slot is ours.
-                    assert!(unsafe { canary::is_zero(at, size) }, "R2: slot {i} of {class:?}");
+                    assert!(is_zero, "R2: slot {i} of {class:?}");
                 }
             }
         }
@@ -547,9 +562,14 @@ fn look(locker: &Locker) {
     });
 }
 
-/// Looks at everything that waits in a locker, at the end of the process.
+/// Looks at everything in a locker, at the end of the process.
 pub(crate) fn look_at_all(locker: &Locker) {
-    for _ in 1..CLASSES {
-        look(locker);
+    for c in 1..CLASSES {
+        let class = SizeClass::from_index(c);
+        locker.all(class, |slot| {
+            if let (Some(at), false) = (slot.at(), slot.is_untouched()) {
+                verify(at, class);
+            }
+        });
     }
 }

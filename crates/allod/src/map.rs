@@ -146,10 +146,8 @@ impl Map {
         // SAFETY: the range was just reserved and is ours.
         let committed = unsafe { kernel.commit(base, LEAF_BYTES) };
         if committed {
-            for advice in [Advice::SmallPages, Advice::NoDump] {
-                // SAFETY: the range is ours.
-                unsafe { kernel.advise(base, LEAF_BYTES, advice) };
-            }
+            // SAFETY: the range is ours.
+            unsafe { kernel.advise(base, LEAF_BYTES, Advice::SmallPages) };
             let leaf = bias(base.as_ptr().cast(), window);
             // ORDERING: Release pairs with the Acquire above and with whatever carries
             // a block's address to another thread; Relaxed on failure, nothing is read.

@@ -67,6 +67,23 @@ impl Meta {
 
     /// `size` zeroed bytes at a multiple of `align`, a power of two up to a page.
     pub(crate) fn take<O: Os>(&self, kernel: &Kernel<O>, size: usize, align: usize) -> Option<NonNull<u8>> {
+        let place = self.find(kernel, size, align)?;
+        self.taken.add(size);
+        Some(place)
+    }
+
+    /// The same for records that are counted when they come into use, one by one: they
+    /// share a plot with others where there is room for all of them.
+    pub(crate) fn take_uncounted<O: Os>(
+        &self,
+        kernel: &Kernel<O>,
+        size: usize,
+        align: usize,
+    ) -> Option<NonNull<u8>> {
+        self.find(kernel, size, align)
+    }
+
+    fn find<O: Os>(&self, kernel: &Kernel<O>, size: usize, align: usize) -> Option<NonNull<u8>> {
         let Some(_guard) = self.lock.lock() else {
             // A signal handler above `take` itself: a mapping of its own.
             return self.map(kernel, size);
@@ -75,7 +92,6 @@ impl Meta {
         let need = size.checked_add(pad)?;
         if self.rest.get().is_null() || self.rest_len.get() < need {
             if size > PLOT / 4 {
-                self.taken.add(size);
                 return self.map(kernel, size);
             }
             let plot = self.map(kernel, PLOT)?;
@@ -135,7 +151,6 @@ impl Meta {
         let at = self.rest.get().wrapping_add(pad);
         self.rest.set(at.wrapping_add(size));
         self.rest_len.set(self.rest_len.get() - pad - size);
-        self.taken.add(size);
         NonNull::new(at)
     }
 }

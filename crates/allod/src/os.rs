@@ -360,9 +360,12 @@ impl<O: Os> Kernel<O> {
             unsafe { self.release(base, whole) };
             return None;
         }
-        // SAFETY: the range is ours. Only hosts that make every page huge need
-        // this; there a record would otherwise cost 2 MiB.
-        unsafe { self.advise(inner, len, Advice::SmallPages) };
+        // Between its inaccessible neighbours a short range has no room for a huge page.
+        if len >= self.huge_page_size() {
+            // SAFETY: the range is ours. Only hosts that make every page huge need
+            // this; there a record would otherwise cost 2 MiB.
+            unsafe { self.advise(inner, len, Advice::SmallPages) };
+        }
         Some(inner)
     }
 

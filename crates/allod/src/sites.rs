@@ -325,7 +325,7 @@ impl Sites {
 
     fn open_with<O: Os>(&self, kernel: &Kernel<O>, room: Room) -> bool {
         let links = Column::<index::Link>::bytes;
-        let chains = |rows: usize| Column::<u32>::bytes(rows.next_power_of_two());
+        let chains = |rows: usize| Column::<u32>::bytes(index::chains_for(rows));
         let parts = [
             Column::<Header>::bytes(1),
             Column::<Moment>::bytes(MOMENTS),
@@ -357,14 +357,14 @@ impl Sites {
         self.history.place(part(), HISTORY);
         self.sites.place(part(), room.sites);
         self.site_index.links.place(part(), room.sites);
-        self.site_index.chains.place(part(), room.sites.next_power_of_two());
+        self.site_index.chains.place(part(), index::chains_for(room.sites));
         self.stacks.place(part(), room.stacks);
         self.stack_index.links.place(part(), room.stacks);
-        self.stack_index.chains.place(part(), room.stacks.next_power_of_two());
+        self.stack_index.chains.place(part(), index::chains_for(room.stacks));
         self.words.place(part(), room.words);
         self.samples.place(part(), room.samples);
         self.sample_index.links.place(part(), room.samples);
-        self.sample_index.chains.place(part(), room.samples.next_power_of_two());
+        self.sample_index.chains.place(part(), index::chains_for(room.samples));
         self.labels.place(part(), room.labels);
         let ready = self.header.ensure(kernel, 1)
             && self.moments.ensure(kernel, MOMENTS)
@@ -461,3 +461,6 @@ pub(crate) struct Counts {
     pub(crate) moments: usize,
     pub(crate) history: usize,
 }
+
+#[cfg(test)]
+mod tests;

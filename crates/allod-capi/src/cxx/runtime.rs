@@ -72,6 +72,21 @@ fn find(linked: *const c_void, name: &CStr) -> *const c_void {
     if linked.is_null() { search(name) } else { linked }
 }
 
+/// True when the process finds this operator of ours under its name, and not one of
+/// the program's own.
+pub(super) fn is_found(name: &CStr, ours: *const c_void) -> bool {
+    let dlsym = linked_dlsym();
+    if dlsym.is_null() {
+        return true;
+    }
+    type Find = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
+    // SAFETY: this is `dlsym`, and this is its type.
+    let dlsym = unsafe { transmute::<*const c_void, Find>(dlsym) };
+    // SAFETY: null stands for the process, and the name ends in a zero.
+    let found = unsafe { dlsym(ptr::null_mut(), name.as_ptr()) };
+    found.is_null() || ptr::eq(found, ours)
+}
+
 fn search(name: &CStr) -> *const c_void {
     let (dlopen, dlsym) = (linked_dlopen(), linked_dlsym());
     if dlopen.is_null() || dlsym.is_null() {

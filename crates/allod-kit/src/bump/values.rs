@@ -98,6 +98,47 @@ impl<A: Source, const MIN_ALIGN: usize> Bump<A, MIN_ALIGN> {
         Ok(unsafe { &mut *place.as_ptr() })
     }
 
+    /// Makes a value that may fail to be made. If it does, its room goes back,
+    /// unless the function has allocated something behind it.
+    ///
+    /// ```
+    /// use allod_kit::Bump;
+    ///
+    /// let arena = Bump::new();
+    /// arena.alloc(1);
+    /// let room = arena.room();
+    /// let made = arena.try_alloc_try_with(|| "x".parse::<u64>())?;
+    /// assert!(made.is_err() && arena.room() == room);
+    /// let made = arena.try_alloc_try_with(|| "7".parse::<u64>())?;
+    /// assert_eq!(made, Ok(&mut 7));
+    /// # Ok::<(), allod_kit::AllocError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The outer one: there is no memory, and the function is not called. The
+    /// inner one is the function's.
+    #[inline(always)]
+    pub fn try_alloc_try_with<T, E>(
+        &self,
+        make: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Result<&mut T, E>, AllocError> {
+        refuse_drop!(T);
+        let layout = Layout::new::<T>();
+        let place = self.block(layout, false)?;
+        match make() {
+            // SAFETY: the place is for a `T`, and ours alone; it lives as long as
+            // the borrow (B2).
+            Ok(value) => Ok(Ok(unsafe { place.cast::<MaybeUninit<T>>().as_mut() }.write(value))),
+            Err(error) => {
+                // SAFETY: the block is this arena's, of this layout, and nobody
+                // has seen it.
+                unsafe { crate::Allocator::deallocate(&self, place, layout) };
+                Ok(Err(error))
+            }
+        }
+    }
+
     /// As [`alloc_uninit`](Bump::alloc_uninit).
     ///
     /// # Errors
@@ -271,6 +312,17 @@ impl<A: Source, const MIN_ALIGN: usize> Bump<A, MIN_ALIGN> {
     #[inline(always)]
     pub fn alloc_with<T>(&self, make: impl FnOnce() -> T) -> &mut T {
         infallible(self.try_alloc_with(make), Layout::new::<T>())
+    }
+
+    /// As [`try_alloc_try_with`](Bump::try_alloc_try_with), which fails as well
+    /// where this one ends the program.
+    ///
+    /// # Errors
+    ///
+    /// The function's.
+    #[inline(always)]
+    pub fn alloc_try_with<T, E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<&mut T, E> {
+        infallible(self.try_alloc_try_with(make), Layout::new::<T>())
     }
 
     /// Room for a value that is written later, by `MaybeUninit::write`.

@@ -4,6 +4,10 @@
 //! end goes back.
 #![allow(unsafe_code)]
 
+mod edit;
+
+pub use edit::Drain;
+
 use core::alloc::Layout;
 use core::fmt;
 use core::iter::FusedIterator;

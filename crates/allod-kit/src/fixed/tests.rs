@@ -8,7 +8,7 @@ use core::cell::Cell;
 use core::fmt::Write;
 use core::hash::{BuildHasher, Hasher};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::string::String as Text;
 use std::vec;
 use std::vec::Vec as List;
@@ -542,4 +542,88 @@ fn an_index_past_the_end_says_so() {
 #[should_panic(expected = "the key is not in the map")]
 fn a_key_that_is_not_there_says_so() {
     let _ = HashMap::<u8, u8, 3>::new()[&0];
+}
+
+macro_rules! set_is_a_set {
+    ($($name:ident $set:ident)*) => { $(
+        proptest! {
+            #[test]
+            fn $name(steps in proptest::collection::vec((any::<bool>(), 0..20u8), 0..200)) {
+                let mut set: $set<u8, N> = $set::new();
+                let mut model = BTreeSet::new();
+                for (insert, item) in steps {
+                    if !insert {
+                        prop_assert_eq!(set.remove(&item), model.remove(&item));
+                    } else if model.len() == N && !model.contains(&item) {
+                        prop_assert_eq!(set.try_insert(item), Err(Full(item)));
+                    } else {
+                        prop_assert_eq!(set.try_insert(item), Ok(model.insert(item)));
+                    }
+                    prop_assert_eq!((set.len(), set.is_full()), (model.len(), model.len() == N));
+                    prop_assert!((0..20).all(|it| set.contains(&it) == model.contains(&it)));
+                    prop_assert_eq!(set.iter().copied().collect::<BTreeSet<_>>(), model.clone());
+                }
+                let mut odd: $set<u8, 20> = $set::default();
+                (0..20).filter(|it| it % 2 == 1).for_each(|it| assert_eq!(odd.try_insert(it), Ok(true)));
+                let odds: BTreeSet<u8> = odd.iter().copied().collect();
+                let collect = |it: &mut dyn Iterator<Item = &u8>| it.copied().collect::<List<_>>();
+                let sorted = |mut list: List<u8>| { list.sort_unstable(); list };
+                prop_assert_eq!(
+                    sorted(collect(&mut set.intersection(&odd))), collect(&mut model.intersection(&odds))
+                );
+                prop_assert_eq!(
+                    sorted(collect(&mut set.difference(&odd))), collect(&mut model.difference(&odds))
+                );
+                prop_assert_eq!(sorted(collect(&mut set.union(&odd))), collect(&mut model.union(&odds)));
+                prop_assert_eq!(set.is_disjoint(&odd), model.is_disjoint(&odds));
+                prop_assert_eq!(set.is_subset(&odd), model.is_subset(&odds));
+                set.retain(|it| it % 2 == 1);
+                prop_assert!(set.is_subset(&odd));
+                prop_assert_eq!(set == odd, set.len() == odd.len());
+            }
+        }
+    )* };
+}
+
+set_is_a_set! {
+    linear_set_is_a_set LinearSet
+    sorted_set_is_a_set SortedSet
+    hash_set_is_a_set HashSet
+}
+
+#[test]
+fn a_sorted_set_has_ends() {
+    let mut set: SortedSet<u8, 4> = SortedSet::new();
+    [3, 1, 2].into_iter().for_each(|it| assert_eq!(set.try_insert(it), Ok(true)));
+    assert_eq!((set.first(), set.last()), (Some(&1), Some(&3)));
+    assert!(set.range(..3).eq(&[1, 2]));
+    assert_eq!((set.pop_last(), set.pop_first(), set.len()), (Some(3), Some(1), 1));
+}
+
+proptest! {
+    #[test]
+    fn priority_queue_gives_the_greatest(
+        steps in proptest::collection::vec((0..4u8, any::<u8>()), 0..200)
+    ) {
+        let mut queue: PriorityQueue<u8, N> = PriorityQueue::new();
+        let mut model = BinaryHeap::new();
+        for (step, item) in steps {
+            match step {
+                0 => prop_assert_eq!(queue.pop(), model.pop()),
+                1 => {
+                    model.push(item);
+                    prop_assert_eq!(Some(queue.push_pop(item)), model.pop());
+                }
+                _ if model.len() == N => prop_assert_eq!(queue.try_push(item), Err(Full(item))),
+                _ => {
+                    model.push(item);
+                    prop_assert_eq!(queue.try_push(item), Ok(()));
+                }
+            }
+            prop_assert_eq!((queue.peek(), queue.len()), (model.peek(), model.len()));
+        }
+        let mut rest: List<u8> = queue.clone().into_vec().into_iter().collect();
+        rest.sort_unstable();
+        prop_assert_eq!(rest, model.into_sorted_vec());
+    }
 }

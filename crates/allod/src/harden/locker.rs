@@ -277,6 +277,15 @@ impl Locker {
         }
     }
 
+    /// Visits every slot of a class.
+    pub(crate) fn all(&self, class: SizeClass, mut see: impl FnMut(Slot)) {
+        let (counts, base, _) = self.row(class);
+        for i in 0..usize::from(counts.magazine.get()) {
+            see(self.entry(base + i).get());
+        }
+        self.waiting(class, see);
+    }
+
     /// Takes every slot of a class out, quarantine included.
     pub(crate) fn empty(&self, class: SizeClass, mut see: impl FnMut(Slot)) {
         let (counts, base, plan) = self.row(class);

@@ -82,10 +82,9 @@ pub(crate) fn check(span: &Span, secret: u64) {
 
 /// Makes the last `len` bytes of a run zeros, from `at` on, which is a slice's start.
 pub(crate) fn clear<O: Os>(ground: Ground<'_, O>, at: NonNull<u8>, len: usize) {
+    let whole = len.is_multiple_of(ground.arena.kernel.page_size());
     // SAFETY: the caller has the slices, and nobody needs what they hold.
-    if !(len.is_multiple_of(ground.arena.kernel.page_size())
-        && unsafe { ground.arena.kernel.purge(at, len) })
-    {
+    if !whole || !unsafe { ground.arena.kernel.purge(at, len) } {
         // SAFETY: as above.
         unsafe { at.write_bytes(0, len) };
     }
@@ -205,6 +204,19 @@ impl Runs {
         let run = Run::new(first, span.slices() as u32);
         // SAFETY: the run is ours, and all of it may have been touched.
         unsafe { ground.arena.give(chunk, run, span.slices() as u32) };
+    }
+
+    /// Looks at what waits and is accessible: one that does not read as zeros.
+    pub(crate) fn damaged(&self) -> Option<&Span> {
+        let _guard = self.lock.lock()?;
+        self.ring.iter().find_map(|cell| {
+            // SAFETY: null, or a span of the ring: records are never unmapped (M4).
+            let span = unsafe { cell.get().as_ref() }?;
+            let wiped = canary_end(span.below()).min(span.slices() * SLICE);
+            // SAFETY: the run is ours and readable (U1).
+            let whole = span.is_listed() || unsafe { canary::is_zero(span.base(), wiped) };
+            (!whole).then_some(span)
+        })
     }
 
     /// True while `span` is in quarantine.

@@ -26,6 +26,7 @@
 //! * V5. A table that is in no span is all zeros. Tables are never unmapped.
 #![allow(unsafe_code)]
 
+use super::canary;
 use super::locker::{Locker, Slot};
 use super::slot::{SlotWord, State as Is};
 use crate::arena::bits::Run;
@@ -272,11 +273,9 @@ impl Shelves {
         let last = slices.run.first() + slices.run.count() - 1;
         let whole = SLICE.is_multiple_of(ground.arena.kernel.page_size());
         // A huge page is not split for it.
+        let may = whole && !chunk.is_dense();
         // SAFETY: the slice is ours, and nobody has been given any of it.
-        if whole
-            && !chunk.is_dense()
-            && unsafe { ground.arena.kernel.decommit(chunk.slice(last), SLICE) }
-        {
+        if may && unsafe { ground.arena.kernel.decommit(chunk.slice(last), SLICE) } {
             // ORDERING: Relaxed, a bound.
             tables.guards.fetch_add(1, Ordering::Relaxed);
             span.set_slices_raw(slices.run.count() as u8);
@@ -334,6 +333,26 @@ impl Shelves {
                 }
             }
         }
+    }
+
+    /// Looks at the FREE slots of a span of these shelves: the address of one that does
+    /// not read as zeros (V4).
+    pub(crate) fn damaged(&self, class: SizeClass, span: &Span) -> Option<usize> {
+        let row = self.row(class);
+        let _guard = row.lock.lock()?;
+        if span.word.load().state() != State::Hard || span.class() != Some(class) {
+            return None;
+        }
+        for i in 0..u32::from(span.carved()) {
+            // ORDERING: Relaxed, a slot leaves and enters FREE under the lock (V1).
+            let word = SlotWord(word_of(span, i)?.load(Ordering::Relaxed));
+            let at = span.base().wrapping_add(i as usize * class.size());
+            // SAFETY: the slot is the span's, and nobody's while the lock is held.
+            if word.state() == Is::Free && !unsafe { canary::is_zero(at, class.size()) } {
+                return Some(at.addr());
+            }
+        }
+        None
     }
 
     /// Forgets every span, when they have been given back by another way.
@@ -480,7 +499,7 @@ impl<O: Os> Ground<'_, O> {
         if span.slices() == count {
             return true;
         }
-        // SAFETY: the guard follows the span's slices, in the same chunk.
+        // It follows the span's slices, in the same chunk.
         let guard = span.base().wrapping_add(count * SLICE);
         let Some(guard) = NonNull::new(guard) else { return false };
         // SAFETY: the slice is the span's, and nobody has any of it.

@@ -376,6 +376,9 @@ impl<O: Os> Allocator<O> {
                 if heap.is_private() {
                     // SAFETY: the lock is held.
                     unsafe { heap.release_listed(self) };
+                    if heap.is_common() {
+                        self.drain_hard(heap);
+                    }
                     self.release_own_hard(heap);
                 }
             }

@@ -541,6 +541,7 @@ impl<O: Os> Allocator<O> {
     /// and much memory hangs on each.
     pub(super) fn upkeep_soon(&self) {
         self.arena.decay();
+        self.huge.decay(&self.arena, self.arena.kernel.clock());
         self.herald();
     }
 }

@@ -13,7 +13,7 @@
 //! objects at these levels does it there.
 #![allow(unsafe_code)]
 
-use super::{Allocator, Heap};
+use super::{Allocator, Heap, Use};
 use crate::arena::Chunk;
 use crate::fatal::{self, Misuse};
 use crate::harden::locker::{Locker, Slot};
@@ -27,7 +27,7 @@ use crate::os::Os;
 use crate::size::SizeClass;
 use crate::span::Span;
 use crate::span::word::{Remote, State, Word};
-use crate::sync::Lock;
+use crate::sync::{Lock, Ordering};
 use crate::units::{LARGE_MAX, SLICE, slices_for};
 use core::ptr::{self, NonNull};
 
@@ -525,7 +525,7 @@ impl<O: Os> Allocator<O> {
         // SAFETY: two objects of at least `bytes`, and no two objects overlap.
         unsafe { fresh.copy_from_nonoverlapping(at, bytes) };
         // ORDERING: Relaxed, a figure.
-        self.copied.fetch_add(bytes, crate::sync::Ordering::Relaxed);
+        self.copied.fetch_add(bytes, Ordering::Relaxed);
         let own = heap.filter(|heap| !heap.is_private());
         // SAFETY: the program gives the old object up.
         unsafe { self.free_hard(own, at, Given::family(family)) };
@@ -589,19 +589,34 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// Looks at every object there is, at the end of a process that is watched by
-    /// pages: an object that nobody frees is never looked at otherwise.
+    /// Looks at all free memory, and at the paranoid level at every object too, at the
+    /// end of the process: what nobody uses again is never looked at otherwise.
     pub(crate) fn sweep(&self) {
-        if self.harden.mode() != HARD | GUARDS {
+        if self.harden.mode() & HARD == 0 {
+            return;
+        }
+        let slots = |span: &&Span| span.word.load().state() == State::Hard && span.back() == 0;
+        let spans = || self.arena.chunks().flat_map(|chunk| chunk.spans()).filter(slots);
+        self.harden.look_at_free(spans());
+        for heap in self.heaps() {
+            // ORDERING: Relaxed, a hint that saves taking the lock.
+            if heap.in_use.load(Ordering::Relaxed) == Use::Orphan as u32 {
+                // Nobody adopts it meanwhile.
+                let Some(_guard) = self.idle_lock.lock() else { return };
+                // ORDERING: Relaxed on both, the idle lock orders the hand-over.
+                if heap.in_use.load(Ordering::Relaxed) == Use::Orphan as u32 {
+                    heap.look_at_quarantine();
+                }
+            }
+        }
+        if self.harden.mode() & GUARDS == 0 {
             return;
         }
         if let Err((what, address, asked)) = self.guarded.sweep(self.harden.secret()) {
             fatal::misuse(what, address, asked);
         }
-        for span in self.arena.chunks().flat_map(|chunk| chunk.spans()) {
-            if span.word.load().state() == State::Hard && span.back() == 0 {
-                self.harden.sweep(span);
-            }
+        for span in spans() {
+            self.harden.sweep(span);
         }
     }
 
@@ -620,9 +635,11 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// Gives back the empty spans of a private heap, under its lock.
+    /// Gives back what a private heap keeps in its locker, and its empty spans, under
+    /// its lock.
     pub(super) fn release_own_hard(&self, heap: &Heap) {
         if let Some(locker) = heap.locker() {
+            self.harden.drain(self.ground(), locker);
             self.harden.release_own(self.ground(), locker);
         }
     }

@@ -23,8 +23,15 @@ use crate::sync::Ordering;
 use crate::units::{SLICE, SLICE_SHIFT, SLICES_PER_CHUNK};
 use core::ptr::NonNull;
 
-/// Slow paths between two looks at the clock.
-const TICKS: u32 = 64;
+/// What a slow path counts for towards the next look at the clock. A swap counts for
+/// its blocks: with one live object each allocation is a swap.
+const TICK: u32 = 64;
+/// A look is due when a multiple of two to this is passed: after 64 slow paths.
+const LOOK: u32 = 12;
+/// The same while much memory is free: after 8.
+const LOOK_QUIET: u32 = 9;
+/// What is much: bytes.
+const MUCH: usize = 1 << 20;
 /// Milliseconds after which a busy thread's batches go home, full or not.
 const RING_AGE: u32 = 10;
 
@@ -104,7 +111,9 @@ impl Heap {
             count
         };
         self.install(a, class, list, count);
-        self.front.pop(c)
+        let block = self.front.pop(c);
+        self.tick_by(a, count as u32);
+        block
     }
 
     /// Makes a list of `count` blocks the one to allocate from, up to the next sample.
@@ -335,9 +344,17 @@ impl Heap {
     /// Counts a slow path; every so often looks at the clock, and then does what
     /// is due: old batches go home, idle memory goes back, sleepers are visited.
     pub(super) fn tick<O: Os>(&self, a: &Allocator<O>) {
-        let ticks = self.ticks.get().wrapping_add(1);
-        self.ticks.set(ticks);
-        if ticks.is_multiple_of(TICKS) {
+        self.tick_by(a, TICK);
+    }
+
+    #[inline]
+    fn tick_by<O: Os>(&self, a: &Allocator<O>, weight: u32) {
+        let before = self.ticks.get();
+        let after = before.wrapping_add(weight);
+        self.ticks.set(after);
+        let passed = before ^ after;
+        // A program that has become quiet has memory to give back and few slow paths.
+        if passed >> LOOK_QUIET != 0 && (passed >> LOOK != 0 || a.arena.spare.get() >= MUCH) {
             self.upkeep(a);
         }
     }

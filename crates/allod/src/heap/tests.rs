@@ -27,9 +27,13 @@ fn policies(hard: bool) -> (crate::arena::Policy, crate::huge::Policy) {
 
 /// An allocator at the hardened level.
 pub(super) fn open_hard(os: Fake) -> Box<Allocator<Fake>> {
+    open_at(os, Level { hard: true, guard_rate: 0, exact: false })
+}
+
+/// An allocator at some level.
+pub(super) fn open_at(os: Fake, level: Level) -> Box<Allocator<Fake>> {
     let a = allocator(os);
-    let (arena, huge) = policies(true);
-    let level = Level { hard: true, guard_rate: 0, exact: false };
+    let (arena, huge) = policies(level.hard);
     assert!(a.open(arena, huge, level));
     a
 }
@@ -498,6 +502,42 @@ fn growth_to_a_gibibyte_copies_less_than_a_mebibyte() {
     let copied = a.copied.load(Ordering::Relaxed);
     assert!(copied < 1 << 20, "{copied} bytes copied");
     free(&a, heap, at);
+    nothing_is_lost(&a);
+}
+
+#[test]
+fn a_start_takes_few_calls_of_the_system() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let at = alloc(&a, heap, 100, 8).unwrap();
+    // The leaf of zeros; a plot, accessible, not dumped; a region; a leaf, accessible, on
+    // small pages; the region's advice; a chunk. And alignment, where the system gives none.
+    let calls = a.arena.kernel.calls();
+    assert!(calls <= 14, "{calls} calls");
+    free(&a, heap, at);
+    nothing_is_lost(&a);
+}
+
+#[test]
+fn a_thread_that_has_become_quiet_gives_back() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let blocks: Vec<_> = (0..40_000).map(|_| alloc(&a, heap, 100, 16).unwrap()).collect();
+    for at in blocks {
+        free(&a, heap, at);
+    }
+    let before = a.arena.kernel.os().purged();
+    // A program that calls us little, and always for the same blocks: it needs no slow
+    // path but the swap. Two looks at the clock, half a purge delay apart, are enough.
+    for _ in 0..20 {
+        a.arena.kernel.os().pass(100);
+        let few: Vec<_> = (0..70).map(|_| alloc(&a, heap, 100, 16).unwrap()).collect();
+        for at in few {
+            free(&a, heap, at);
+        }
+    }
+    let given = a.arena.kernel.os().purged() - before;
+    assert!(given >= 3 << 20, "{given} bytes");
     nothing_is_lost(&a);
 }
 

@@ -10,8 +10,14 @@ use super::column::Column;
 use crate::os::{Kernel, Os};
 use crate::sync::{AtomicU32, Ordering};
 
-/// Chains at the beginning.
+/// Chains at the beginning: two to this power.
 const FIRST: u32 = 8;
+
+/// The most chains that a table of `rows` rows has.
+pub(super) const fn chains_for(rows: usize) -> usize {
+    let most = rows.next_power_of_two();
+    if most < 1 << FIRST { 1 << FIRST } else { most }
+}
 
 /// What stands beside a row.
 #[derive(Clone, Copy, Debug)]

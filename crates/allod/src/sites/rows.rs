@@ -356,7 +356,7 @@ fn add_pair(pair: &mut [u64; 2], sample: &Sample) {
 }
 
 /// The bucket of a lifetime.
-fn bucket(nanoseconds: u64) -> usize {
+pub(super) fn bucket(nanoseconds: u64) -> usize {
     let microseconds = nanoseconds / 1000;
     if microseconds == 0 { 0 } else { (1 + microseconds.ilog2() as usize / 2).min(LIFETIMES - 1) }
 }

@@ -1,11 +1,11 @@
 //! The hardened level over a system of our own: the model of the default level,
 //! and what only this level promises.
 #![allow(unsafe_code)]
-#![expect(clippy::disallowed_methods, reason = "the model keeps objects by their addresses")]
 
 use super::*;
+use crate::config::Level;
 use crate::heap::tests::{
-    Dice, Model, SPACE, alloc, end, free, nothing_is_lost, open_hard, step,
+    Dice, Model, SPACE, alloc, end, free, nothing_is_lost, open_at, open_hard, step,
 };
 use crate::os::fake::Fake;
 use crate::size::CLASSES;
@@ -222,4 +222,51 @@ fn figures_count_what_the_program_has() {
     assert_eq!(a.stats(Some(heap)).allocations, 1000);
     // ORDERING: Relaxed, a figure.
     assert_eq!(a.copied.load(Ordering::Relaxed), 0);
+}
+
+/// Guarded objects and ordinary ones, with some call to the system failing.
+fn guarded(rate: u32, exact: bool, after: u64, rounds: usize) -> usize {
+    let a = open_at(Fake::new(SPACE, 4096), Level { hard: exact, guard_rate: rate, exact });
+    let heap = a.adopt().unwrap();
+    let (mut model, mut dice) = (Model::default(), Dice(after));
+    if after != 0 {
+        a.arena.kernel.os().fail(after, 2);
+    }
+    let mut found = 0;
+    for _ in 0..rounds {
+        let (size, align) = (1 + dice.roll(5000), 1 << dice.roll(8));
+        let at = a.guard(Some(heap), size, align, Family::Rust).inspect(|at| {
+            found += 1;
+            at.as_ptr().expose_provenance();
+            assert_eq!(a.usable(at.addr().get()), size);
+        });
+        if let Some(at) = at.or_else(|| alloc(&a, heap, size, align)) {
+            model.enter(at, size, align);
+        }
+        while model.live.len() > 100 {
+            let start = model.pick(&mut dice).unwrap();
+            let (at, size, align) = model.leave(start);
+            a.check_size(start, size, align);
+            free(&a, heap, at);
+        }
+    }
+    assert!(a.guarded.sweep(a.harden.secret()).is_ok());
+    end(&a, heap, &mut model);
+    a.arena.kernel.os().fail(0, 0);
+    nothing_is_lost(&a);
+    assert_eq!(a.guarded.bytes.get(), 0);
+    found
+}
+
+#[test]
+fn guarded_objects_against_the_model() {
+    assert!(guarded(1, true, 0, 1000) > 900, "each object that can be");
+    let found = guarded(4, true, 0, 1000);
+    assert_eq!(found, 250, "each fourth");
+    let found = guarded(10, false, 0, 4000);
+    // The mean is 400, and the spread of intervals from 1 to 19 makes 11 of it.
+    assert!((300..500).contains(&found), "{found} of 4000");
+    for after in 1..30 {
+        guarded(1, true, after, 60);
+    }
 }

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::*;
+use crate::config::Level;
 use crate::dump::{COUNT_UNIT, SQUARE_UNIT, Site};
 use crate::map::Map;
 use crate::os::fake::Fake;
@@ -28,8 +29,7 @@ fn open_at(interval: u32, hard: bool) -> Box<Allocator<Fake>> {
         guards: true,
         quarantine: false,
     };
-    let level = crate::config::Level { hard, ..crate::config::Level::DEFAULT };
-    assert!(a.open(arena, huge, level));
+    assert!(a.open(arena, huge, Level { hard, ..Level::DEFAULT }));
     a.sampler.set_interval(interval);
     a
 }
@@ -357,6 +357,27 @@ fn what_shrinks_is_kept_and_what_grows_is_decided_anew() {
         }
         no_ghosts(&a);
     }
+    // Decided anew, and nothing is taken any more: what it was is forgotten.
+    for (first, more) in [(100_000, 200_000), (2 << 20, 30 << 20)] {
+        a.sampler.set_interval(1);
+        let at = alloc(&a, heap, first);
+        a.sampler.set_interval(0);
+        // SAFETY: the object is live.
+        let at = unsafe { a.reallocate(Some(heap), at, more, 16) }.unwrap();
+        no_ghosts(&a);
+        free(&a, heap, at);
+    }
+    // In place: an object that has grown once has room.
+    a.sampler.set_interval(1);
+    let at = alloc(&a, heap, 2 << 20);
+    // SAFETY: the object is live.
+    let grown = unsafe { a.reallocate(Some(heap), at, 3 << 20, 16) }.unwrap();
+    assert_eq!(a.sampler.sites.alive.load(Ordering::Relaxed), 1);
+    a.sampler.set_interval(0);
+    // SAFETY: the object is live.
+    assert_eq!(unsafe { a.reallocate(Some(heap), grown, 4 << 20, 16) }, Some(grown));
+    no_ghosts(&a);
+    free(&a, heap, grown);
 }
 
 #[test]

@@ -1,0 +1,155 @@
+//! The tables by themselves, over a system of our own.
+
+use super::*;
+use crate::odds::Weight;
+use crate::os::fake::Fake;
+use std::vec::Vec;
+
+const ROOM: Room = Room { sites: 16, stacks: 12, words: 64, samples: 100, labels: 64 };
+/// A room whose columns are no larger than they say: less than a step of a column.
+fn tables() -> (Sites, Kernel<Fake>) {
+    (Sites::with_room(ROOM), Kernel::new(Fake::new(64 << 20, 4096)))
+}
+
+fn taken(address: usize, stack: &[usize]) -> Taken<'_> {
+    Taken {
+        address,
+        size: 100,
+        asked: 90,
+        block_size: 112,
+        weight: Weight { count: 2 * COUNT, bytes: 200 },
+        at: 1000,
+        stack,
+        truncated: false,
+        label: 0,
+        thread: 7,
+        pointer: 70,
+        owner: 0,
+    }
+}
+
+const COUNT: u64 = crate::dump::COUNT_UNIT;
+
+fn all(sites: &Sites) -> Vec<Site> {
+    (0..sites.counts().sites).filter_map(|row| sites.copy_site(row)).collect()
+}
+
+#[test]
+fn what_has_no_place_is_summed_in_the_first_site() {
+    let (sites, kernel) = tables();
+    for i in 0..60 {
+        assert!(sites.add(&kernel, &taken(0x1000 + i * 16, &[i, i + 1, i + 2])));
+    }
+    let rows = all(&sites);
+    assert!(rows.len() <= ROOM.sites);
+    let bytes: u64 = rows.iter().map(|site| site.live[1]).sum();
+    assert_eq!(bytes, 60 * 200, "nothing is lost");
+    assert!(rows[0].live[1] >= 44 * 200 && rows[0].depth == 0, "{:?}", rows[0]);
+    // Past half of the sites a thread gets none of its own.
+    assert!(rows.iter().skip(1).any(|site| site.thread == 0));
+    assert!(rows.iter().skip(1).any(|site| site.thread == 7));
+    for site in rows {
+        assert!(site.stack as usize + site.depth as usize <= sites.counts().words, "D1");
+    }
+}
+
+#[test]
+fn samples_without_a_row_are_dropped_and_counted() {
+    let (sites, kernel) = tables();
+    let entered = (0..150).filter(|i| sites.add(&kernel, &taken(0x1000 + i * 16, &[1]))).count();
+    assert_eq!(entered, ROOM.samples);
+    assert_eq!(sites.dropped.load(Ordering::Relaxed), 50);
+    for i in 0..150 {
+        sites.remove(0x1000 + i * 16, 70, 2000);
+    }
+    assert_eq!(sites.alive.load(Ordering::Relaxed), 0);
+    assert!(sites.add(&kernel, &taken(0x9000, &[1])), "rows are used again");
+}
+
+#[test]
+fn one_stack_is_kept_once_whatever_the_sizes() {
+    let (sites, kernel) = tables();
+    for (i, size) in [16, 32, 48, 64].into_iter().enumerate() {
+        let sample = Taken { block_size: size, ..taken(0x1000 + i * 64, &[1, 2, 3]) };
+        assert!(sites.add(&kernel, &sample));
+    }
+    assert_eq!(sites.counts().words, 3);
+    assert_eq!(sites.counts().sites, 1 + 4);
+    // A stack that ended too early is another one.
+    let sample = Taken { truncated: true, ..taken(0x2000, &[1, 2, 3]) };
+    assert!(sites.add(&kernel, &sample));
+    assert_eq!(sites.counts().words, 6);
+}
+
+#[test]
+fn a_peak_is_what_was_live_when_the_most_was() {
+    let (sites, kernel) = tables();
+    // Two sites grow; the first shrinks; the second never changes again.
+    for i in 0..10 {
+        sites.add(&kernel, &taken(0x1000 + i * 16, &[1]));
+        sites.add(&kernel, &taken(0x2000 + i * 16, &[2]));
+    }
+    for i in 0..10 {
+        sites.remove(0x1000 + i * 16, 70, 2000);
+    }
+    // Later, and lower: no peak.
+    for i in 0..5 {
+        sites.add(&kernel, &taken(0x3000 + i * 16, &[3]));
+    }
+    let peaks: Vec<u64> = all(&sites).iter().map(|site| site.peak[1]).collect();
+    assert_eq!(peaks, [0, 2000, 2000, 0]);
+    // And higher: the peak is another one.
+    for i in 5..20 {
+        sites.add(&kernel, &taken(0x3000 + i * 16, &[3]));
+    }
+    let peaks: Vec<u64> = all(&sites).iter().map(|site| site.peak[1]).collect();
+    assert_eq!(peaks, [0, 0, 2000, 4000]);
+}
+
+#[test]
+fn lifetimes_fall_into_buckets_of_four() {
+    use super::rows::bucket;
+    let us = |n: u64| n * 1000;
+    assert_eq!([0, 999, us(1), us(3), us(4), us(15), us(16)].map(bucket), [0, 0, 1, 1, 2, 2, 3]);
+    assert_eq!(bucket(u64::MAX), crate::dump::LIFETIMES - 1);
+}
+
+#[test]
+fn a_history_has_few_points_and_the_whole_time() {
+    let (sites, kernel) = tables();
+    sites.add(&kernel, &taken(0x1000, &[1]));
+    let ms = 1_000_000;
+    let figures = Figures { live: 5, resident: 6, retained: 7 };
+    for now in (0..600_000).step_by(10) {
+        if now == 300_000 {
+            sites.remove(0x1000, 70, 2000);
+        }
+        sites.tick(now, || (now * ms, figures));
+    }
+    let counts = sites.counts();
+    assert!(counts.moments > MOMENTS / 2 && counts.moments <= MOMENTS);
+    assert!(counts.history > HISTORY / 2 && counts.history <= HISTORY);
+    let points: Vec<u64> = (0..counts.history).map(|i| sites.point(i)).collect();
+    assert!(points.is_sorted() && points[0] == 0 && points[counts.history - 1] > 550_000 * ms);
+    let steps: Vec<u64> = points.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(steps.iter().max().unwrap() <= &(steps.iter().min().unwrap() * 3), "{steps:?}");
+    let site = all(&sites)[1];
+    for (at, live) in points.iter().zip(site.history) {
+        assert_eq!(live, if *at < 300_000 * ms { 200 } else { 0 }, "at {at}");
+    }
+    let moment = sites.moment(counts.moments - 1).unwrap();
+    assert_eq!((moment.live, moment.resident, moment.retained), (5, 6, 7));
+}
+
+#[test]
+fn a_label_has_one_number_for_ever() {
+    let (sites, kernel) = tables();
+    assert_eq!(sites.label(&kernel, b"one"), 1);
+    assert_eq!(sites.label(&kernel, b"one more"), 2);
+    assert_eq!(sites.label(&kernel, b"on"), 3);
+    assert_eq!(sites.label(&kernel, b"one"), 1);
+    assert_eq!(sites.label(&kernel, b"one more\0and more"), 2);
+    assert_eq!(sites.label(&kernel, b""), 0);
+    assert_eq!(sites.label(&kernel, &[b'x'; 100]), 0, "there is no room");
+    assert_eq!(sites.label(&kernel, b"two"), 4);
+}
