@@ -6,7 +6,7 @@
 //! the script that drives it is the one package that npm is asked for.
 
 use crate::debian;
-use crate::sh::{Cmd, root, target};
+use crate::sh::{Cmd, OPTIMIZED, root, target};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::Path;
