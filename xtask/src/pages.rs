@@ -6,7 +6,7 @@
 //! the script that drives it is the one package that npm is asked for.
 
 use crate::debian;
-use crate::sh::{Cmd, OPTIMIZED, root, target};
+use crate::sh::{Cmd, root, target};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::Path;
@@ -51,7 +51,9 @@ pub(crate) fn run(with_pictures: bool) -> Result<String> {
 }
 
 fn write_reports(reports: &Path) -> Result<()> {
-    let line = format!("cargo test --quiet -p allod-cli --bin allod -- --exact {WRITES}");
+    // The same packages and the same options as the gate's tests: nothing is built twice.
+    let packages = "--workspace --exclude allod-capi";
+    let line = format!("cargo test --quiet {packages} {OPTIMIZED} --bin allod -- --exact {WRITES}");
     let tests = Cmd::new(&line).env("ALLOD_TEST_REPORTS", reports).limit(LIMIT_SECONDS).test()?;
     if tests != 1 {
         bail!("{tests} tests have the name `{WRITES}`");

@@ -255,7 +255,7 @@ fn blocks_of_every_alignment_are_freed_by_their_own_thread_the_short_way() {
             for _ in 0..100 {
                 // SAFETY: the size is not 0.
                 let block = unsafe { GLOBAL.alloc(layout) };
-                // SAFETY: the block is of this layout, and is freed once.
+                // SAFETY: allocated with this layout, and freed once.
                 unsafe { GLOBAL.dealloc(block, layout) };
             }
         }
