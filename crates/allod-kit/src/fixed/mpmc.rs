@@ -214,5 +214,5 @@ impl<T, const N: usize> fmt::Debug for MpmcQueue<T, N> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests;

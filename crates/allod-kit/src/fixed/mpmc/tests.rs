@@ -1,7 +1,9 @@
-//! In order and each once, also when the counters wrap.
+//! In order and each once, also when the counters wrap; under loom, that what
+//! goes from one side to the other goes whole.
 
 use super::*;
 
+#[cfg(not(loom))]
 #[test]
 fn it_is_a_queue_when_counters_wrap() {
     // As if it had been in use until just before the end of the numbers.
@@ -36,6 +38,7 @@ fn it_is_a_queue_when_counters_wrap() {
     assert!(taken > 20);
 }
 
+#[cfg(not(loom))]
 #[test]
 fn it_drops_what_is_in_it() {
     let item = std::sync::Arc::new(());
@@ -47,6 +50,7 @@ fn it_drops_what_is_in_it() {
     assert_eq!(std::sync::Arc::strong_count(&item), 1);
 }
 
+#[cfg(not(loom))]
 #[test]
 fn threads_share_it() {
     use std::vec::Vec;
@@ -85,4 +89,70 @@ fn threads_share_it() {
     });
     all.sort_unstable();
     assert!(all.into_iter().eq(0..2 * each));
+}
+
+/// A queue of two that loom's threads share, with `items` in it.
+#[cfg(loom)]
+fn queue(items: &[u32]) -> loom::sync::Arc<MpmcQueue<u32, 2>> {
+    let queue = MpmcQueue::new();
+    items.iter().for_each(|item| queue.try_push(*item).unwrap());
+    loom::sync::Arc::new(queue)
+}
+
+// Each model has the two threads and the one meeting that its orderings are
+// about: loom's time grows with the power of everything else.
+
+#[cfg(loom)]
+#[test]
+fn loom_an_element_comes_out_as_it_was_put_in() {
+    loom::model(|| {
+        let queue = queue(&[]);
+        let there = queue.clone();
+        let there = loom::thread::spawn(move || there.try_push(1).is_ok());
+        // None is an answer: the other may not have been here yet.
+        let early = queue.pop();
+        assert!(there.join().unwrap());
+        assert_eq!(early.or_else(|| queue.pop()), Some(1));
+    });
+}
+
+#[cfg(loom)]
+#[test]
+fn loom_a_place_is_read_before_it_is_filled_again() {
+    loom::model(|| {
+        let queue = queue(&[1, 2]);
+        let there = queue.clone();
+        let there = loom::thread::spawn(move || there.pop());
+        let put = queue.try_push(3).is_ok();
+        assert_eq!(there.join().unwrap(), Some(1));
+        assert_eq!(queue.pop(), Some(2));
+        assert_eq!(queue.pop(), put.then_some(3));
+    });
+}
+
+#[cfg(loom)]
+#[test]
+fn loom_two_that_take_have_an_element_each() {
+    loom::model(|| {
+        let queue = queue(&[1, 2]);
+        let there = queue.clone();
+        let there = loom::thread::spawn(move || there.pop());
+        let mut taken = [queue.pop(), there.join().unwrap()];
+        taken.sort_unstable();
+        assert_eq!(taken, [Some(1), Some(2)]);
+    });
+}
+
+#[cfg(loom)]
+#[test]
+fn loom_two_that_put_have_a_place_each() {
+    loom::model(|| {
+        let queue = queue(&[]);
+        let there = queue.clone();
+        let there = loom::thread::spawn(move || there.try_push(1).is_ok());
+        assert!(queue.try_push(2).is_ok() && there.join().unwrap());
+        let mut taken = [queue.pop(), queue.pop()];
+        taken.sort_unstable();
+        assert_eq!(taken, [Some(1), Some(2)]);
+    });
 }
