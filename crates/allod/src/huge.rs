@@ -19,24 +19,24 @@
 //!
 //! # Invariants
 //!
-//! * H1. A record in the map is `LIVE` or `CACHED`, and its range is its own.
-//! * H2. Whoever moves `state` away from `LIVE` frees the object; everybody else
-//!   is told that it is free already.
+//! * H1. A record in the map is live or cached, and its range is its own.
+//! * H2. Whoever retires `state` frees the object; everybody else is told that it is
+//!   free already (`huge/state.rs`).
 //! * H3. Everything but `state` is written under the lock, or by the one who
 //!   holds the object.
 #![allow(unsafe_code)]
 
+mod state;
+
 use crate::arena::Arena;
 use crate::map::{Kind, Record};
 use crate::os::{Advice, Os};
-use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Lock, Ordering, Tally};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Lock, Ordering, Tally};
 use crate::units::{CHUNK, round_up};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
+use state::State;
 
-const LIVE: u32 = 1;
-const CACHED: u32 = 2;
-const GONE: u32 = 3;
 /// Freed objects kept at most.
 const CACHE: usize = 16;
 /// Freed objects whose addresses wait at most, and bytes of addresses: at the
@@ -51,7 +51,7 @@ const REMEMBERED: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Huge {
     record: Record,
-    state: AtomicU32,
+    state: State,
     base: Cell<*mut u8>,
     len: Cell<usize>,
     reserved: Cell<usize>,
@@ -88,15 +88,12 @@ impl Huge {
 
     /// True while the program holds it.
     pub(crate) fn is_live(&self) -> bool {
-        // ORDERING: Relaxed, H2's exchange is what decides.
-        self.state.load(Ordering::Relaxed) == LIVE
+        self.state.is_live()
     }
 
     /// Makes the object free. False when it was already.
     pub(crate) fn retire(&self) -> bool {
-        // ORDERING: AcqRel: one freer wins, with the holder's writes behind it.
-        let swap = self.state.compare_exchange(LIVE, CACHED, Ordering::AcqRel, Ordering::Relaxed);
-        swap.is_ok()
+        self.state.retire()
     }
 }
 
@@ -296,8 +293,7 @@ impl HugeObjects {
         huge.len.set(len);
         huge.reserved.set(reserved);
         huge.heap.set(ptr::null_mut());
-        // ORDERING: Release pairs with `retire`: the fields are set.
-        huge.state.store(LIVE, Ordering::Release);
+        huge.state.set_live();
         arena.map.set_record(base.addr().get(), ptr::from_ref(huge).cast_mut().cast());
         Some(huge)
     }
@@ -332,7 +328,7 @@ impl HugeObjects {
         let place = arena.meta.take(&arena.kernel, size_of::<Huge>(), align_of::<Huge>())?;
         let huge = Huge {
             record: Record { kind: Kind::Huge },
-            state: AtomicU32::new(GONE),
+            state: State::gone(),
             base: Cell::new(ptr::null_mut()),
             len: Cell::new(0),
             reserved: Cell::new(0),
@@ -380,8 +376,7 @@ impl HugeObjects {
         }
         let (cell, huge) = best?;
         cell.set(ptr::null_mut());
-        // ORDERING: Release pairs with `retire`.
-        huge.state.store(LIVE, Ordering::Release);
+        huge.state.set_live();
         Some(huge)
     }
 
@@ -573,8 +568,7 @@ impl HugeObjects {
     fn unmap<O: Os>(&self, arena: &Arena<O>, huge: &Huge) {
         self.held.sub(huge.len());
         arena.map.set_record(huge.base().addr(), ptr::null_mut());
-        // ORDERING: Relaxed, the map forgot the record and the lock orders its reuse.
-        huge.state.store(GONE, Ordering::Relaxed);
+        huge.state.set_gone();
         if let Some(base) = NonNull::new(huge.base()) {
             // SAFETY: the range is the object's alone (H1), and the object is free.
             // A refusal (a mapping would have to be split) leaks addresses, not memory.
@@ -736,9 +730,7 @@ impl HugeObjects {
         // SAFETY: null, or a record: records are never unmapped.
         while let Some(huge) = unsafe { at.as_ref() } {
             at = huge.older.get();
-            // ORDERING: Acquire: a live object's range is set.
-            let state = huge.state.load(Ordering::Acquire);
-            if let (LIVE | CACHED, Some(base)) = (state, NonNull::new(huge.base())) {
+            if let (true, Some(base)) = (huge.state.is_mapped(), NonNull::new(huge.base())) {
                 // SAFETY: the range is the object's; one that is unmapped meanwhile
                 // is only asked about.
                 sum += unsafe { arena.kernel.resident(base, huge.len()) };

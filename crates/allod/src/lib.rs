@@ -63,6 +63,10 @@ cfg_select! {
         mod bits;
         #[path = "depot/stack.rs"]
         mod stack;
+        #[path = "nothing/numbers.rs"]
+        mod numbers;
+        #[path = "huge/state.rs"]
+        mod state;
         #[path = "span/word.rs"]
         mod word;
         #[allow(dead_code, reason = "the models need a part of it")]

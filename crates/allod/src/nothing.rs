@@ -14,6 +14,8 @@
 //! * Z1. A set bit means that the address is the program's.
 #![allow(unsafe_code)]
 
+mod numbers;
+
 use crate::arena::Arena;
 use crate::map::{Kind, Record};
 use crate::os::Os;
@@ -65,34 +67,11 @@ impl Nothing {
         let plot = self.plot(arena)?;
         // ORDERING: Relaxed, a hint.
         let start = self.last.load(Ordering::Relaxed);
-        for step in 0..WORDS {
-            let word = (start + step) % WORDS;
-            let bits = plot.used.get(word)?;
-            // ORDERING: Relaxed, the exchange below decides.
-            let mut seen = bits.load(Ordering::Relaxed);
-            while seen != !0 {
-                let bit = (!seen).trailing_zeros();
-                // ORDERING: Acquire pairs with the Release in `free`, so that the last
-                // user of the address is done with it.
-                match bits.compare_exchange_weak(
-                    seen,
-                    seen | 1 << bit,
-                    Ordering::Acquire,
-                    // ORDERING: Relaxed on failure, nothing is read.
-                    Ordering::Relaxed,
-                ) {
-                    Ok(_) => {
-                        // ORDERING: Relaxed, a hint.
-                        self.last.store(word, Ordering::Relaxed);
-                        let offset = (word * 64 + bit as usize) * MIN_ALIGN;
-                        // SAFETY: the offset is below the reservation's 2 MiB.
-                        return Some(unsafe { plot.head.base.add(offset) });
-                    }
-                    Err(now) => seen = now,
-                }
-            }
-        }
-        None
+        let number = numbers::take(&plot.used, start)?;
+        // ORDERING: Relaxed, a hint.
+        self.last.store(number / 64, Ordering::Relaxed);
+        // SAFETY: a number's address is within the reservation's 2 MiB.
+        Some(unsafe { plot.head.base.add(number * MIN_ALIGN) })
     }
 
     /// Frees an address. The caller has looked up that it lies in the plot.
@@ -102,14 +81,14 @@ impl Nothing {
         // SAFETY: null, or a plot, which is never unmapped.
         let Some(plot) = (unsafe { plot.as_ref() }) else { return Freed::NoObject };
         let offset = address.wrapping_sub(plot.head.base.addr().get());
-        let number = offset / MIN_ALIGN;
-        let Some(bits) = plot.used.get(number / 64) else { return Freed::NoObject };
         if offset % MIN_ALIGN != 0 {
             return Freed::NoObject;
         }
-        let bit = 1 << (number % 64);
-        // ORDERING: Release pairs with the Acquire in `alloc`.
-        if bits.fetch_and(!bit, Ordering::Release) & bit == 0 { Freed::Twice } else { Freed::Done }
+        match numbers::give(&plot.used, offset / MIN_ALIGN) {
+            Some(true) => Freed::Done,
+            Some(false) => Freed::Twice,
+            None => Freed::NoObject,
+        }
     }
 
     /// Unmaps the reservation. False when an address of it is in use.
