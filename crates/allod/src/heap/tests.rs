@@ -3,6 +3,8 @@
 #![allow(unsafe_code)]
 #![expect(clippy::disallowed_methods, reason = "the model keeps objects by their addresses")]
 
+mod programs;
+
 use super::*;
 use crate::os::fake::Fake;
 use crate::units::{LARGE_MAX, SMALL_MAX};
