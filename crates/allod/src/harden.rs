@@ -408,7 +408,7 @@ impl Harden {
     }
 
     /// Tests the invariants of a span of slots.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn check(&self, span: &Span) {
         let class = span.class().expect("a span of slots has a class");
         let mut free = 0;

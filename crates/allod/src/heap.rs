@@ -620,5 +620,5 @@ impl Heap {
 }
 
 
-#[cfg(test)]
-mod tests;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod tests;

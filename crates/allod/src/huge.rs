@@ -81,7 +81,7 @@ impl Huge {
     }
 
     /// Bytes of address space, from the object's start, that nobody else can have.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn reserved(&self) -> usize {
         self.reserved.get()
     }

@@ -52,9 +52,10 @@
 //! object's, a wrong size) end the process with one line on file descriptor 2.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(fuzzing, allow(dead_code, reason = "what is there for tests alone"))]
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
-#[cfg(any(test, loom, not(native), target_arch = "x86"))]
+#[cfg(any(test, loom, fuzzing, not(native), target_arch = "x86"))]
 extern crate std;
 
 cfg_select! {
@@ -108,6 +109,13 @@ cfg_select! {
         mod units;
         mod sync;
         mod fatal;
+
+        /// What the fuzzer drives: the whole allocator over a system of its own.
+        #[cfg(fuzzing)]
+        #[doc(hidden)]
+        pub fn simulate(bytes: &[u8]) {
+            heap::tests::programs::run(bytes);
+        }
 
         pub use allocate::{AllocError, Allocator, Global};
         pub use global::{Allod, Builder, set, stats, trim};

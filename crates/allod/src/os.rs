@@ -27,7 +27,7 @@
 use crate::sync::{AtomicBool, AtomicUsize, Ordering};
 use core::ptr::NonNull;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod fake;
 pub(crate) mod linux;
 
@@ -383,7 +383,7 @@ impl<O: Os> Kernel<O> {
         unsafe { self.release(base, len + 2 * page) };
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn os(&self) -> &O {
         &self.os
     }

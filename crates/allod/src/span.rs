@@ -372,7 +372,7 @@ impl Span {
     }
 
     /// Walks the local list and says what is wrong with it, or nothing.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         let mut seen = std::collections::BTreeSet::new();
         let mut at = self.free_head();

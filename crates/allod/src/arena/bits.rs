@@ -67,7 +67,7 @@ pub(crate) enum Taste {
 
 impl SliceBits {
     /// No slice is free, as in a record of zeros.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn none() -> Self {
         Self { free: AtomicU64::new(0), dirty: AtomicU64::new(0) }
     }

@@ -304,7 +304,7 @@ impl Locker {
     }
 
     /// Slots of a class in hand.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn held(&self, class: SizeClass) -> usize {
         let (counts, ..) = self.row(class);
         [&counts.magazine, &counts.chance, &counts.line].iter().map(|c| usize::from(c.get())).sum()

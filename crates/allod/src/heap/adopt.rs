@@ -17,7 +17,7 @@
 use super::{Allocator, Heap, Use};
 use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 use crate::span::Span;
 use crate::span::word::State;
 use crate::sync::Ordering;
@@ -428,7 +428,7 @@ impl<O: Os> Allocator<O> {
 }
 
 /// A span, for the tests of this room.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(super) fn states<O: Os>(a: &Allocator<O>, state: State) -> usize {
     let is = |span: &&Span| span.word.load().state() == state && span.back() == 0;
     a.arena.chunks().flat_map(|chunk| chunk.spans()).filter(is).count()

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 #![expect(clippy::disallowed_methods, reason = "the model keeps objects by their addresses")]
 
-mod programs;
+pub(crate) mod programs;
 
 use super::*;
 use crate::os::fake::Fake;

@@ -222,7 +222,7 @@ impl<O: Os> Allocator<O> {
     }
 
     /// Tests every span's invariants and that the sums agree.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn check(&self) {
         let mut active = 0;
         for chunk in self.arena.chunks() {

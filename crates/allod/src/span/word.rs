@@ -149,7 +149,7 @@ pub(crate) struct Terms {
 pub(crate) struct AtomicWord(AtomicU64);
 
 impl AtomicWord {
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn new(word: Word) -> Self {
         Self(AtomicU64::new(word.0))
     }

@@ -29,7 +29,7 @@ const BUFFER: usize = 64 << 10;
 const RANGES: usize = 32;
 
 /// Calls of the system so far.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(super) static CALLS: crate::sync::AtomicUsize = crate::sync::AtomicUsize::new(0);
 
 /// Runs `call`, puts `errno` back (M2), and says what it was after the call.
@@ -38,7 +38,7 @@ fn quietly<R>(call: impl FnOnce() -> R) -> (R, c_int) {
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: the location is this thread's own and lives as long as it.
     let before = unsafe { *errno };
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     // ORDERING: Relaxed, a figure.
     CALLS.fetch_add(1, Ordering::Relaxed);
     let result = call();

@@ -128,7 +128,7 @@ impl<'a> Machine<'a> {
 }
 
 /// Runs the program that some bytes are. Panics where a promise is broken.
-fn run(bytes: &[u8]) {
+pub(crate) fn run(bytes: &[u8]) {
     let (&first, rest) = bytes.split_first().unwrap_or((&0, &[]));
     let page = if first & 8 == 0 { 4096 } else { 16 << 10 };
     let guard_rate = if first & 2 == 0 { 0 } else { 7 };
