@@ -10,6 +10,7 @@ mod ci;
 mod debian;
 mod golden;
 mod loom;
+mod mutants;
 mod mutate;
 mod pages;
 mod sanitize;
@@ -27,6 +28,7 @@ usage: cargo xtask <verb> [options]
   golden [--bless] [--show] count the instructions of the fast path
   loom                      the models of the concurrent structures
   mutate [WORD]             weaken each ordering in turn; the models must object
+  mutants [WORD]            change the arithmetic; its own tests must object
   targets                   tests and type checks for other targets
   bare                      the kit on bare metal: x86-64, Cortex-M3, wasm
   pages [--pictures]        the HTML reports in a real browser
@@ -34,8 +36,8 @@ usage: cargo xtask <verb> [options]
 
 --quick leaves out the slow steps. --bless writes the counts down as the new
 truth. --show prints the instructions that were counted. --pictures leaves
-what the browser has seen in target/pages/pictures. WORD limits `mutate`
-to the files with that word in their path.";
+what the browser has seen in target/pages/pictures. WORD limits `mutate` and
+`mutants` to the files with that word in their path.";
 
 fn main() -> ExitCode {
     match run() {
@@ -74,7 +76,7 @@ fn run() -> Result<bool> {
     let (known, most_words): (&[&str], usize) = match verb.as_str() {
         "ci" => (&["quick"], 0),
         "golden" => (&["bless", "show"], 0),
-        "mutate" => (&[], 1),
+        "mutate" | "mutants" => (&[], 1),
         "pages" => (&["pictures"], 0),
         "bare" | "loom" | "sanitize" | "targets" => (&[], 0),
         other => bail!("no verb `{other}`\n\n{USAGE}"),
@@ -93,6 +95,7 @@ fn run() -> Result<bool> {
         "loom" => drop(loom::run()?),
         "pages" => drop(pages::run(has("pictures"))?),
         "sanitize" => drop(sanitize::run()?),
+        "mutants" => mutants::run(words.first().map_or("", String::as_str))?,
         "mutate" => mutate::run(words.first().map_or("", String::as_str))?,
         _ => drop(targets::run()?),
     }
