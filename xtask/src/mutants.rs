@@ -6,10 +6,16 @@
 //! whose own tests are quick and ought to say all there is to say. A mutant that
 //! these tests let pass is a survivor, and the command fails.
 //!
+//! `cargo-mutants` finds a crate's files by its `mod` lines, and does not look into
+//! macros. In the copy, `lib.rs` has the arm of `cfg_select!` that is compiled here,
+//! and nothing around it.
+//!
 //! Not part of the gate: each mutant costs a build.
 
-use crate::sh::{Cmd, root, target};
-use anyhow::{Result, bail};
+use crate::mutate::copy_house;
+use crate::sh::{Cmd, target};
+use anyhow::{Context, Result, bail};
+use std::fs;
 
 /// The version of `cargo-mutants`, which decides what is changed.
 const CARGO_MUTANTS: &str = "27.1.0";
@@ -45,6 +51,11 @@ pub(crate) fn run(word: &str) -> Result<()> {
             .env("CARGO_TARGET_DIR", tools.join("build"))
             .run()?;
     }
+    let house = target().join("mutants/house");
+    copy_house(&house)?;
+    let lib = house.join("crates/allod/src/lib.rs");
+    let text = fs::read_to_string(&lib)?;
+    fs::write(&lib, unfold(&text).context("lib.rs has no `cfg_select!` with an arm `native`")?)?;
     let mut command = Cmd::at(&program)
         .arg("mutants")
         .arg("--package")
@@ -52,10 +63,12 @@ pub(crate) fn run(word: &str) -> Result<()> {
         .arg("--no-shuffle")
         .arg("--timeout")
         .arg(EACH_SECONDS)
+        .arg("--in-place")
         .arg("--output")
         .arg(target().join("mutants"))
+        .env("CARGO_TARGET_DIR", target().join("mutants/build"))
         .limit(LIMIT_SECONDS)
-        .within(&root());
+        .within(&house);
     for (file, _) in &chosen {
         command = command.arg("--file").arg(format!("crates/allod/src/{file}"));
     }
@@ -64,4 +77,28 @@ pub(crate) fn run(word: &str) -> Result<()> {
         command = command.arg(tests);
     }
     command.run()
+}
+
+/// The text with its first `cfg_select!` replaced by what its arm `native` holds.
+fn unfold(text: &str) -> Option<String> {
+    let (before, rest) = text.split_once("\ncfg_select! {\n")?;
+    let (arms, after) = rest.split_once("\n}\n")?;
+    let (_, arm) = arms.split_once("\n    native => {\n")?;
+    let (arm, _) = arm.split_once("\n    }\n")?;
+    Some(format!("{before}\n{arm}\n{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arm_that_is_compiled_here_stays() {
+        let text = "a\ncfg_select! {\n    loom => {\n        mod x;\n    }\n    native => {\n        mod y;\n    }\n    _ => {\n        mod z;\n    }\n}\nb\n";
+        assert_eq!(unfold(text).as_deref(), Some("a\n        mod y;\nb\n"));
+        assert_eq!(unfold("mod y;\n"), None);
+        let lib = fs::read_to_string(crate::sh::root().join("crates/allod/src/lib.rs")).unwrap();
+        let unfolded = unfold(&lib).expect("lib.rs is what is to be unfolded");
+        assert!(unfolded.contains("mod size;") && !unfolded.contains("cfg_select!"));
+    }
 }

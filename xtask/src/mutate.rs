@@ -160,7 +160,7 @@ impl Survivors {
 }
 
 /// Copies what git knows or would take up, as it is in the work tree.
-fn copy_house(house: &Path) -> Result<()> {
+pub(crate) fn copy_house(house: &Path) -> Result<()> {
     let files = Cmd::new("git ls-files --cached --others --exclude-standard").output()?;
     let _ = fs::remove_dir_all(house);
     for file in files.lines() {
