@@ -78,3 +78,8 @@ fn the_table_has_every_layout_that_it_may_be_asked_for() {
         }
     }
 }
+
+#[test]
+fn a_class_is_printed_by_its_number() {
+    assert_eq!(std::format!("{:?}", SizeClass::from_index(7)), "c7");
+}
