@@ -180,6 +180,38 @@ pub mod profile {
 pub mod label {
     use core::marker::PhantomData;
 
+    /// A label that labels nothing.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Label(());
+
+    impl Label {
+        /// No label.
+        pub const NONE: Self = Self(());
+
+        /// No label.
+        #[must_use]
+        pub fn new(_text: &str) -> Self {
+            Self::NONE
+        }
+
+        /// True.
+        #[must_use]
+        pub const fn is_none(self) -> bool {
+            true
+        }
+    }
+
+    /// Does nothing.
+    pub fn set(_label: Label) -> Label {
+        Label::NONE
+    }
+
+    /// No label.
+    #[must_use]
+    pub fn current() -> Label {
+        Label::NONE
+    }
+
     /// Does nothing when it is dropped.
     #[derive(Debug)]
     #[must_use = "the label is left when the guard is dropped"]
