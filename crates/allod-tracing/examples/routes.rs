@@ -32,7 +32,7 @@ fn main() {
     let dump = Dump::parse(&bytes).expect("our own dump");
     let mut live = BTreeMap::new();
     for site in assemble::without_names(&dump).sites {
-        *live.entry(site.label).or_insert(0.0) += site.live.bytes as f64;
+        *live.entry(site.label).or_insert(0.0) += site.live.bytes;
     }
     for (route, bytes) in &live {
         let route = if route.is_empty() { "(no route)" } else { route };

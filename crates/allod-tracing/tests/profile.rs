@@ -22,7 +22,7 @@ fn profile() -> Profile {
 /// Live bytes under a label.
 fn live(profile: &Profile, label: &str) -> f64 {
     let sites = profile.sites.iter().filter(|site| site.label == label);
-    sites.map(|site| site.live.bytes as f64).sum()
+    sites.map(|site| site.live.bytes).sum()
 }
 
 fn blocks() -> Vec<Vec<u8>> {

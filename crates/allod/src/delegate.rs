@@ -17,7 +17,7 @@
 
 use crate::allocate::{AllocError, Allocator, Global, nothing};
 use crate::config::{Config, Harden, Key, Refused, TABLE};
-use crate::stats::{Backend, Stats};
+use crate::stats::{Backend, Stats, ThreadStats};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
 use std::alloc::System;
@@ -120,6 +120,9 @@ impl Builder {
 pub fn stats() -> Stats {
     Stats { backend: Backend::System, ..Stats::default() }
 }
+
+/// Calls nothing: no thread has a heap of ours.
+pub fn threads(_each: impl FnMut(&ThreadStats)) {}
 
 /// Checks the value and does nothing.
 ///

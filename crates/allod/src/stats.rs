@@ -3,6 +3,8 @@
 
 use crate::size::CLASSES;
 
+mod write;
+
 /// Figures of one size class. Counts are blocks; sizes are bytes.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
@@ -22,10 +24,26 @@ pub struct ClassStats {
     pub cached: usize,
 }
 
+/// Figures of one thread that has a heap.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct ThreadStats {
+    /// As the kernel numbers it; 0 when it is not known.
+    pub thread: u64,
+    /// Blocks that its heap has handed out: a count. A heap that an exited thread has
+    /// left counts on under the next thread.
+    pub allocations: usize,
+    /// Frees of other threads' blocks by this heap: a count.
+    pub remote_frees: usize,
+    /// Bytes of free blocks in its front lists, as of its last visits to a slow path.
+    pub cached: usize,
+}
+
 /// Figures of the whole allocator, in bytes unless said otherwise.
 ///
 /// The sums: `allocated` is the classes' blocks in use plus `large` plus
-/// `huge`; `active` is the slices and mappings that hold them; `resident` is
+/// `huge`; `active` is the slices and mappings that hold them: `allocated` plus
+/// `cached`, `free_blocks` and `uncarved`; `resident` is
 /// what of `active`, `retained` and never touched parts has memory behind it,
 /// as the kernel says.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
 use crate::span::Span;
 use crate::span::word::State;
-use crate::stats::{ClassStats, Stats};
+use crate::stats::{ClassStats, Stats, ThreadStats};
 use crate::sync::Ordering;
 use crate::units::SLICE;
 use core::ptr::NonNull;
@@ -171,6 +171,18 @@ impl<O: Os> Allocator<O> {
         self.totals(&mut stats);
         stats.allocations = stats.allocations.saturating_sub(ahead);
         stats
+    }
+
+    /// Calls `each` with the figures of every heap that is a thread's.
+    pub(crate) fn each_thread(&self, each: &mut dyn FnMut(&ThreadStats)) {
+        for heap in self.heaps().filter(|heap| heap.is_a_threads()) {
+            each(&ThreadStats {
+                thread: u64::from(heap.thread()),
+                allocations: heap.installed(),
+                remote_frees: heap.remote_frees(),
+                cached: heap.cached_bytes(),
+            });
+        }
     }
 
     /// Adds what lies on the front lists that exited threads have left. Returns how
