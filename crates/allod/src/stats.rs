@@ -55,7 +55,7 @@ pub struct Stats {
     pub allocated: usize,
     /// Most of `allocated` at one moment, to within 16 KiB a thread.
     pub peak_allocated: usize,
-    /// Slices and mappings in use.
+    /// Slices and mappings in use, and of guarded objects what was asked for.
     pub active: usize,
     /// Bytes of ours that have memory behind them.
     pub resident: usize,
@@ -71,10 +71,14 @@ pub struct Stats {
     pub free_blocks: usize,
     /// Parts of spans that were never carved. Most of them have no memory behind them.
     pub uncarved: usize,
-    /// Objects of more than 32 KiB and up to 1 MiB.
+    /// Objects of more than 32 KiB and up to 1 MiB, and guarded ones of any size.
     pub large: usize,
+    /// Those of them that have slices, guarded ones apart: a count.
+    pub large_objects: usize,
     /// Objects with a mapping of their own.
     pub huge: usize,
+    /// Those: a count.
+    pub huge_objects: usize,
     /// Blocks and objects ever handed out: a count.
     pub allocations: usize,
     /// Frees by a thread that was not the block's owner: a count.
@@ -124,7 +128,9 @@ impl Default for Stats {
             free_blocks: 0,
             uncarved: 0,
             large: 0,
+            large_objects: 0,
             huge: 0,
+            huge_objects: 0,
             allocations: 0,
             remote_frees: 0,
             threads: 0,

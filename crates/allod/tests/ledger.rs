@@ -120,6 +120,9 @@ fn the_ledger_adds_up_and_its_faces_agree() {
         classes(|row| (row.carved - row.in_use - row.cached) * row.block_size),
         stats.free_blocks
     );
+    // All of `large` but the first, and the lists `kept` and `other`.
+    assert_eq!(stats.large_objects - before.large_objects, 40);
+    assert_eq!(stats.huge_objects - before.huge_objects, 2);
     assert!(stats.free_blocks > 10 << 20, "two of three small objects were freed");
     // Our memory is what the kernel says, and the ledger explains it: what was never
     // carved may be there or not. An emulator's kernel has the emulator's memory as well.
@@ -145,6 +148,8 @@ fn the_ledger_adds_up_and_its_faces_agree() {
         ("peak_allocated", "allod_peak_live_bytes", stats.peak_allocated),
         ("large", "allod_large_bytes", stats.large),
         ("huge", "allod_huge_bytes", stats.huge),
+        ("large_objects", "allod_large_objects", stats.large_objects),
+        ("huge_objects", "allod_huge_objects", stats.huge_objects),
         ("free_blocks", "allod_free_block_bytes", stats.free_blocks),
         ("cached", "allod_cached_bytes", stats.cached),
         ("uncarved", "allod_uncarved_bytes", stats.uncarved),

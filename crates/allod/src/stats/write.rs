@@ -41,6 +41,8 @@ const FIGURES: &[Figure<Stats>] = &[
     }),
     Figure::new("large", "large_bytes", "Of the live bytes, objects above 32 KiB", |s| s.large),
     Figure::new("huge", "huge_bytes", "Of the live bytes, objects with a mapping", |s| s.huge),
+    Figure::new("large_objects", "large_objects", "Objects above 32 KiB", |s| s.large_objects),
+    Figure::new("huge_objects", "huge_objects", "Objects with a mapping", |s| s.huge_objects),
     Figure::new("free_blocks", "free_block_bytes", "Bytes of free blocks in spans", |s| {
         s.free_blocks
     }),
