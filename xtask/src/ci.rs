@@ -72,15 +72,43 @@ const ADAPTERS: &str = "allod/allocator-api2-02,allod/allocator-api2-04";
 /// the tests make. `artifacts/versions` says more.
 const NOT_ALONE: &str = "artifacts/versions/Cargo.toml";
 
+/// What of the gate is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part<'a> {
+    /// All of it.
+    Whole,
+    /// Without the slow steps.
+    Quick,
+    /// From the step of this name on: to go on where a failure was put right.
+    From(&'a str),
+    /// This step alone.
+    Only(&'a str),
+}
+
+impl Part<'_> {
+    /// The steps of this part, or why there is none.
+    fn steps(self) -> Result<Vec<&'static Step>> {
+        let place = |name: &str| {
+            STEPS.iter().position(|step| step.name == name).with_context(|| {
+                let names: Vec<_> = STEPS.iter().map(|step| step.name).collect();
+                format!("no step `{name}`; there are: {}", names.join(", "))
+            })
+        };
+        Ok(match self {
+            Self::Whole => STEPS.iter().collect(),
+            Self::Quick => STEPS.iter().filter(|step| !step.slow).collect(),
+            Self::From(name) => STEPS.iter().skip(place(name)?).collect(),
+            Self::Only(name) => STEPS.iter().skip(place(name)?).take(1).collect(),
+        })
+    }
+}
+
 /// Runs the gate and tells whether it is open. Its last line is the count.
-pub(crate) fn run(leave_out_slow: bool) -> bool {
+pub(crate) fn run(part: Part<'_>) -> Result<bool> {
     let mut report: Vec<(&str, Duration, String)> = Vec::new();
     let (mut passed, mut skipped) = (0, 0);
     let mut failure = None;
-    for step in &STEPS {
-        if step.slow && leave_out_slow {
-            continue;
-        }
+    for step in part.steps()? {
         println!("\n=== {}", step.name);
         let start = Instant::now();
         let end = (step.run)();
@@ -107,11 +135,11 @@ pub(crate) fn run(leave_out_slow: bool) -> bool {
     let failed = usize::from(failure.is_some());
     if let Some((name, error)) = &failure {
         println!("\nci: step `{name}` failed: {error:#}");
-    } else if leave_out_slow {
-        println!("\nci: the quick steps passed; the gate is `cargo xtask ci` without --quick");
+    } else if !matches!(part, Part::Whole) {
+        println!("\nci: this part passed; the gate is `cargo xtask ci` alone");
     }
     println!("{passed} passed, {failed} failed, {skipped} skipped");
-    failure.is_none()
+    Ok(failure.is_none())
 }
 
 /// The manifests of the workspaces beside ours: what a user would build, and
@@ -278,6 +306,17 @@ fn bench(line: &str) -> Result<End> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_are_found_by_name() {
+        let names = |part: Part<'_>| {
+            part.steps().map(|steps| steps.iter().map(|step| step.name).collect::<Vec<_>>()).ok()
+        };
+        assert_eq!(names(Part::Only("golden")), Some(vec!["golden"]));
+        assert_eq!(names(Part::From("programs")), Some(vec!["programs", "Rust programs"]));
+        assert_eq!(names(Part::From("no such step")), None);
+        assert_eq!(names(Part::Whole).map(|all| all.len()), Some(STEPS.len()));
+    }
 
     #[test]
     fn features_are_read() {

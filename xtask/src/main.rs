@@ -24,6 +24,7 @@ const USAGE: &str = "\
 usage: cargo xtask <verb> [options]
 
   ci [--quick]              the gate: every check there is, in order
+  ci STEP [--only]          the gate from a step on, or the step alone
   golden [--bless] [--show] count the instructions of the fast path
   loom                      the models of the concurrent structures
   mutate [WORD]             weaken each ordering in turn; the models must object
@@ -72,7 +73,7 @@ fn run() -> Result<bool> {
     }
     let Some(verb) = verb else { bail!("which verb?\n\n{USAGE}") };
     let (known, most_words): (&[&str], usize) = match verb.as_str() {
-        "ci" => (&["quick"], 0),
+        "ci" => (&["quick", "only"], 1),
         "golden" => (&["bless", "show"], 0),
         "mutate" => (&[], 1),
         "pages" => (&["pictures"], 0),
@@ -87,7 +88,14 @@ fn run() -> Result<bool> {
     }
     let has = |flag: &str| flags.iter().any(|given| given == flag);
     match verb.as_str() {
-        "ci" => return Ok(ci::run(has("quick"))),
+        "ci" => {
+            return ci::run(match words.first() {
+                Some(step) if has("only") => ci::Part::Only(step),
+                Some(step) => ci::Part::From(step),
+                None if has("quick") => ci::Part::Quick,
+                None => ci::Part::Whole,
+            });
+        }
         "bare" => drop(bare::run()?),
         "golden" => golden::run(has("bless"), has("show"))?,
         "loom" => drop(loom::run()?),

@@ -51,7 +51,9 @@ pub(crate) fn run(with_pictures: bool) -> Result<String> {
 }
 
 fn write_reports(reports: &Path) -> Result<()> {
-    let line = format!("cargo test --quiet -p allod-cli --bin allod -- --exact {WRITES}");
+    // The same packages and the same options as the gate's tests: nothing is built twice.
+    let packages = "--workspace --exclude allod-capi";
+    let line = format!("cargo test --quiet {packages} {OPTIMIZED} --bin allod -- --exact {WRITES}");
     let tests = Cmd::new(&line).env("ALLOD_TEST_REPORTS", reports).limit(LIMIT_SECONDS).test()?;
     if tests != 1 {
         bail!("{tests} tests have the name `{WRITES}`");

@@ -85,7 +85,7 @@ fn heap_dump(_: &Context) -> Outcome {
     let interval =
         functions().allod_profile_interval.ok_or("there is no allod_profile_interval")?;
     // SAFETY: any number is allowed.
-    let set = unsafe { [interval(0), interval(4096), interval(usize::MAX)] };
+    let set = [0, 4096, usize::MAX].map(|bytes| unsafe { interval(bytes) });
     ensure!(set == [0, 0, -1], "{set:?}");
     let path = std::env::temp_dir().join(format!("allod-check-{}.heap", std::process::id()));
     let name = path.to_str().map(|path| format!("{path}\0")).ok_or("no path")?;

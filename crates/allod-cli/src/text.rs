@@ -37,6 +37,7 @@ pub(crate) fn left(text: &str, columns: usize) -> String {
 }
 
 /// `text` in exactly `columns` columns, at the right.
+#[cfg(any(feature = "screen", test))]
 pub(crate) fn right(text: &str, columns: usize) -> String {
     let text = fit(text, columns);
     " ".repeat(columns.saturating_sub(width(&text))) + &text

@@ -14,6 +14,7 @@ struct Ballast {
 }
 
 #[inline(never)]
+#[expect(clippy::vec_box, reason = "each is to be an allocation of its own")]
 fn load() -> Vec<Box<Ballast>> {
     (0..4000_u32).map(|i| Box::new(Ballast { bytes: [i as u8; 4000] })).collect()
 }

@@ -253,8 +253,10 @@ fn blocks_of_every_alignment_are_freed_by_their_own_thread_the_short_way() {
         for size in [8, 100, 384, 1000, 1025, 3000, 20_000] {
             let layout = Layout::from_size_align(std::hint::black_box(size), align).unwrap();
             for _ in 0..100 {
-                // SAFETY: the size is not 0, and the block is freed once.
-                unsafe { GLOBAL.dealloc(GLOBAL.alloc(layout), layout) };
+                // SAFETY: the size is not 0.
+                let block = unsafe { GLOBAL.alloc(layout) };
+                // SAFETY: allocated with this layout, and freed once.
+                unsafe { GLOBAL.dealloc(block, layout) };
             }
         }
     }

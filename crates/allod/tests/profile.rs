@@ -280,9 +280,18 @@ fn a_process_that_dumps() {
             drop(vec![1u8; 1 << 20]);
         }
         Ok("oom") => {
-            let mut none = Vec::<u8>::new();
-            none.try_reserve_exact(isize::MAX as usize >> 1).unwrap_err();
-            none.try_reserve_exact(isize::MAX as usize >> 1).unwrap_err();
+            // One is too much already where addresses are of 64 bits.
+            let mut held = Vec::with_capacity(64);
+            for _ in 0..2 {
+                loop {
+                    let mut more = Vec::<u8>::new();
+                    if more.try_reserve_exact(isize::MAX as usize >> 1).is_err() {
+                        break;
+                    }
+                    held.push(more);
+                }
+            }
+            drop(held);
         }
         Ok("fork") => {
             // SAFETY: the child only ends.

@@ -300,6 +300,7 @@ fn memory_that_a_panic_leaves_is_freed_once() {
 }
 
 /// What a layout that is not the object's must be called.
+#[cfg(not(feature = "unchecked"))]
 fn wrong_layout(name: &str) {
     let layout = |size, align| Layout::from_size_align(size, align).unwrap();
     let (right, wrong) = match name {
@@ -318,6 +319,7 @@ fn wrong_layout(name: &str) {
 
 /// Twice, and then a free that swaps or flushes nothing: the end of the process
 /// must be enough.
+#[cfg(not(feature = "unchecked"))]
 fn twice(size: usize) {
     let layout = Layout::from_size_align(size, 8).unwrap();
     // SAFETY: the size is not 0.

@@ -69,6 +69,9 @@ pub(crate) fn site(stack: u64, depth: u32, label: u32, block: u64, weight: u64) 
     bytes.extend(flat(&[weight * block - weight]));
     bytes.extend(flat(&std::array::from_fn::<u64, 16, _>(|i| i as u64 * 1024)));
     bytes.extend(flat(&std::array::from_fn::<u64, 24, _>(|i| i as u64 * 100)));
+    // The epoch of the peak.
+    bytes.extend(flat(&[0]));
+    assert_eq!(bytes.len(), size_of::<Site>(), "the record is whole");
     bytes
 }
 
