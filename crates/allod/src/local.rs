@@ -570,9 +570,15 @@ pub(crate) fn unload() {
         unsafe { libc::pthread_key_delete(key as libc::pthread_key_t) };
     }
     let others = ALLOCATOR.threads.get() > usize::from(present().is_some());
-    if !is_open() || others {
+    if !is_open() {
+        return;
+    }
+    if others {
         // A thread that has used us may be in the middle of it, if this is the end of
         // the process and not of a plugin: then nothing may be pulled from under it.
+        ALLOCATOR.sampler.sites.retire(&ALLOCATOR.arena.kernel);
+        // SAFETY: the heap is this thread's.
+        unsafe { ALLOCATOR.trim(present(), 0) };
         return;
     }
     slot::set(&raw const DEAD);
@@ -580,5 +586,7 @@ pub(crate) fn unload() {
     if unsafe { ALLOCATOR.close() } {
         // ORDERING: Relaxed, the loader runs this alone.
         STATE.store(2, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { unwind::close() };
     }
 }

@@ -49,7 +49,7 @@ mod time;
 use crate::dump::{HISTORY, Header, Kind, Moment, Root, Site, TABLES, Table};
 use crate::odds::Weight;
 use crate::os::{Advice, Kernel, Os};
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Lock, Ordering};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Lock, Ordering};
 use column::Column;
 use core::ptr::{self, NonNull};
 use index::Index;
@@ -79,10 +79,10 @@ pub(crate) struct Room {
 impl Room {
     /// As much as anybody has needed, and more.
     pub(crate) const FULL: Self = Self {
-        sites: 64 << 10,
-        stacks: 64 << 10,
-        words: 4 << 20,
-        samples: 512 << 10,
+        sites: 32 << 10,
+        stacks: 32 << 10,
+        words: 2 << 20,
+        samples: 128 << 10,
         labels: 256 << 10,
     };
 
@@ -165,6 +165,10 @@ pub(crate) struct Sites {
     /// The reservation, once there is one, and its length.
     base: AtomicPtr<u8>,
     len: AtomicUsize,
+    /// There will be no tables any more.
+    retired: AtomicBool,
+    /// Who reads the tables without the lock.
+    readers: AtomicUsize,
     sites: Column<Site>,
     site_count: AtomicUsize,
     site_index: Index,
@@ -220,6 +224,17 @@ pub(crate) static ROOT: Root = Root {
     }; TABLES],
 };
 
+/// Somebody reads the tables.
+#[derive(Debug)]
+pub(crate) struct Reading<'a>(&'a Sites);
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        // ORDERING: Release, what was read comes before.
+        self.0.readers.fetch_sub(1, Ordering::Release);
+    }
+}
+
 impl Sites {
     pub(crate) const fn new() -> Self {
         let room = if cfg!(target_pointer_width = "64") { Room::FULL } else { Room::FULL.less(LESS) };
@@ -232,6 +247,8 @@ impl Sites {
             room,
             base: AtomicPtr::new(ptr::null_mut()),
             len: AtomicUsize::new(0),
+            retired: AtomicBool::new(false),
+            readers: AtomicUsize::new(0),
             sites: Column::new(),
             site_count: AtomicUsize::new(0),
             site_index: Index::new(),
@@ -320,6 +337,10 @@ impl Sites {
         if self.is_there() {
             return true;
         }
+        // ORDERING: Relaxed, under the lock.
+        if self.retired.load(Ordering::Relaxed) {
+            return false;
+        }
         self.open_with(kernel, self.room) || self.open_with(kernel, self.room.less(LESS))
     }
 
@@ -389,12 +410,38 @@ impl Sites {
         true
     }
 
-    /// Gives the tables back.
-    ///
-    /// # Safety
-    ///
-    /// Nobody will look at them again.
-    pub(crate) unsafe fn close<O: Os>(&self, kernel: &Kernel<O>) {
+    /// Takes the tables away for good, while threads may still be about to look at them.
+    /// Where one reads them without the lock they stay as zeros, in one mapping that has
+    /// no memory behind it.
+    pub(crate) fn retire<O: Os>(&self, kernel: &Kernel<O>) {
+        let Some(_guard) = self.lock.lock() else { return };
+        // ORDERING: Relaxed, under the lock.
+        self.retired.store(true, Ordering::Relaxed);
+        let Some(base) = self.take() else { return };
+        // ORDERING: Relaxed, set before `base`.
+        let len = self.len.load(Ordering::Relaxed);
+        // ORDERING: AcqRel pairs with the exchange in `reading`: whoever comes after this
+        // one sees that there are no tables, and whoever came before is counted.
+        if self.readers.fetch_add(0, Ordering::AcqRel) == 0 {
+            // SAFETY: the reservation is ours, out of sight, and nobody reads it.
+            unsafe { kernel.release(base, len) };
+            return;
+        }
+        // SAFETY: the reservation is ours, and what it holds is not needed.
+        unsafe { kernel.purge(base, len) };
+        // SAFETY: as above. Where this is refused, more mappings are left.
+        unsafe { kernel.commit(base, len) };
+    }
+
+    /// For whoever reads the tables without the lock, as long as they do.
+    pub(crate) fn reading(&self) -> Reading<'_> {
+        // ORDERING: AcqRel pairs with the exchange in `retire`.
+        self.readers.fetch_add(1, Ordering::AcqRel);
+        Reading(self)
+    }
+
+    /// Takes the reservation out of sight.
+    fn take(&self) -> Option<NonNull<u8>> {
         // ORDERING: Acquire pairs with the Release in `show_at`.
         let root = self.root.swap(ptr::null_mut(), Ordering::Acquire);
         // SAFETY: null, or a static.
@@ -403,7 +450,16 @@ impl Sites {
             root.magic.store(0, Ordering::Release);
         }
         // ORDERING: Acquire pairs with the Release in `open`.
-        if let Some(base) = NonNull::new(self.base.swap(ptr::null_mut(), Ordering::Acquire)) {
+        NonNull::new(self.base.swap(ptr::null_mut(), Ordering::Acquire))
+    }
+
+    /// Gives the tables back.
+    ///
+    /// # Safety
+    ///
+    /// Nobody will look at them again.
+    pub(crate) unsafe fn close<O: Os>(&self, kernel: &Kernel<O>) {
+        if let Some(base) = self.take() {
             // ORDERING: Relaxed, set before `base`.
             let len = self.len.load(Ordering::Relaxed);
             // SAFETY: the reservation is ours, and nobody looks at it any more.

@@ -66,7 +66,7 @@ cfg_select! {
         mod tests;
         mod walk;
 
-        pub(crate) use walk::{capture, forget_thread, fork_prepare, fork_release, modules, set_alone};
+        pub(crate) use walk::{capture, close, forget_thread, fork_prepare, fork_release, modules, set_alone};
         use walk::{FP, OTHERS, RA, SP, register};
     }
     _ => {
@@ -85,6 +85,13 @@ cfg_select! {
 
         /// Changes nothing.
         pub(crate) fn forget_thread() {}
+
+        /// Changes nothing.
+        ///
+        /// # Safety
+        ///
+        /// None is needed.
+        pub(crate) unsafe fn close() {}
 
         /// Changes nothing.
         pub(crate) fn fork_prepare() {}

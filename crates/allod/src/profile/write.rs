@@ -146,6 +146,7 @@ pub(super) fn all(reason: Reason, sink: &mut dyn FnMut(&[u8])) {
     let mut out = Out { sink, bytes: [0; 2048], len: 0, section: 0 };
     let a = &ALLOCATOR;
     let sites = &a.sampler.sites;
+    let _reading = sites.reading();
     let stats = a.stats(local::present());
     let header = header(reason, &stats);
     header.put(&mut out);

@@ -11,9 +11,13 @@ use crate::sync::{Guard, Ordering};
 
 impl Sites {
     /// The lock, with what handlers have freed taken out. `None` in a handler
-    /// above a holder.
+    /// above a holder, and when the tables were retired.
     pub(super) fn enter(&self) -> Option<Guard<'_>> {
         let guard = self.lock.lock()?;
+        // ORDERING: Relaxed, under the lock.
+        if self.retired.load(Ordering::Relaxed) {
+            return None;
+        }
         for place in &self.late {
             // ORDERING: Relaxed, a look: handlers above us store on this very thread,
             // and those of other threads are not above a holder any more.

@@ -251,6 +251,20 @@ pub(crate) fn forget_thread() {
     }
 }
 
+/// Gives the tables back.
+///
+/// # Safety
+///
+/// Nobody is in the middle of a walk, or will begin one.
+pub(crate) unsafe fn close() {
+    // ORDERING: Acquire pairs with the Release in `make`.
+    let tables = TABLES.swap(ptr::null_mut(), Ordering::Acquire);
+    if let Some(base) = ptr::NonNull::new(tables.cast()) {
+        // SAFETY: made by `make`, of this length, and nobody looks at them any more.
+        unsafe { memory::unmap(base, size_of::<Tables>()) };
+    }
+}
+
 /// Before `fork`: nobody is in the middle of reading the list of modules.
 pub(crate) fn fork_prepare() {
     modules::hold();
