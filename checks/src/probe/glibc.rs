@@ -48,6 +48,13 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new(20, "mallinfo", "answers", "mallinfo(3)", mallinfo),
     Row::new(20, "malloc_info", "XML; options other than 0: EINVAL", "malloc_info(3)", malloc_info),
     Row::new(20, "malloc_stats", "prints to descriptor 2", "malloc_stats(3)", malloc_stats),
+    Row::new(
+        20,
+        "statistics-agree",
+        "mallinfo2, mallinfo, malloc_info and malloc_stats say the same, and it adds up",
+        "quality: ours alone",
+        statistics_agree,
+    ),
     Row::new(20, "mallopt", "1 for M_MMAP_THRESHOLD and M_ARENA_MAX", "mallopt(3)", mallopt),
     Row::new(
         21,
@@ -296,6 +303,14 @@ fn well_formed(mut text: &str) -> Result<(), String> {
 
 fn malloc_stats(_: &Context) -> Outcome {
     let malloc_stats = functions().malloc_stats.ok_or("there is no malloc_stats")?;
+    // SAFETY: `malloc_stats` has no conditions.
+    let text = printed(|| unsafe { malloc_stats() })?;
+    ensure!(text.lines().count() >= 2, "it printed {text:?}");
+    pass_with(format!("{} lines", text.lines().count()))
+}
+
+/// What `print` writes to descriptor 2, if it fits into a pipe.
+fn printed(print: impl FnOnce()) -> Result<String, String> {
     let mut ends = [0; 2];
     // SAFETY: `ends` can be written.
     let result = unsafe { libc::pipe(ends.as_mut_ptr()) };
@@ -308,15 +323,106 @@ fn malloc_stats(_: &Context) -> Outcome {
     let saved = unsafe { libc::dup(2) };
     // SAFETY: as above.
     unsafe { libc::dup2(writer.as_raw_fd(), 2) };
-    // SAFETY: `malloc_stats` has no conditions.
-    unsafe { malloc_stats() };
+    print();
     // SAFETY: as above.
     unsafe { libc::dup2(saved, 2) };
+    // SAFETY: the descriptor is ours, and not used again.
+    unsafe { libc::close(saved) };
     drop(writer);
     let mut text = String::new();
     reader.read_to_string(&mut text).map_err(|error| error.to_string())?;
-    ensure!(text.lines().count() >= 2, "it printed {text:?}");
-    pass_with(format!("{} lines", text.lines().count()))
+    Ok(text)
+}
+
+/// The number in quotes behind `key`, behind `element`.
+fn attribute(text: &str, element: &str, key: &str) -> Result<usize, String> {
+    let number = || {
+        let (_, rest) = text.split_once(element)?;
+        let (rest, _) = rest.split_once('>')?;
+        let (_, rest) = rest.split_once(&format!(" {key}=\""))?;
+        rest.split('"').next()?.parse().ok()
+    };
+    number().ok_or_else(|| format!("no {key} in {element}: {text}"))
+}
+
+fn statistics_agree(_: &Context) -> Outcome {
+    let all = functions();
+    let mallinfo2 = all.mallinfo2.ok_or("there is no mallinfo2")?;
+    let mallinfo = all.mallinfo.ok_or("there is no mallinfo")?;
+    let malloc_info = all.malloc_info.ok_or("there is no malloc_info")?;
+    let malloc_stats = all.malloc_stats.ok_or("there is no malloc_stats")?;
+    let _kept: Vec<_> = (1..3000).filter_map(|i| Block::malloc(i % 700 + 1)).step_by(3).collect();
+    // SAFETY: `mallinfo2` has no conditions.
+    let before = unsafe { mallinfo2() };
+    let _large = (Block::malloc(300_000), Block::malloc(5 * MIB), Block::malloc(3 * MIB));
+    let mut bytes = vec![0_u8; 1 << 16];
+    // SAFETY: the buffer can be written for its length, and outlives the stream.
+    let stream = unsafe { libc::fmemopen(bytes.as_mut_ptr().cast(), bytes.len(), c"w".as_ptr()) };
+    ensure!(!stream.is_null(), "fmemopen: {}", std::io::Error::last_os_error());
+    // Once before, so that the stream has all it allocates.
+    // SAFETY: the stream is open.
+    unsafe { malloc_info(0, stream) };
+    // SAFETY: the stream is open.
+    unsafe { libc::rewind(stream) };
+    // SAFETY: `mallinfo2` has no conditions.
+    let info = unsafe { mallinfo2() };
+    // SAFETY: `mallinfo` has no conditions.
+    let old = unsafe { mallinfo() };
+    // SAFETY: the stream is open.
+    let result = unsafe { malloc_info(0, stream) };
+    // SAFETY: the stream is open.
+    let end = unsafe { libc::ftell(stream) };
+    // SAFETY: `malloc_stats` has no conditions.
+    let words = printed(|| unsafe { malloc_stats() });
+    // SAFETY: the stream is open, and not used again.
+    unsafe { libc::fclose(stream) };
+    ensure!(result == 0, "malloc_info: {result}");
+    let bytes = usize::try_from(end).ok().and_then(|end| bytes.get(..end)).ok_or("no end")?;
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    well_formed(&text)?;
+
+    ensure!(info.arena == info.uordblks + info.fordblks, "{info:?} does not add up");
+    let huge = (info.hblks - before.hblks, info.hblkhd - before.hblkhd);
+    ensure!(huge == (2, 8 * MIB), "{huge:?} is not the two huge objects: {info:?}");
+    ensure!(info.ordblks > 0 && info.fordblks >= info.fsmblks + info.keepcost, "{info:?}");
+    let olds = [old.arena, old.ordblks, old.smblks, old.hblks, old.hblkhd, old.fsmblks];
+    let news = [info.arena, info.ordblks, info.smblks, info.hblks, info.hblkhd, info.fsmblks];
+    ensure!(olds.map(|number| number as usize) == news, "{old:?}, {info:?}");
+    let olds = [old.uordblks, old.fordblks, old.keepcost].map(|number| number as usize);
+    ensure!(olds == [info.uordblks, info.fordblks, info.keepcost], "{old:?}, {info:?}");
+
+    let (_, whole) = text.split_once("</heap>").ok_or("no heap")?;
+    for (element, key, number) in [
+        ("<total type=\"fast\"", "count", info.smblks),
+        ("<total type=\"fast\"", "size", info.fsmblks),
+        ("<total type=\"rest\"", "count", info.ordblks),
+        ("<total type=\"rest\"", "size", info.fordblks - info.fsmblks),
+        ("<total type=\"mmap\"", "count", info.hblks),
+        ("<total type=\"mmap\"", "size", info.hblkhd),
+        ("<system type=\"current\"", "size", info.arena),
+        ("<allod", "allocated", info.uordblks + info.hblkhd),
+        ("<allod", "huge", info.hblkhd),
+        ("<allod", "retained", info.keepcost),
+        ("<allod", "cached", info.fsmblks),
+    ] {
+        let found = attribute(whole, element, key)?;
+        ensure!(found == number, "{element} {key}=\"{found}\", and {number} in {info:?}");
+    }
+    let of_ours = |key| attribute(whole, "<allod", key);
+    let active =
+        of_ours("allocated")? + of_ours("cached")? + of_ours("free")? + of_ours("uncarved")?;
+    ensure!(active == of_ours("active")?, "the ledger does not add up: {whole}");
+    let words = words?;
+    for line in words.lines().skip(1) {
+        let (name, number) = line.split_once(' ').ok_or(line)?;
+        let number = number.trim().parse::<usize>().map_err(|error| error.to_string())?;
+        // Looking at what is resident costs a page or two the first time.
+        let slack = if name == "resident" { MIB } else { 0 };
+        let other = of_ours(name)?;
+        ensure!(number.abs_diff(other) <= slack, "{name}: {number} and {other}");
+    }
+    ensure!(words.lines().count() == 12, "{words}");
+    pass()
 }
 
 fn mallopt(_: &Context) -> Outcome {

@@ -18,9 +18,9 @@
 
 use crate::malloc::{calloc, free, malloc, memalign, pvalloc, realloc, set_errno, valloc};
 use crate::text::{self, Text};
-use allod_core::{Stats, raw};
+use allod_core::{ClassStats, Stats, raw};
 use core::ffi::{c_int, c_void};
-use core::fmt::Write;
+use core::fmt::{self, Write};
 
 /// # Safety
 ///
@@ -42,42 +42,48 @@ extern "C" fn malloc_trim(keep: usize) -> c_int {
 /// `struct mallinfo` and `struct mallinfo2`: the same ten fields, of another width.
 #[repr(C)]
 struct Info<T> {
-    /// Bytes in use and free, own mappings excepted.
+    /// Bytes in use and free, own mappings excepted: `uordblks` and `fordblks`.
     arena: T,
-    /// Free pieces. We keep no such count: 0.
+    /// Free blocks in spans.
     ordblks: T,
-    /// Free small pieces: 0, as above.
+    /// Free blocks in threads' front lists, which glibc would call fast bins.
     smblks: T,
-    /// Blocks with a mapping of their own: 0, as above.
+    /// Objects with a mapping of their own.
     hblks: T,
-    /// Bytes in blocks with a mapping of their own.
+    /// Bytes in them.
     hblkhd: T,
     /// Unused by glibc too.
     usmblks: T,
-    /// Bytes in free small pieces: 0; they are in `fordblks`.
+    /// Bytes of the blocks in front lists; a part of `fordblks`, as in glibc.
     fsmblks: T,
     /// Bytes in live blocks, own mappings excepted.
     uordblks: T,
-    /// Free bytes: in spans, and kept for later.
+    /// Free bytes: in front lists, in spans, and kept for later.
     fordblks: T,
     /// Bytes that `malloc_trim` could give back.
     keepcost: T,
 }
 
-/// Our numbers under glibc's names. `arena` is the sum of used and free bytes,
-/// as programs that read it expect.
+/// Free blocks of a class in spans.
+fn free_in_spans(class: &ClassStats) -> usize {
+    class.carved.saturating_sub(class.in_use + class.cached)
+}
+
+/// The ledger under glibc's names: what `mallinfo`, `malloc_info` and `malloc_stats`
+/// say is made of this and of the figures it is made of, so they cannot differ.
 fn info<T>(stats: &Stats, number: impl Fn(usize) -> T) -> Info<T> {
     let used = stats.allocated.saturating_sub(stats.huge);
-    let spans = stats.active.saturating_sub(stats.huge).max(used);
-    let free = spans - used + stats.retained;
+    let slices = stats.active.saturating_sub(stats.huge).max(used);
+    let free = slices - used + stats.retained;
+    let sum = |of: fn(&ClassStats) -> usize| stats.classes.iter().map(of).sum::<usize>();
     Info {
         arena: number(used + free),
-        ordblks: number(0),
-        smblks: number(0),
-        hblks: number(0),
+        ordblks: number(sum(free_in_spans)),
+        smblks: number(sum(|class| class.cached)),
+        hblks: number(stats.huge_objects),
         hblkhd: number(stats.huge),
         usmblks: number(0),
-        fsmblks: number(0),
+        fsmblks: number(stats.cached),
         uordblks: number(used),
         fordblks: number(free),
         keepcost: number(stats.retained),
@@ -127,58 +133,88 @@ unsafe extern "C" fn malloc_info(options: c_int, stream: *mut libc::FILE) -> c_i
         return libc::EINVAL;
     }
     let stats = allod_core::stats();
-    let numbers = info(&stats, |bytes| bytes);
-    let mut xml = Text::<1024>::new();
-    let _ = write!(
-        xml,
-        "<malloc version=\"1\">\n\
-         <total type=\"rest\" size=\"{}\"/>\n\
-         <total type=\"mmap\" size=\"{}\"/>\n\
-         <system type=\"current\" size=\"{}\"/>\n\
-         <aspace type=\"total\" size=\"{}\"/>\n\
-         <allod allocated=\"{}\" active=\"{}\" resident=\"{}\" mapped=\"{}\" \
-         retained=\"{}\" metadata=\"{}\" huge=\"{}\"/>\n\
-         </malloc>\n",
-        numbers.fordblks,
-        numbers.hblkhd,
-        stats.resident,
-        stats.mapped,
-        stats.allocated,
-        stats.active,
-        stats.resident,
-        stats.mapped,
-        stats.retained,
-        stats.metadata,
-        stats.huge,
-    );
-    // SAFETY: the text ends in a zero, and the caller vouches for the stream.
-    // The stream may allocate its buffer: we hold nothing here.
-    let result = unsafe { libc::fputs(xml.as_c_str().as_ptr(), stream) };
-    if result < 0 { -1 } else { 0 }
+    // The stream may allocate its buffer: the figures are taken, and we hold nothing.
+    if xml(&stats, &mut Stream(stream)).is_ok() { 0 } else { -1 }
+}
+
+/// A stream of the C library, open for writing.
+struct Stream(*mut libc::FILE);
+
+impl Write for Stream {
+    fn write_str(&mut self, words: &str) -> fmt::Result {
+        // SAFETY: the words can be read for their length, and the stream is open.
+        let taken = unsafe { libc::fwrite(words.as_ptr().cast(), 1, words.len(), self.0) };
+        if taken == words.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+/// What `malloc_info` says: glibc's elements, of one heap, and a last one of ours with
+/// the whole ledger.
+fn xml(stats: &Stats, out: &mut impl Write) -> fmt::Result {
+    let it = info(stats, |number| number);
+    out.write_str("<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n")?;
+    for class in &stats.classes {
+        let (size, count) = (class.block_size, free_in_spans(class));
+        if count != 0 {
+            let total = count * size;
+            let range = format_args!("from=\"{size}\" to=\"{size}\"");
+            writeln!(out, "<size {range} total=\"{total}\" count=\"{count}\"/>")?;
+        }
+    }
+    out.write_str("</sizes>\n")?;
+    totals(&it, stats, out)?;
+    out.write_str("</heap>\n")?;
+    totals(&it, stats, out)?;
+    let (count, size) = (it.hblks, it.hblkhd);
+    writeln!(out, "<total type=\"mmap\" count=\"{count}\" size=\"{size}\"/>")?;
+    out.write_str("<allod")?;
+    for (name, bytes) in ledger(stats) {
+        write!(out, " {name}=\"{bytes}\"")?;
+    }
+    out.write_str(">\n")?;
+    for class in stats.classes.iter().filter(|class| class.spans != 0) {
+        let ClassStats { block_size, spans, in_use, cached, .. } = class;
+        let free = free_in_spans(class);
+        write!(out, "<class size=\"{block_size}\" spans=\"{spans}\" in_use=\"{in_use}\"")?;
+        writeln!(out, " cached=\"{cached}\" free=\"{free}\"/>")?;
+    }
+    out.write_str("</allod>\n</malloc>\n")
+}
+
+/// What glibc says of each heap, and at the end of all of them. Ours is one.
+fn totals(it: &Info<usize>, stats: &Stats, out: &mut impl Write) -> fmt::Result {
+    let rest = it.fordblks - it.fsmblks.min(it.fordblks);
+    let Info { arena, ordblks, smblks, fsmblks, .. } = it;
+    writeln!(out, "<total type=\"fast\" count=\"{smblks}\" size=\"{fsmblks}\"/>")?;
+    writeln!(out, "<total type=\"rest\" count=\"{ordblks}\" size=\"{rest}\"/>")?;
+    writeln!(out, "<system type=\"current\" size=\"{arena}\"/>")?;
+    writeln!(out, "<aspace type=\"total\" size=\"{}\"/>", stats.mapped)
+}
+
+/// The ledger, in the order in which it adds up: the first are parts of `active`.
+fn ledger(stats: &Stats) -> [(&'static str, usize); 11] {
+    [
+        ("allocated", stats.allocated),
+        ("large", stats.large),
+        ("huge", stats.huge),
+        ("cached", stats.cached),
+        ("free", stats.free_blocks),
+        ("uncarved", stats.uncarved),
+        ("active", stats.active),
+        ("retained", stats.retained),
+        ("metadata", stats.metadata),
+        ("resident", stats.resident),
+        ("mapped", stats.mapped),
+    ]
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn malloc_stats() {
-    let stats = allod_core::stats();
     let mut words = Text::<1024>::new();
-    let _ = write!(
-        words,
-        "allod: bytes\n\
-         allocated {:>16}\n\
-         active    {:>16}\n\
-         resident  {:>16}\n\
-         mapped    {:>16}\n\
-         retained  {:>16}\n\
-         metadata  {:>16}\n\
-         huge      {:>16}\n",
-        stats.allocated,
-        stats.active,
-        stats.resident,
-        stats.mapped,
-        stats.retained,
-        stats.metadata,
-        stats.huge,
-    );
+    let _ = words.write_str("allod: bytes\n");
+    for (name, bytes) in ledger(&allod_core::stats()) {
+        let _ = writeln!(words, "{name:<9} {bytes:>16}");
+    }
     text::write(libc::STDERR_FILENO, words.bytes());
 }
 

@@ -5,10 +5,10 @@
 //! fit is cut off.
 #![allow(unsafe_code)]
 
-use core::ffi::{CStr, c_int};
+use core::ffi::c_int;
 use core::fmt;
 
-/// Up to `N - 1` bytes, always followed by a zero.
+/// Up to `N` bytes.
 pub(crate) struct Text<const N: usize> {
     bytes: [u8; N],
     len: usize,
@@ -22,16 +22,11 @@ impl<const N: usize> Text<N> {
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
-
-    /// The text as C wants it.
-    pub(crate) fn as_c_str(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
-    }
 }
 
 impl<const N: usize> fmt::Write for Text<N> {
     fn write_str(&mut self, words: &str) -> fmt::Result {
-        let room = N - 1 - self.len;
+        let room = N - self.len;
         let taken = words.len().min(room);
         self.bytes[self.len..self.len + taken].copy_from_slice(&words.as_bytes()[..taken]);
         self.len += taken;

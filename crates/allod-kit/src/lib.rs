@@ -31,13 +31,14 @@
 //! | `heap` | a heap behind a lock: `#[global_allocator]` on bare metal |
 //! | `number` | what is counted with, shared between threads or not |
 //! | `wrap` | allocators made of allocators |
+//! | `testing` | what a piece of a program asks for, as an assertion (feature `testing`) |
 //! | `model` | what can be done to an allocator, and what has to hold (feature `conformance`) |
 //! | `conformance` | a test kit for allocators (feature `conformance`) |
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
-#[cfg(any(test, loom, feature = "conformance"))]
+#[cfg(any(test, loom, feature = "conformance", feature = "testing"))]
 extern crate std;
 
 #[cfg(feature = "alloc")]
@@ -72,6 +73,8 @@ mod lock;
 mod heap;
 mod number;
 mod wrap;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "conformance")]
 pub mod model;
 #[cfg(feature = "conformance")]

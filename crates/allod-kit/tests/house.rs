@@ -40,6 +40,7 @@ const ROOMS: &[&str] = &[
     "heap",
     "number",
     "wrap",
+    "testing",
     "model",
     "conformance",
 ];
@@ -48,7 +49,7 @@ const TOOLS: &[&str] = &["witness"];
 /// Rooms that are safe integer arithmetic and stay so.
 const SAFE: &[&str] = &["addr", "number", "full", "infallible"];
 /// The only rooms that may say `std`: what only tests are made with.
-const STD: &[&str] = &["model", "conformance", "witness"];
+const STD: &[&str] = &["testing", "model", "conformance", "witness"];
 /// A file longer than this holds two subjects.
 const MAX_LINES: usize = 800;
 

@@ -17,7 +17,7 @@
 
 use crate::allocate::{AllocError, Allocator, Global, nothing};
 use crate::config::{Config, Harden, Key, Refused, TABLE};
-use crate::stats::{Backend, Stats};
+use crate::stats::{Backend, Stats, ThreadStats};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
 use std::alloc::System;
@@ -121,6 +121,9 @@ pub fn stats() -> Stats {
     Stats { backend: Backend::System, ..Stats::default() }
 }
 
+/// Calls nothing: no thread has a heap of ours.
+pub fn threads(_each: impl FnMut(&ThreadStats)) {}
+
 /// Checks the value and does nothing.
 ///
 /// # Errors
@@ -179,6 +182,38 @@ pub mod profile {
 /// Labels: nothing is sampled here, so nothing is labelled.
 pub mod label {
     use core::marker::PhantomData;
+
+    /// A label that labels nothing.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Label(());
+
+    impl Label {
+        /// No label.
+        pub const NONE: Self = Self(());
+
+        /// No label.
+        #[must_use]
+        pub fn new(_text: &str) -> Self {
+            Self::NONE
+        }
+
+        /// True.
+        #[must_use]
+        pub const fn is_none(self) -> bool {
+            true
+        }
+    }
+
+    /// Does nothing.
+    pub fn set(_label: Label) -> Label {
+        Label::NONE
+    }
+
+    /// No label.
+    #[must_use]
+    pub fn current() -> Label {
+        Label::NONE
+    }
 
     /// Does nothing when it is dropped.
     #[derive(Debug)]

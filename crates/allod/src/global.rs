@@ -15,7 +15,7 @@ use crate::heap::EIGHT;
 use crate::local::{self, ALLOCATOR};
 use crate::report;
 use crate::size::{BY_8, SizeClass};
-use crate::stats::Stats;
+use crate::stats::{Stats, ThreadStats};
 use crate::units::{MIN_ALIGN, SMALL_MAX};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
@@ -145,6 +145,20 @@ impl Builder {
 #[must_use]
 pub fn stats() -> Stats {
     if local::is_open() { ALLOCATOR.stats(local::present()) } else { Stats::default() }
+}
+
+/// Tells `each` the figures of every thread that has a heap. `each` may allocate.
+///
+/// ```
+/// # #[global_allocator]
+/// # static GLOBAL: allod::Allod = allod::Allod::new();
+/// let mut allocations = 0;
+/// allod::threads(|thread| allocations += thread.allocations);
+/// ```
+pub fn threads(mut each: impl FnMut(&ThreadStats)) {
+    if local::is_open() {
+        ALLOCATOR.each_thread(&mut each);
+    }
 }
 
 /// Changes an option while the program runs. Memory that is there already stays

@@ -721,6 +721,19 @@ impl HugeObjects {
         Some(new)
     }
 
+    /// How many objects are live.
+    pub(crate) fn live_count(&self) -> usize {
+        let mut count = 0;
+        // ORDERING: Acquire pairs with the Release in `record`.
+        let mut at: *const Huge = self.newest.load(Ordering::Acquire);
+        // SAFETY: null, or a record: records are never unmapped.
+        while let Some(huge) = unsafe { at.as_ref() } {
+            at = huge.older.get();
+            count += usize::from(huge.is_live());
+        }
+        count
+    }
+
     /// Bytes of live and cached objects that have memory behind them.
     pub(crate) fn resident<O: Os>(&self, arena: &Arena<O>) -> usize {
         let Some(_guard) = self.lock.lock() else { return self.held.get() };

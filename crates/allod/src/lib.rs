@@ -118,9 +118,9 @@ cfg_select! {
         }
 
         pub use allocate::{AllocError, Allocator, Global};
-        pub use global::{Allod, Builder, set, stats, trim};
+        pub use global::{Allod, Builder, set, stats, threads, trim};
         pub use handle::Heap;
-        pub use stats::{Backend, ClassStats, Stats};
+        pub use stats::{Backend, ClassStats, Stats, ThreadStats};
     }
     _ => {
         mod delegate;
@@ -137,7 +137,7 @@ cfg_select! {
         mod units;
 
         pub use allocate::{AllocError, Allocator, Global};
-        pub use delegate::{Allod, Builder, Heap, label, profile, set, stats, trim};
-        pub use stats::{Backend, ClassStats, Stats};
+        pub use delegate::{Allod, Builder, Heap, label, profile, set, stats, threads, trim};
+        pub use stats::{Backend, ClassStats, Stats, ThreadStats};
     }
 }

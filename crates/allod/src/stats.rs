@@ -3,6 +3,8 @@
 
 use crate::size::CLASSES;
 
+mod write;
+
 /// Figures of one size class. Counts are blocks; sizes are bytes.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
@@ -22,10 +24,26 @@ pub struct ClassStats {
     pub cached: usize,
 }
 
+/// Figures of one thread that has a heap.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct ThreadStats {
+    /// As the kernel numbers it; 0 when it is not known.
+    pub thread: u64,
+    /// Blocks that its heap has handed out: a count. A heap that an exited thread has
+    /// left counts on under the next thread.
+    pub allocations: usize,
+    /// Frees of other threads' blocks by this heap: a count.
+    pub remote_frees: usize,
+    /// Bytes of free blocks in its front lists, as of its last visits to a slow path.
+    pub cached: usize,
+}
+
 /// Figures of the whole allocator, in bytes unless said otherwise.
 ///
 /// The sums: `allocated` is the classes' blocks in use plus `large` plus
-/// `huge`; `active` is the slices and mappings that hold them; `resident` is
+/// `huge`; `active` is the slices and mappings that hold them: `allocated` plus
+/// `cached`, `free_blocks` and `uncarved`; `resident` is
 /// what of `active`, `retained` and never touched parts has memory behind it,
 /// as the kernel says.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +55,7 @@ pub struct Stats {
     pub allocated: usize,
     /// Most of `allocated` at one moment, to within 16 KiB a thread.
     pub peak_allocated: usize,
-    /// Slices and mappings in use.
+    /// Slices and mappings in use, and of guarded objects what was asked for.
     pub active: usize,
     /// Bytes of ours that have memory behind them.
     pub resident: usize,
@@ -53,10 +71,14 @@ pub struct Stats {
     pub free_blocks: usize,
     /// Parts of spans that were never carved. Most of them have no memory behind them.
     pub uncarved: usize,
-    /// Objects of more than 32 KiB and up to 1 MiB.
+    /// Objects of more than 32 KiB and up to 1 MiB, and guarded ones of any size.
     pub large: usize,
+    /// Those of them that have slices, guarded ones apart: a count.
+    pub large_objects: usize,
     /// Objects with a mapping of their own.
     pub huge: usize,
+    /// Those: a count.
+    pub huge_objects: usize,
     /// Blocks and objects ever handed out: a count.
     pub allocations: usize,
     /// Frees by a thread that was not the block's owner: a count.
@@ -106,7 +128,9 @@ impl Default for Stats {
             free_blocks: 0,
             uncarved: 0,
             large: 0,
+            large_objects: 0,
             huge: 0,
+            huge_objects: 0,
             allocations: 0,
             remote_frees: 0,
             threads: 0,

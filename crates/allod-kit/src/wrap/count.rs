@@ -147,7 +147,7 @@ pub struct Counter<W, P = NoPeak> {
 }
 
 impl<W: Number, P: Peaks> Counter<W, P> {
-    const NEW: Self = Counter {
+    pub(crate) const NEW: Self = Counter {
         total_blocks: W::ZERO,
         total_bytes: W::ZERO,
         freed_blocks: W::ZERO,
@@ -159,6 +159,46 @@ impl<W: Number, P: Peaks> Counter<W, P> {
     #[inline]
     fn live_blocks(&self) -> usize {
         difference(&self.total_blocks, &self.freed_blocks)
+    }
+}
+
+/// What a scope of a test asks for.
+#[cfg(feature = "testing")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tally {
+    /// Blocks and bytes that came, and that went.
+    pub(crate) came: (usize, usize),
+    pub(crate) went: (usize, usize),
+    /// The most bytes at one time beyond those at the beginning.
+    pub(crate) peak: usize,
+    pub(crate) refused: usize,
+}
+
+/// A scope may see more go than come: what is live is counted from here.
+#[cfg(feature = "testing")]
+const NOTHING: usize = 1 << (usize::BITS - 1);
+
+#[cfg(feature = "testing")]
+impl<W: Number> Counter<W, Peak<W>> {
+    /// Begins anew.
+    pub(crate) fn begin(&self) {
+        let Counter { total_blocks, freed_blocks, total_bytes, freed_bytes, refused, peak } = self;
+        for number in [total_blocks, freed_blocks, total_bytes, freed_bytes, refused, &peak.blocks]
+        {
+            number.set(0);
+        }
+        peak.live.set(NOTHING);
+        peak.bytes.set(NOTHING);
+    }
+
+    /// What was counted since `begin`.
+    pub(crate) fn tally(&self) -> Tally {
+        Tally {
+            came: (self.total_blocks.get(), self.total_bytes.get()),
+            went: (self.freed_blocks.get(), self.freed_bytes.get()),
+            peak: self.peak.bytes.get() - NOTHING,
+            refused: self.refused.get(),
+        }
     }
 }
 

@@ -108,3 +108,24 @@ fn pprof_shows_the_value_that_was_asked_for() {
     let profile = pprof::read(&bytes).expect("a profile");
     assert_eq!(profile.sites.len(), 2);
 }
+
+/// A process's own page of metrics and what is exported of its profile are read by the
+/// same dashboards.
+#[test]
+fn metrics_are_called_what_the_process_calls_them() {
+    let metas = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| line.starts_with("# ") && !line.contains("_info"));
+        lines.map(str::to_owned).collect()
+    };
+    let mut live = allod::Stats::default();
+    live.classes[1].spans = 1;
+    let mut text = String::new();
+    live.write_prometheus(&mut text).expect("a string takes it");
+    let live = metas(&text);
+    for line in metas(&written(Format::Prometheus, Value::Live)) {
+        let of_the_profile =
+            ["requested_bytes", "profiler_bytes", "peak_resident", "samples_total"];
+        let is_own = of_the_profile.iter().any(|name| line.contains(name));
+        assert!(is_own != live.contains(&line), "{line}");
+    }
+}

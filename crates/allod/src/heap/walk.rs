@@ -10,7 +10,7 @@ use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
 use crate::span::Span;
 use crate::span::word::State;
-use crate::stats::{ClassStats, Stats};
+use crate::stats::{ClassStats, Stats, ThreadStats};
 use crate::sync::Ordering;
 use crate::units::SLICE;
 use core::ptr::NonNull;
@@ -120,10 +120,11 @@ impl<O: Os> Allocator<O> {
     /// The figures. `heap` is the calling thread's.
     pub(crate) fn stats(&self, heap: Option<&Heap>) -> Stats {
         let mut stats = Stats::default();
-        let (mut large, mut in_spans) = (0, 0);
+        let (mut large, mut large_objects, mut in_spans) = (0, 0, 0);
         self.each_span(&mut |span, out| {
             let Some(class) = span.class() else {
                 large += span.block_size();
+                large_objects += 1;
                 return;
             };
             let Some(row) = stats.classes.get_mut(class.index()) else { return };
@@ -160,9 +161,11 @@ impl<O: Os> Allocator<O> {
         stats.free_blocks = carved.saturating_sub(small + stats.cached);
         stats.uncarved = in_spans.saturating_sub(carved);
         stats.large = large + self.guarded.bytes.get();
+        stats.large_objects = large_objects;
         stats.huge = self.huge.live.get();
+        stats.huge_objects = self.huge.live_count();
         stats.allocated = small + stats.large + stats.huge;
-        stats.active = self.arena.active.get() + stats.huge;
+        stats.active = self.arena.active.get() + self.guarded.bytes.get() + stats.huge;
         let cached_huge = self.huge.held.get().saturating_sub(stats.huge);
         stats.retained = self.arena.spare.get() + cached_huge;
         stats.resident = self.arena.resident() + self.huge.resident(&self.arena);
@@ -171,6 +174,18 @@ impl<O: Os> Allocator<O> {
         self.totals(&mut stats);
         stats.allocations = stats.allocations.saturating_sub(ahead);
         stats
+    }
+
+    /// Calls `each` with the figures of every heap that is a thread's.
+    pub(crate) fn each_thread(&self, each: &mut dyn FnMut(&ThreadStats)) {
+        for heap in self.heaps().filter(|heap| heap.is_a_threads()) {
+            each(&ThreadStats {
+                thread: u64::from(heap.thread()),
+                allocations: heap.installed(),
+                remote_frees: heap.remote_frees(),
+                cached: heap.cached_bytes(),
+            });
+        }
     }
 
     /// Adds what lies on the front lists that exited threads have left. Returns how

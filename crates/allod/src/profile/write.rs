@@ -193,14 +193,14 @@ pub(super) fn all(reason: Reason, sink: &mut dyn FnMut(&[u8])) {
         classes.for_each(|class| class.put(out));
     });
     out.records::<Thread>(Kind::Threads, |to| {
-        for heap in a.heaps().filter(|heap| heap.is_a_threads()) {
+        a.each_thread(&mut |it| {
             to(&Thread {
-                thread: u64::from(heap.thread()),
-                allocations: heap.installed() as u64,
-                remote_frees: heap.remote_frees() as u64,
-                cached: heap.cached_bytes() as u64,
+                thread: it.thread,
+                allocations: it.allocations as u64,
+                remote_frees: it.remote_frees as u64,
+                cached: it.cached as u64,
             });
-        }
+        });
     });
     out.records::<Occupancy>(Kind::Occupancy, |to| {
         a.each_span(&mut |span, out| {
