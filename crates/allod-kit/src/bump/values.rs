@@ -98,14 +98,14 @@ impl<A: Source, const MIN_ALIGN: usize> Bump<A, MIN_ALIGN> {
         Ok(unsafe { &mut *place.as_ptr() })
     }
 
-    /// Makes a value that may fail to be made. If it does, its room goes back,
-    /// unless the function has allocated something behind it.
+    /// Makes a value that may fail to be made. If it does, its room goes back, but for
+    /// what its alignment took, unless the function has allocated something behind it.
     ///
     /// ```
     /// use allod_kit::Bump;
     ///
     /// let arena = Bump::new();
-    /// arena.alloc(1);
+    /// arena.alloc(1_u64);
     /// let room = arena.room();
     /// let made = arena.try_alloc_try_with(|| "x".parse::<u64>())?;
     /// assert!(made.is_err() && arena.room() == room);
