@@ -94,7 +94,9 @@ pub(crate) fn check(span: &Span, secret: u64) {
 
 /// Makes the last `len` bytes of a run zeros, from `at` on, which is a slice's start.
 pub(crate) fn clear<O: Os>(ground: Ground<'_, O>, at: NonNull<u8>, len: usize) {
-    let whole = len.is_multiple_of(ground.arena.kernel.page_size());
+    // A slice may start in the middle of a page of 64 KiB.
+    let page = ground.arena.kernel.page_size();
+    let whole = len.is_multiple_of(page) && at.addr().get().is_multiple_of(page);
     // SAFETY: the caller has the slices, and nobody needs what they hold.
     if !whole || !unsafe { ground.arena.kernel.purge(at, len) } {
         // SAFETY: as above.
