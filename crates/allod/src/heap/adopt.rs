@@ -47,7 +47,7 @@ impl<O: Os> Allocator<O> {
 
     /// A heap for a thread that has only just started: where threads are few, or
     /// where one has just ended and left a heap with memory in it. `None`, and the
-    /// thread is better served by the common heaps for now.
+    /// thread is better served by the common heaps.
     #[inline]
     pub(crate) fn adopt_at_once(&self) -> Option<&Heap> {
         // ORDERING: Relaxed, a hint: being wrong costs some memory, or some time.
