@@ -10,7 +10,7 @@
 //! call: when a list is swapped or flushed, or when the program exits. So each
 //! crime is followed by an ordinary `exit`, and by nothing that could hide it.
 //!
-//! [`crimes`] is the table for the default level: what is done, and which words
+//! [`mod@crimes`] is the table for the default level: what is done, and which words
 //! must be said. [`watched`] has what only the other levels see.
 
 mod crimes;

@@ -419,6 +419,8 @@ pub(crate) struct Allocator<O> {
     caller: AtomicPtr<()>,
     pub(crate) sampler: Sampler,
     secret: AtomicUsize,
+    /// Held from before a fork until after it: outermost of all.
+    forking: Lock,
     /// The newest heap when the locks were taken for a fork.
     fork_from: AtomicPtr<Heap>,
     /// The next heap to look at for sleepers.
@@ -464,6 +466,7 @@ impl<O: Os> Allocator<O> {
             caller: AtomicPtr::new(ptr::null_mut()),
             sampler: Sampler::new(),
             secret: AtomicUsize::new(0),
+            forking: Lock::new(),
             fork_from: AtomicPtr::new(ptr::null_mut()),
             patrol: AtomicPtr::new(ptr::null_mut()),
             patrol_due: AtomicUsize::new(0),

@@ -132,6 +132,18 @@ impl Lock {
         }
     }
 
+    /// In the child of a fork, where nobody else runs: frees a lock whose holder did
+    /// not come along.
+    pub(crate) fn release_lost(&self) {
+        // ORDERING: Relaxed, the child has one thread.
+        let holder = self.holder.load(Ordering::Relaxed);
+        if holder != 0 && holder != this_thread() {
+            // ORDERING: Relaxed, as above.
+            self.again.store(0, Ordering::Relaxed);
+            self.unlock();
+        }
+    }
+
     /// Undoes one [`Lock::hold`]. In the child of a fork the holder is the same
     /// thread under the same thread pointer.
     pub(crate) fn unhold(&self) {

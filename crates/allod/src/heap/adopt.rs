@@ -189,21 +189,35 @@ impl<O: Os> Allocator<O> {
     }
 
     /// Before `fork`: takes every lock, so that the child finds nothing half done.
+    ///
+    /// One thread at a time: two that fork would wait for heaps in different orders. And
+    /// no heap's lock is waited for while the others are held, since its thread may hold
+    /// it and wait for one of them: they are given up and taken again when a heap was
+    /// made meanwhile.
     pub(crate) fn fork_prepare(&self) {
+        self.forking.hold();
         for heap in self.heaps() {
             heap.lock.hold();
         }
-        for lock in self.hard_locks() {
-            lock.hold();
-        }
-        // Heaps made meanwhile stand before the first one we saw; with the store of
-        // records locked there will be no more of them.
-        // ORDERING: Acquire pairs with the Release in `register`.
-        let newest = self.heaps.load(Ordering::Acquire);
-        // ORDERING: Release pairs with the Acquire in `fork_parent`.
-        self.fork_from.store(newest, Ordering::Release);
-        for heap in self.heaps().filter(|heap| !heap.lock.is_mine()) {
-            heap.lock.hold();
+        loop {
+            for lock in self.hard_locks() {
+                lock.hold();
+            }
+            // ORDERING: Acquire pairs with the Release in `register`.
+            let newest = self.heaps.load(Ordering::Acquire);
+            if self.heaps().all(|heap| heap.lock.is_mine()) {
+                // A heap whose memory was taken before may yet be registered in front of
+                // this one: `fork_child` knows.
+                // ORDERING: Release pairs with the Acquire in `fork_parent`.
+                self.fork_from.store(newest, Ordering::Release);
+                return;
+            }
+            for lock in self.hard_locks().rev() {
+                lock.unhold();
+            }
+            for heap in self.heaps().filter(|heap| !heap.lock.is_mine()) {
+                heap.lock.hold();
+            }
         }
     }
 
@@ -219,6 +233,7 @@ impl<O: Os> Allocator<O> {
             at = heap.next_heap.get();
             heap.lock.unhold();
         }
+        self.forking.unhold();
     }
 
     /// After `fork`, in the child: gives the locks back, and makes orphans of the
@@ -226,6 +241,7 @@ impl<O: Os> Allocator<O> {
     pub(crate) fn fork_child(&self, mine: Option<&Heap>) {
         self.fork_parent();
         for heap in self.heaps() {
+            heap.lock.release_lost();
             // ORDERING: Relaxed, the child has one thread.
             let in_use = heap.in_use.load(Ordering::Relaxed);
             let is_mine = mine.is_some_and(|mine| ptr::eq(mine, heap));
