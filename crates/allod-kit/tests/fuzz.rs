@@ -31,6 +31,10 @@ macro_rules! targets {
 
 targets! { bump bump_scopes stack pool growing_pool shared_pool tlsf buddy first_fit wrappers }
 
+/// A target whose body is in `allod`, where that crate's own tests feed it
+/// (`heap/tests/programs.rs`).
+const ELSEWHERE: &str = "\"allocator\"";
+
 #[test]
 fn every_target_is_fed() {
     let manifest = include_str!("../../../fuzz/Cargo.toml");
@@ -38,7 +42,8 @@ fn every_target_is_fed() {
     let names: Vec<_> = manifest.lines().filter_map(|line| line.strip_prefix("name = ")).collect();
     assert!(names.len() > 5, "the manifest has been read");
     let fed = source.lines().find(|line| line.starts_with("targets! {")).expect("it is above");
-    for name in names.iter().skip(1) {
+    assert!(names.contains(&ELSEWHERE));
+    for name in names.iter().skip(1).filter(|name| **name != ELSEWHERE) {
         assert!(fed.contains(&format!(" {} ", name.trim_matches('"'))), "{name} is not fed");
     }
 }
