@@ -91,6 +91,7 @@ cfg_select! {
         /// # Safety
         ///
         /// None is needed.
+        #[allow(unsafe_code, reason = "where there are tables it has a condition")]
         pub(crate) unsafe fn close() {}
 
         /// Changes nothing.

@@ -94,6 +94,7 @@ const UNSAFE_FILES: &[&str] = &[
     "report/fault.rs",
     "span.rs",
     "sync.rs",
+    "unwind.rs",
     "unwind/memory.rs",
     "unwind/stack.rs",
     "unwind/walk.rs",
