@@ -441,7 +441,9 @@ fn the_tables_are_found_from_outside() {
     }
     for kind in [Kind::Sites, Kind::Words, Kind::History, Kind::Moments] {
         let found = kinds.iter().find(|(it, _)| *it == kind as u64);
-        assert!(found.is_some_and(|(_, count)| *count > 0), "{kinds:?}");
+        // On 32-bit x86 stacks are not walked, so there are no words.
+        let may_be_empty = kind == Kind::Words && cfg!(target_arch = "x86");
+        assert!(found.is_some_and(|(_, count)| *count > 0 || may_be_empty), "{kinds:?}");
     }
     drop((hold, more));
 }
