@@ -320,9 +320,13 @@ fn sized_delete_aligned() {
     unsafe { delete(block, 1280, 64) }
 }
 
+/// Changes a byte, whatever it was: a canary's byte is any value once in 256.
 pub(crate) fn write(place: Pointer) {
+    let place = black_box(place).cast::<u8>();
     // SAFETY: it is not, on purpose.
-    unsafe { black_box(place).cast::<u8>().write_volatile(1) }
+    let was = unsafe { place.read_volatile() };
+    // SAFETY: as above.
+    unsafe { place.write_volatile(!was) }
 }
 
 pub(crate) fn read(place: Pointer) {
