@@ -364,9 +364,13 @@ fn huge_pages_are_for_those_who_fill_them() {
     let mut classes = (1..crate::size::FIRST_ODD).map(|c| SizeClass::from_index(c).size());
     assert!(classes.all(|size| !is_dense(size)), "nobody has filled 2 MiB");
     assert!(a.arena.touched.get() > 3 << 20, "slices, nearly untouched");
+    assert!(!is_dense(40_000), "a large object neither");
     assert!((0..8 << 10).any(|_| is_dense(2000)), "16 MiB were filled");
     assert!(is_dense(2000), "and so it goes on");
-    assert!(!is_dense(12_000), "of this size there is one");
+    let home = Cell::new(ptr::null());
+    let thin = || a.take_slices(&home, 1, 1, false).unwrap();
+    // SAFETY: records are never unmapped.
+    assert!((0..256).all(|_| !unsafe { thin().chunk.as_ref() }.is_dense()), "four chunks of small pages");
 }
 
 #[test]
