@@ -98,8 +98,8 @@ pub use boxed::Box;
 pub use pool::{BumpPool, PoolGuard};
 pub use scope::{Checkpoint, Scope};
 pub use source::{Buffer, Nothing, Source};
-pub use string::String;
-pub use vec::{Drain, IntoIter, Vec};
+pub use string::{String, StringDrain};
+pub use vec::{Drain, ExtractIf, IntoIter, Vec};
 
 /// The struct, with a default for the base where there is one.
 macro_rules! bump {
