@@ -3,6 +3,7 @@
 
 use super::String;
 use crate::Bump;
+use core::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::string::String as Text;
 use std::vec::Vec as List;
@@ -131,9 +132,15 @@ fn a_string_is_compared_and_hashed_as_its_text() {
         ["b", "", "a", "ab"].iter().map(|it| String::from_str_in(it, &arena)).collect();
     words.sort();
     assert!(words.iter().map(String::as_str).eq(["", "a", "ab", "b"]));
-    let mut map = std::collections::HashMap::new();
-    map.insert(words[2].clone(), 7);
+    let map = std::collections::BTreeMap::from([(words[2].clone(), 7)]);
     assert_eq!(map.get("ab"), Some(&7));
+    let hash = |it: &dyn Fn(&mut std::hash::DefaultHasher)| {
+        let mut state = std::hash::DefaultHasher::new();
+        it(&mut state);
+        std::hash::Hasher::finish(&state)
+    };
+    let (ours, theirs) = (hash(&|to| words[2].hash(to)), hash(&|to| "ab".hash(to)));
+    assert_eq!(ours, theirs);
     let mut sum = String::new_in(&arena);
     sum.extend(['x', '水']);
     sum.extend(["y", "z"]);

@@ -4,6 +4,7 @@
 //! has `clone` in its name: a clone may take memory of its own, and panic.
 #![allow(unsafe_code)]
 
+#[cfg(feature = "infallible")]
 use core::alloc::Layout;
 use core::mem::MaybeUninit;
 use core::ops::{Range, RangeBounds};
