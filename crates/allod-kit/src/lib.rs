@@ -107,8 +107,8 @@ pub use stack::{Mark, Stack, StackBox};
 pub use tlsf::Tlsf;
 pub use wrap::{
     AlignTo, Broken, Count, Counter, Counts, Event, EventKind, Fail, Failing, Fallback, Guard,
-    Limit, Limiter, NoPeak, Observer, Peak, PeakCounts, Peaks, Realign, Refuse, Request, Ring,
-    Segregate, Trace, Watched, What, Wipe,
+    Lend, Limit, Limiter, Locked, NoPeak, Observer, Peak, PeakCounts, Peaks, Realign, Refuse,
+    Request, Ring, Segregate, Trace, Watched, What, Wipe,
 };
 
 /// What the macro `adapt` names.

@@ -13,6 +13,7 @@
 //! | [`Guard`] | puts canaries around every block |
 //! | [`Realign`] | any alignment, from an allocator that has only small ones |
 //! | [`AlignTo`] | no alignment below a least one |
+//! | [`Locked`] | lets threads share what is one thread's |
 //! | [`Refuse`] | has no memory: the end of a stack |
 //!
 //! They compose, and the type reads as what it does:
@@ -53,6 +54,7 @@ mod segregate;
 mod wipe;
 mod guard;
 mod align;
+mod locked;
 mod refuse;
 
 pub use align::{AlignTo, Realign};
@@ -61,6 +63,7 @@ pub use fail::{Fail, Failing};
 pub use fallback::Fallback;
 pub use guard::{Broken, Guard, What};
 pub use limit::{Limit, Limiter};
+pub use locked::{Lend, Locked};
 pub use refuse::Refuse;
 pub use segregate::Segregate;
 pub use trace::{Event, EventKind, Ring, Trace};

@@ -2,10 +2,12 @@
 //! does what it is for.
 #![allow(unsafe_code)]
 
+use allod_kit::conformance::Probe;
 use allod_kit::model::{Bounds, Op, bytes, decode, run};
 use allod_kit::{
     AlignTo, AllocError, Allocator, Broken, Bump, Count, EventKind, Fail, Fallback, FromGlobal,
-    Guard, Limit, Owns, Pool, PoolSlot, Realign, Refuse, Segregate, Trace, Watched, What, Wipe,
+    Guard, Limit, Locked, Owns, Pool, PoolSlot, Realign, Refuse, Segregate, Spin, Trace, Unshared,
+    Watched, What, Wipe,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
@@ -137,6 +139,8 @@ allod_kit::conformance!(trace: Trace::<_, 16>::new(Known::default()));
 allod_kit::conformance!(fail: Fail::new(Known::default()));
 allod_kit::conformance!(fallback: Fallback::new(Known::up_to(100), Known::default()));
 allod_kit::conformance!(segregate: Segregate::<100, _, _>::new(Known::default(), Known::default()));
+allod_kit::conformance!(locked: &Locked::<_, Unshared>::new(Known::default()));
+allod_kit::conformance!(locked_arena: &Locked::<_, Spin>::new(Bump::new()));
 allod_kit::conformance!(wipe: Wipe::new(Known::default()));
 allod_kit::conformance!(guard: Guard::new(Known::default(), never));
 allod_kit::conformance!(realign: Realign::<8, _>::new(Known::default()));
@@ -532,4 +536,83 @@ fn realign_aligns_what_the_one_below_does_not() {
             assert!(block.addr().get().is_multiple_of(layout.align()));
         });
     }
+}
+
+#[test]
+fn threads_share_an_arena_behind_a_lock() {
+    let mut shared = Locked::<_, Spin>::new(Bump::new());
+    let found = Probe(&&shared).threads(Bounds::new().size(1000).align(64));
+    assert!(found.is_none(), "{}", found.unwrap());
+    assert!(shared.get_mut().reserved() > 0);
+}
+
+#[test]
+fn no_two_are_behind_a_lock_at_once() {
+    /// Notices a second visitor.
+    struct Alone {
+        inside: Cell<bool>,
+        visits: Cell<usize>,
+    }
+    impl Alone {
+        fn visit<R>(&self, work: impl FnOnce() -> R) -> R {
+            assert!(!self.inside.replace(true), "somebody is inside");
+            thread::yield_now();
+            let result = work();
+            assert!(self.inside.replace(false), "somebody has left");
+            self.visits.set(self.visits.get() + 1);
+            result
+        }
+    }
+    const SYSTEM: FromGlobal<System> = FromGlobal::new(System);
+    // SAFETY: all of it is the system's.
+    unsafe impl Allocator for Alone {
+        fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            self.visit(|| SYSTEM.allocate(layout))
+        }
+        fn allocate_zeroed(&self, _: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            unreachable!("blocks are cleared outside")
+        }
+        unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+            // SAFETY: the caller's promise.
+            self.visit(|| unsafe { SYSTEM.deallocate(block, layout) });
+        }
+        unsafe fn reallocate(
+            &self,
+            _: NonNull<u8>,
+            _: Layout,
+            _: Layout,
+        ) -> Result<NonNull<[u8]>, AllocError> {
+            unreachable!("blocks are copied outside")
+        }
+        unsafe fn reallocate_in_place(
+            &self,
+            _: NonNull<u8>,
+            _: Layout,
+            _: Layout,
+        ) -> Result<NonNull<[u8]>, AllocError> {
+            self.visit(|| Err(AllocError))
+        }
+        unsafe fn usable_size(&self, _: NonNull<u8>, layout: Layout) -> usize {
+            self.visit(|| layout.size())
+        }
+    }
+    let alone = Alone { inside: Cell::new(false), visits: Cell::new(0) };
+    let shared = Locked::<_, Spin>::new(alone);
+    thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                for size in 1..100 {
+                    let layout = Layout::from_size_align(size, 8).expect("small");
+                    let block = (&shared).allocate_zeroed(layout).expect("the system has some");
+                    let more = Layout::from_size_align(2 * size, 8).expect("small");
+                    // SAFETY: the block is of this layout.
+                    let block = unsafe { (&shared).reallocate(block.cast(), layout, more) };
+                    // SAFETY: as above.
+                    unsafe { (&shared).deallocate(block.expect("twice that").cast(), more) };
+                }
+            });
+        }
+    });
+    // In, no change in place, elsewhere, the old one back, the new one back.
+    assert_eq!(shared.into_inner().visits.get(), 4 * 99 * 5);
 }
