@@ -108,7 +108,7 @@ pub use tlsf::Tlsf;
 pub use wrap::{
     AlignTo, Broken, Count, Counter, Counts, Event, EventKind, Fail, Failing, Fallback, Guard,
     Lend, Limit, Limiter, Locked, NoPeak, Observer, Peak, PeakCounts, Peaks, Realign, Refuse,
-    Request, Ring, Segregate, Trace, Watched, What, Wipe,
+    Request, Rescue, Ring, Segregate, Trace, Watched, What, Wipe,
 };
 
 /// What the macro `adapt` names.

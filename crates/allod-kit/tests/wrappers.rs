@@ -6,8 +6,8 @@ use allod_kit::conformance::Probe;
 use allod_kit::model::{Bounds, Op, bytes, decode, run};
 use allod_kit::{
     AlignTo, AllocError, Allocator, Broken, Bump, Count, EventKind, Fail, Fallback, FromGlobal,
-    Guard, Limit, Locked, Owns, Pool, PoolSlot, Realign, Refuse, Segregate, Spin, Trace, Unshared,
-    Watched, What, Wipe,
+    Guard, Heap, Limit, Locked, Owns, Pool, PoolSlot, Realign, Refuse, Rescue, Segregate, Spin,
+    Tlsf, Trace, Unshared, Watched, What, Wipe,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
@@ -128,6 +128,19 @@ fn stack() -> Stack {
     Segregate::new(Known::up_to(256), Fallback::new(Known::up_to(2000), FromGlobal::new(System)))
 }
 
+type Refusing = Fail<Known, Cell<usize>>;
+
+/// Every request is refused, until somebody helps.
+fn needy() -> Rescue<Refusing, fn(&Refusing, Layout) -> bool> {
+    let inner = Refusing::local(Known::default());
+    inner.at(1);
+    Rescue::new(inner, |inner, _| {
+        // The next one is this one again.
+        inner.at(inner.requests() + 2);
+        true
+    })
+}
+
 allod_kit::conformance!(watched: Watched::with(Known::default(), ()));
 allod_kit::conformance!(count: Count::new(Known::default()));
 allod_kit::conformance!(count_peak: Count::with_peak(Known::default()));
@@ -141,6 +154,8 @@ allod_kit::conformance!(fallback: Fallback::new(Known::up_to(100), Known::defaul
 allod_kit::conformance!(segregate: Segregate::<100, _, _>::new(Known::default(), Known::default()));
 allod_kit::conformance!(locked: &Locked::<_, Unshared>::new(Known::default()));
 allod_kit::conformance!(locked_arena: &Locked::<_, Spin>::new(Bump::new()));
+allod_kit::conformance!(rescue: &Rescue::new(Known::default(), |_: &Known, _| false));
+allod_kit::conformance!(rescue_in_need: &needy());
 allod_kit::conformance!(wipe: Wipe::new(Known::default()));
 allod_kit::conformance!(guard: Guard::new(Known::default(), never));
 allod_kit::conformance!(realign: Realign::<8, _>::new(Known::default()));
@@ -615,4 +630,62 @@ fn no_two_are_behind_a_lock_at_once() {
     });
     // In, no change in place, elsewhere, the old one back, the new one back.
     assert_eq!(shared.into_inner().visits.get(), 4 * 99 * 5);
+}
+
+/// A heap that is given memory a part at a time.
+type Parts<'m> = Heap<Tlsf<'m>, Unshared>;
+
+#[test]
+fn help_is_called_for_when_there_is_need() {
+    let mut memory = [[const { MaybeUninit::<u8>::uninit() }; 4096]; 3];
+    let parts = RefCell::new(memory.iter_mut());
+    let calls = Cell::new(0);
+    let heap = Rescue::new(Parts::new(), |heap: &Parts<'static>, wanted: Layout| {
+        assert_eq!(wanted.size(), 1000);
+        calls.set(calls.get() + 1);
+        let Some(part) = parts.borrow_mut().next() else { return false };
+        // SAFETY: the part outlives the heap, and nobody else uses it.
+        unsafe { heap.add_region(NonNull::from_mut(part).cast(), 4096) > 0 }
+    });
+    let layout = Layout::new::<[u8; 1000]>();
+    let blocks: Vec<_> = std::iter::from_fn(|| (&heap).allocate(layout).ok()).collect();
+    // Three times room for at least two, and the call that brought nothing.
+    assert!(blocks.len() >= 6, "{} blocks", blocks.len());
+    assert_eq!(calls.get(), 4);
+    for block in &blocks {
+        assert!(heap.owns(block.cast(), layout));
+        // SAFETY: the block is the heap's, and not used again.
+        unsafe { (&heap).deallocate(block.cast(), layout) };
+    }
+    assert_eq!((calls.get(), heap.inner().used()), (4, 0));
+}
+
+#[test]
+fn the_global_face_calls_for_help_too() {
+    // The size that is too much, until somebody helps.
+    let calls = Cell::new(0);
+    let inner: Fail<System, Cell<usize>> = Fail::local(System);
+    let heap = Rescue::new(inner, |inner: &Fail<System, Cell<usize>>, wanted: Layout| {
+        calls.set(calls.get() + 1);
+        assert!(wanted.size() > 100);
+        inner.never();
+        true
+    });
+    let layout = Layout::new::<[u8; 101]>();
+    heap.inner().above(100);
+    // SAFETY: the size is not 0.
+    let block = unsafe { heap.alloc(layout) };
+    heap.inner().above(100);
+    // SAFETY: as above.
+    let zeroed = unsafe { heap.alloc_zeroed(layout) };
+    heap.inner().above(100);
+    // SAFETY: the block is live, and of this layout.
+    let grown = unsafe { heap.realloc(block, layout, 300) };
+    assert_eq!(calls.get(), 3);
+    let more = Layout::new::<[u8; 300]>();
+    for (block, layout) in [(zeroed, layout), (grown, more)] {
+        assert!(!block.is_null());
+        // SAFETY: the block is live, and of this layout.
+        unsafe { heap.dealloc(block, layout) };
+    }
 }

@@ -167,6 +167,9 @@ fn a_vector_is_filled_as_the_standard_one() {
             theirs
         });
         assert_eq!(vec.as_ref(), model.as_slice());
+        vec.resize_with(len, || unreachable!("it gets shorter"));
+        model.truncate(len);
+        assert_eq!(vec.as_ref(), model.as_slice());
     }
     let copy = vec.clone();
     assert!(copy == vec && copy.cmp(&vec).is_eq());
