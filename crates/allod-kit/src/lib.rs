@@ -19,6 +19,7 @@
 //! | `stack` | blocks that go in the opposite order of their coming |
 //! | `blocks` | an allocator of blocks of one size, which every pool is |
 //! | `pool` | slots for values of one type |
+//! | `typed` | an arena of values of one type, which drops them |
 //! | `slab` | values that are found again by keys |
 //! | `shared` | pools and slabs that threads share |
 //! | `fixed` | containers of a fixed capacity |
@@ -60,6 +61,7 @@ mod witness;
 mod stack;
 mod blocks;
 mod pool;
+mod typed;
 pub mod slab;
 #[cfg(target_has_atomic = "ptr")]
 mod shared;
@@ -105,6 +107,7 @@ pub use shared::{SharedBox, SharedPool, SharedRef, SharedSlab};
 pub use slab::{FixedSlab, GrowingSlab, Key, Slab, SlabSlot};
 pub use stack::{Mark, Stack, StackBox};
 pub use tlsf::Tlsf;
+pub use typed::{TypedArena, TypedIntoIter};
 pub use wrap::{
     AlignTo, Broken, Count, Counter, Counts, Event, EventKind, Fail, Failing, Fallback, Guard,
     Lend, Limit, Limiter, Locked, NoPeak, Observer, Peak, PeakCounts, Peaks, Realign, Refuse,

@@ -28,6 +28,7 @@ const ROOMS: &[&str] = &[
     "stack",
     "blocks",
     "pool",
+    "typed",
     "slab",
     "shared",
     "fixed",
