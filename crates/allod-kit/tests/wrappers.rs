@@ -11,7 +11,7 @@ use allod_kit::{
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::Mutex;
@@ -21,7 +21,7 @@ use std::thread;
 /// for and knows them: what a wrapper may stumble over.
 #[derive(Default)]
 struct Known {
-    live: RefCell<BTreeSet<usize>>,
+    live: RefCell<BTreeMap<usize, (NonNull<u8>, Layout)>>,
     /// Sizes above are refused.
     most: Option<usize>,
     /// What was in blocks when they came back: whether any byte was not 0.
@@ -32,7 +32,9 @@ struct Known {
 
 impl Known {
     fn up_to(most: usize) -> Self {
-        Known { most: Some(most), ..Known::default() }
+        let mut known = Known::default();
+        known.most = Some(most);
+        known
     }
 
     fn room(layout: Layout) -> Layout {
@@ -49,7 +51,8 @@ unsafe impl Allocator for Known {
         }
         let block = FromGlobal::new(System).allocate(Self::room(layout))?;
         if layout.size() > 0 {
-            self.live.borrow_mut().insert(block.cast::<u8>().addr().get());
+            let whose = (block.cast(), Self::room(layout));
+            self.live.borrow_mut().insert(block.cast::<u8>().addr().get(), whose);
         }
         // SAFETY: the block is ours. Nobody may count on what is in it.
         unsafe { block.cast::<u8>().write_bytes(0xcc, block.len()) };
@@ -67,7 +70,10 @@ unsafe impl Allocator for Known {
         if layout.size() == 0 {
             return;
         }
-        assert!(self.live.borrow_mut().remove(&block.addr().get()), "not a block of this one");
+        assert!(
+            self.live.borrow_mut().remove(&block.addr().get()).is_some(),
+            "not a block of this one"
+        );
         let room = Self::room(layout);
         // SAFETY: the caller gives the block up, and it was written as a whole.
         let bytes = unsafe { std::slice::from_raw_parts(block.as_ptr(), room.size()) };
@@ -110,10 +116,20 @@ unsafe impl Allocator for Known {
     }
 }
 
+/// A guard keeps blocks that are broken: here they go back.
+impl Drop for Known {
+    fn drop(&mut self) {
+        for (block, room) in self.live.get_mut().values() {
+            // SAFETY: blocks on the list are the system's, of this layout.
+            unsafe { FromGlobal::new(System).deallocate(*block, *room) };
+        }
+    }
+}
+
 // SAFETY: it keeps a list of its blocks.
 unsafe impl Owns for Known {
     fn owns(&self, address: NonNull<u8>, _: Layout) -> bool {
-        self.live.borrow().contains(&address.addr().get())
+        self.live.borrow().contains_key(&address.addr().get())
     }
 }
 
@@ -496,17 +512,17 @@ fn guard_knows_a_block_that_came_back() {
     extern "C" fn gone(broken: &Broken) {
         GONE.lock().expect("no test panics with it").push(broken.what);
     }
-    /// Forgets what comes back.
-    struct Leaky;
-    // SAFETY: blocks are the system's, and never freed.
-    unsafe impl GlobalAlloc for Leaky {
+    /// Keeps what comes back, until it is gone itself.
+    #[derive(Default)]
+    struct Late(Known);
+    // SAFETY: blocks are the other's.
+    unsafe impl GlobalAlloc for Late {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-            // SAFETY: the caller's promise.
-            unsafe { System.alloc(layout) }
+            self.0.allocate(layout).map_or(std::ptr::null_mut(), |block| block.cast().as_ptr())
         }
         unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
     }
-    let heap = Guard::new(Leaky, gone);
+    let heap = Guard::new(Late::default(), gone);
     // SAFETY: the layout has bytes.
     let block = unsafe { heap.alloc(BYTES) };
     // SAFETY: the block is live.
