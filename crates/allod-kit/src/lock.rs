@@ -61,6 +61,14 @@ pub trait Open: Lock {
 /// ```compile_fail,E0277
 /// static HEAP: allod_kit::Heap<allod_kit::Tlsf, allod_kit::Unshared> = allod_kit::Heap::new();
 /// ```
+///
+/// # What it costs
+///
+/// Nothing.
+///
+/// # When not to use it
+///
+/// In a `static`, which the compiler refuses.
 #[derive(Debug, Default)]
 pub struct Unshared(PhantomData<Cell<()>>);
 
@@ -77,6 +85,15 @@ impl Open for Unshared {
 }
 
 /// No lock, by your promise.
+///
+/// # What it costs
+///
+/// Nothing.
+///
+/// # When not to use it
+///
+/// Where you are not sure: a broken promise is undefined behaviour, and [`Spin`]
+/// costs two atomic operations.
 #[derive(Debug)]
 pub struct OneCore(());
 
@@ -111,8 +128,14 @@ pub use spin::Spin;
 /// The critical section of the crate `critical-section`: interrupts off on most
 /// one-core chips, and whatever your platform's crate says elsewhere.
 ///
-/// The heap never copies or clears a block inside, so interrupts are off for the
-/// heap's own few instructions only.
+/// # What it costs
+///
+/// What the platform's crate does. The heap never copies or clears a block inside,
+/// so interrupts are off for the heap's own few instructions only.
+///
+/// # When not to use it
+///
+/// Where no handler allocates: [`Spin`], or [`OneCore`], leaves interrupts on.
 #[cfg(feature = "critical-section")]
 #[derive(Debug, Default)]
 pub struct CriticalSection(());
