@@ -23,10 +23,9 @@ pub fn slab(bytes: &[u8]) {
     for (verb, index, value) in steps(bytes).take(200) {
         match verb % 8 {
             0..4 => {
-                let live = in_few.iter().filter(|it| it.1.is_some()).count();
                 match few.try_insert(value) {
                     Ok(key) => in_few.push((key, Some(value))),
-                    Err(full) => assert_eq!((full, live), (Full(value), 5)),
+                    Err(full) => assert_eq!((full, few.len()), (Full(value), 5)),
                 }
                 in_many.push((many.insert(value), Some(value)));
                 match shared.try_insert(value) {
@@ -59,6 +58,9 @@ pub fn slab(bytes: &[u8]) {
         assert!(in_few.iter().all(|(key, value)| few.get(*key) == value.as_ref()));
         assert!(in_many.iter().all(|(key, value)| many.get(*key) == value.as_ref()));
         assert!(in_shared.iter().all(|(key, value)| shared.get(*key).as_deref() == value.as_ref()));
+        let live = |known: &Known| known.iter().filter(|it| it.1.is_some()).count();
+        assert_eq!((few.len(), many.len()), (live(&in_few), live(&in_many)));
+        assert_eq!(shared.len(), live(&in_shared));
         let sum = |known: &Known| known.iter().filter_map(|it| it.1).map(u64::from).sum::<u64>();
         assert_eq!(many.values().map(|it| u64::from(*it)).sum::<u64>(), sum(&in_many));
     }

@@ -23,6 +23,7 @@
 //! | `slab` | values that are found again by keys |
 //! | `shared` | pools and slabs that threads share |
 //! | `fixed` | containers of a fixed capacity |
+//! | `serialize` | the containers in serde's words (feature `serde`) |
 //! | `words` | a region of memory as an array of 32-bit words |
 //! | `regions` | heaps over memory that you bring: what they have in common |
 //! | `tlsf` | a heap in which everything takes a bounded time |
@@ -66,6 +67,8 @@ pub mod slab;
 #[cfg(target_has_atomic = "ptr")]
 mod shared;
 pub mod fixed;
+#[cfg(feature = "serde")]
+mod serialize;
 mod words;
 mod regions;
 mod tlsf;
@@ -102,6 +105,8 @@ pub use number::{Number, Shared};
 pub use owns::Owns;
 pub use pool::{GrowingPool, Pool, PoolBox, PoolSlot};
 pub use regions::Regions;
+#[cfg(feature = "serde")]
+pub use serialize::{StringIn, VecIn};
 #[cfg(target_has_atomic = "ptr")]
 pub use shared::{SharedBox, SharedPool, SharedRef, SharedSlab};
 pub use slab::{FixedSlab, GrowingSlab, Key, Slab, SlabSlot};
