@@ -7,6 +7,7 @@
 //!
 //! | room | what is in it |
 //! |---|---|
+//! | `atomics` | the compiler's atomics, or those that a chip without them has |
 //! | `allocator` | the trait that all of them have |
 //! | `adapters` | the same for the traits of others |
 //! | `global` | from and to `GlobalAlloc` |
@@ -46,6 +47,7 @@ extern crate std;
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+mod atomics;
 mod allocator;
 mod adapters;
 mod global;
@@ -64,7 +66,7 @@ mod blocks;
 mod pool;
 mod typed;
 pub mod slab;
-#[cfg(target_has_atomic = "ptr")]
+#[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
 mod shared;
 pub mod fixed;
 #[cfg(feature = "serde")]
@@ -87,7 +89,7 @@ pub mod conformance;
 
 pub use allocator::{AllocError, Allocator, nothing};
 pub use buddy::Buddy;
-#[cfg(target_has_atomic = "8")]
+#[cfg(any(target_has_atomic = "8", feature = "portable-atomic"))]
 pub use bump::BumpPool;
 pub use bump::{Bump, Scope};
 pub use first_fit::FirstFit;
@@ -98,7 +100,7 @@ pub use heap::Heap;
 pub use installed::Global;
 #[cfg(feature = "critical-section")]
 pub use lock::CriticalSection;
-#[cfg(target_has_atomic = "8")]
+#[cfg(any(target_has_atomic = "8", feature = "portable-atomic"))]
 pub use lock::Spin;
 pub use lock::{Lock, OneCore, Open, Unshared};
 pub use number::{Number, Shared};
@@ -107,7 +109,7 @@ pub use pool::{GrowingPool, Pool, PoolBox, PoolSlot};
 pub use regions::Regions;
 #[cfg(feature = "serde")]
 pub use serialize::{StringIn, VecIn};
-#[cfg(target_has_atomic = "ptr")]
+#[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
 pub use shared::{SharedBox, SharedPool, SharedRef, SharedSlab};
 pub use slab::{FixedSlab, GrowingSlab, Key, Slab, SlabSlot};
 pub use stack::{Mark, Stack, StackBox};

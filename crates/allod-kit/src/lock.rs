@@ -119,10 +119,10 @@ unsafe impl Lock for OneCore {
     }
 }
 
-#[cfg(target_has_atomic = "8")]
+#[cfg(any(target_has_atomic = "8", feature = "portable-atomic"))]
 mod spin;
 
-#[cfg(target_has_atomic = "8")]
+#[cfg(any(target_has_atomic = "8", feature = "portable-atomic"))]
 pub use spin::Spin;
 
 /// The critical section of the crate `critical-section`: interrupts off on most

@@ -17,6 +17,7 @@ use std::path::Path;
 
 /// Bottom to top. Same order as the `mod` lines in `lib.rs` and its table.
 const ROOMS: &[&str] = &[
+    "atomics",
     "allocator",
     "adapters",
     "global",

@@ -6,16 +6,11 @@
 #![allow(unsafe_code)]
 
 use super::Lock;
+use crate::atomics::{AtomicBool, Ordering};
 #[cfg(not(loom))]
-use core::{
-    hint::spin_loop,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use core::hint::spin_loop;
 #[cfg(loom)]
-use loom::{
-    hint::spin_loop,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use loom::hint::spin_loop;
 
 /// A spin lock: for several cores.
 ///
