@@ -100,6 +100,8 @@ pub use heap::Heap;
 pub use installed::Global;
 #[cfg(feature = "critical-section")]
 pub use lock::CriticalSection;
+#[cfg(feature = "lock-api")]
+pub use lock::RawLock;
 #[cfg(any(target_has_atomic = "8", feature = "portable-atomic"))]
 pub use lock::Spin;
 pub use lock::{Lock, OneCore, Open, Unshared};

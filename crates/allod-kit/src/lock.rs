@@ -10,6 +10,7 @@
 //! | [`Unshared`] | one thread, as a collection's allocator | nothing |
 //! | [`OneCore`] | one core, no interrupt handler that allocates: your promise | nothing |
 //! | [`Spin`] | several cores or threads | two atomic operations |
+//! | `RawLock` (feature `lock-api`) | whatever mutex of `lock_api` it is made of | what it does |
 //! | `CriticalSection` (feature `critical-section`) | one core with interrupt handlers that allocate; whatever else your platform's crate provides | what it does |
 //!
 //! None of them waits in a system call: there is no system.
@@ -152,4 +153,63 @@ unsafe impl Lock for CriticalSection {
 #[cfg(feature = "critical-section")]
 impl Open for CriticalSection {
     const OPEN: Self = Self(());
+}
+
+/// A mutex of the crate `lock_api`: those of `spin`, `parking_lot`, and others.
+///
+/// ```
+/// use allod_kit::{Heap, RawLock, Tlsf};
+///
+/// /// Stands for the mutex of another crate.
+/// struct Mutex(std::sync::atomic::AtomicBool);
+///
+/// // SAFETY: who swaps false for true has it, until the store.
+/// unsafe impl lock_api::RawMutex for Mutex {
+///     type GuardMarker = lock_api::GuardSend;
+///     const INIT: Self = Mutex(std::sync::atomic::AtomicBool::new(false));
+///     fn lock(&self) {
+///         while !self.try_lock() {}
+///     }
+///     fn try_lock(&self) -> bool {
+///         !self.0.swap(true, std::sync::atomic::Ordering::Acquire)
+///     }
+///     unsafe fn unlock(&self) {
+///         self.0.store(false, std::sync::atomic::Ordering::Release);
+///     }
+/// }
+///
+/// static HEAP: Heap<Tlsf, RawLock<Mutex>, 4096> = Heap::new();
+/// assert_eq!(HEAP.used(), 0);
+/// ```
+///
+/// # What it costs
+///
+/// What the mutex does, and its memory.
+///
+/// # When not to use it
+///
+/// With a mutex that allocates when it waits, as `parking_lot`'s does, around the
+/// program's global allocator: it would come back to itself. With [`Spin`] at hand:
+/// that is the same as `spin`'s.
+#[cfg(feature = "lock-api")]
+#[derive(Debug)]
+pub struct RawLock<R>(R);
+
+#[cfg(feature = "lock-api")]
+// SAFETY: the mutex is held while `work` runs, which does not unwind; what unlocks it
+// is who has locked it, on the same thread.
+unsafe impl<R: lock_api::RawMutex> Lock for RawLock<R> {
+    #[inline]
+    fn hold<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.0.lock();
+        let result = work();
+        // SAFETY: it is held, here.
+        unsafe { self.0.unlock() };
+        result
+    }
+}
+
+#[cfg(feature = "lock-api")]
+impl<R: lock_api::RawMutex> Open for RawLock<R> {
+    const OPEN: Self = Self(R::INIT);
 }

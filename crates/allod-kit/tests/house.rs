@@ -81,6 +81,7 @@ const CHOICES: &[&str] = &[
     "MpmcQueue",
     "Pool",
     "PriorityQueue",
+    "RawLock",
     "Realign",
     "Regions",
     "Rescue",
