@@ -37,7 +37,7 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const SANITIZERS: [(&str, &str); 2] = [
     (
         "address",
-        "--lib --test conformance --test fuzz --test heaps --test owns --test pools \
+        "--lib --test conformance --test exhaustion --test fuzz --test heaps --test owns --test pools \
          --test scopes --test wrappers",
     ),
     ("thread", "--lib --test heaps --test pools --test wrappers -Zbuild-std"),
