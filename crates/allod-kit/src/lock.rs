@@ -213,3 +213,19 @@ unsafe impl<R: lock_api::RawMutex> Lock for RawLock<R> {
 impl<R: lock_api::RawMutex> Open for RawLock<R> {
     const OPEN: Self = Self(R::INIT);
 }
+
+#[cfg(feature = "lock-api")]
+impl<R> RawLock<R> {
+    /// The mutex.
+    #[must_use]
+    pub fn into_inner(self) -> R {
+        self.0
+    }
+}
+
+#[cfg(feature = "lock-api")]
+impl<R> From<R> for RawLock<R> {
+    fn from(mutex: R) -> Self {
+        Self(mutex)
+    }
+}
