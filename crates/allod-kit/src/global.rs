@@ -39,8 +39,8 @@ use core::ptr::{self, NonNull};
 ///
 /// # When not to use it
 ///
-/// For the program's own global allocator: [`Global`](crate::Global) is that one,
-/// and of no size.
+/// For the program's own global allocator: `Global` (feature `alloc`) is that one, and
+/// of no size.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(transparent)]
 pub struct FromGlobal<G>(G);

@@ -6,14 +6,15 @@ use allod_kit::conformance::Probe;
 use allod_kit::model::{Bounds, Op, bytes, decode, run};
 use allod_kit::{
     AlignTo, AllocError, Allocator, Broken, Bump, Count, EventKind, Fail, Fallback, FromGlobal,
-    Guard, Heap, Limit, Locked, Owns, Pool, PoolSlot, Realign, Refuse, Rescue, Segregate, Spin,
-    Tlsf, Trace, Unshared, Watched, What, Wipe,
+    Guard, Heap, Limit, Lock, Locked, Owns, Pool, PoolSlot, Realign, Refuse, Rescue, Segregate,
+    Spin, Tlsf, Trace, Unshared, Watched, What, Wipe,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
+use std::rc::Rc;
 use std::sync::Mutex;
 use std::thread;
 
@@ -579,20 +580,29 @@ fn threads_share_an_arena_behind_a_lock() {
 }
 
 #[test]
-fn no_two_are_behind_a_lock_at_once() {
-    /// Notices a second visitor.
+fn whatever_is_behind_a_lock_is_called_with_it_held() {
+    /// Whether somebody has the lock.
+    type Held = Rc<Cell<bool>>;
+    struct Gate(Held);
+    // SAFETY: one thread has it: it is not `Sync`.
+    unsafe impl Lock for Gate {
+        fn hold<R>(&self, work: impl FnOnce() -> R) -> R {
+            assert!(!self.0.replace(true), "it is held already");
+            let result = work();
+            self.0.set(false);
+            result
+        }
+    }
+    /// Asks the lock.
     struct Alone {
-        inside: Cell<bool>,
+        held: Held,
         visits: Cell<usize>,
     }
     impl Alone {
         fn visit<R>(&self, work: impl FnOnce() -> R) -> R {
-            assert!(!self.inside.replace(true), "somebody is inside");
-            thread::yield_now();
-            let result = work();
-            assert!(self.inside.replace(false), "somebody has left");
+            assert!(self.held.get(), "nobody holds the lock");
             self.visits.set(self.visits.get() + 1);
-            result
+            work()
         }
     }
     const SYSTEM: FromGlobal<System> = FromGlobal::new(System);
@@ -628,25 +638,26 @@ fn no_two_are_behind_a_lock_at_once() {
             self.visit(|| layout.size())
         }
     }
-    let alone = Alone { inside: Cell::new(false), visits: Cell::new(0) };
-    let shared = Locked::<_, Spin>::new(alone);
-    thread::scope(|threads| {
-        for _ in 0..4 {
-            threads.spawn(|| {
-                for size in 1..=8 {
-                    let layout = Layout::from_size_align(size, 8).expect("small");
-                    let block = (&shared).allocate_zeroed(layout).expect("the system has some");
-                    let more = Layout::from_size_align(2 * size, 8).expect("small");
-                    // SAFETY: the block is of this layout.
-                    let block = unsafe { (&shared).reallocate(block.cast(), layout, more) };
-                    // SAFETY: as above.
-                    unsafe { (&shared).deallocate(block.expect("twice that").cast(), more) };
-                }
-            });
+    // SAFETY: none of its own.
+    unsafe impl Owns for Alone {
+        fn owns(&self, _: NonNull<u8>, _: Layout) -> bool {
+            self.visit(|| true)
         }
-    });
-    // In, no change in place, elsewhere, the old one back, the new one back.
-    assert_eq!(shared.into_inner().visits.get(), 4 * 8 * 5);
+    }
+    let held = Held::default();
+    let alone = Alone { held: held.clone(), visits: Cell::new(0) };
+    let shared = Locked::with_lock(alone, Gate(held));
+    let (few, many) = (layout(8, 8), layout(16, 8));
+    let block = (&shared).allocate_zeroed(few).expect("the system has some").cast();
+    assert!(shared.owns(block, few));
+    // SAFETY: the block is live, and of this layout.
+    assert_eq!(unsafe { (&shared).usable_size(block, few) }, 8);
+    // SAFETY: as above.
+    let block = unsafe { (&shared).reallocate(block, few, many) }.expect("twice that");
+    // SAFETY: as above, and it is not used again.
+    unsafe { (&shared).deallocate(block.cast(), many) };
+    // In, asked, measured; no change in place, elsewhere, the old one back; and back.
+    assert_eq!(shared.into_inner().visits.get(), 7);
 }
 
 /// A heap that is given memory a part at a time.
