@@ -27,7 +27,7 @@ use crate::sh::{Cmd, target};
 use anyhow::{Result, bail};
 use std::time::Instant;
 
-/// The tests take a minute; a run that takes this long hangs.
+/// A run takes minutes, most of them to build; one that takes this long hangs.
 const LIMIT_SECONDS: u32 = 1800;
 
 /// What only this machine's compiler can build for.
