@@ -5,7 +5,11 @@
 //! The fuzzer calls them with bytes that reach new code. `tests/fuzz.rs` of
 //! `allod-kit` calls them with fixed bytes. What the bytes say beyond the
 //! program is nothing: memory and bounds are the same each time, so a crash
-//! repeats.
+//! repeats. What holds values has bodies of its own, in `containers.rs`.
+
+mod containers;
+
+pub use containers::{collections, fixed_lists, fixed_maps, slab};
 
 use allod_kit::model::{Bounds, decode, run};
 use allod_kit::{

@@ -181,7 +181,8 @@ fn clippy_all(features: &str) -> Result<End> {
 fn clippy_kit() -> Result<End> {
     Cmd::new("cargo clippy --quiet -p allod-kit --no-default-features --lib -- -Dwarnings")
         .run()?;
-    let all = "allocator-api2-02,allocator-api2-04,alloc,conformance,critical-section,testing";
+    let all = "allocator-api2-02,allocator-api2-04,alloc,conformance,critical-section,\
+               lock-api,portable-atomic,serde,testing";
     clippy(&format!("-p allod-kit --features {all}"))
 }
 

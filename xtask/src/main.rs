@@ -33,7 +33,7 @@ usage: cargo xtask <verb> [options]
   targets                   tests and type checks for other targets
   bare                      the kit on bare metal: x86-64, Cortex-M3, wasm
   pages [--pictures]        the HTML reports in a real browser
-  sanitize                  the kit's tests under the sanitizers; wants a nightly
+  sanitize [NAME]           the kit's tests under `address` and `thread`; wants a nightly
 
 --quick leaves out the slow steps. --bless writes the counts down as the new
 truth. --show prints the instructions that were counted. --pictures leaves
@@ -77,9 +77,9 @@ fn run() -> Result<bool> {
     let (known, most_words): (&[&str], usize) = match verb.as_str() {
         "ci" => (&["quick", "only"], 1),
         "golden" => (&["bless", "show"], 0),
-        "mutate" | "mutants" => (&[], 1),
+        "mutate" | "mutants" | "sanitize" => (&[], 1),
         "pages" => (&["pictures"], 0),
-        "bare" | "loom" | "sanitize" | "targets" => (&[], 0),
+        "bare" | "loom" | "targets" => (&[], 0),
         other => bail!("no verb `{other}`\n\n{USAGE}"),
     };
     if let Some(flag) = flags.iter().find(|flag| !known.contains(&flag.as_str())) {
@@ -102,7 +102,7 @@ fn run() -> Result<bool> {
         "golden" => golden::run(has("bless"), has("show"))?,
         "loom" => drop(loom::run()?),
         "pages" => drop(pages::run(has("pictures"))?),
-        "sanitize" => drop(sanitize::run()?),
+        "sanitize" => drop(sanitize::run(words.first().map(String::as_str))?),
         "mutants" => mutants::run(words.first().map_or("", String::as_str))?,
         "mutate" => mutate::run(words.first().map_or("", String::as_str))?,
         _ => drop(targets::run()?),

@@ -81,8 +81,8 @@ const CHECKED: [(&str, &str, &str); 8] = [
     ("thumbv7m-none-eabi", "core,alloc", CHIP),
 ];
 
-const CHIP: &str =
-    "allod-kit --features alloc,allocator-api2-02,allocator-api2-04,critical-section";
+const CHIP: &str = "allod-kit --features alloc,allocator-api2-02,allocator-api2-04,\
+                    critical-section,lock-api,serde,portable-atomic,portable-atomic/critical-section";
 
 /// Tests and checks all targets; returns what ran, in words.
 pub(crate) fn run() -> Result<String> {

@@ -69,10 +69,6 @@ const LISTS: u32 = HELD_SIZE + 1;
 
 /// A heap of blocks of powers of two, each aligned to its size.
 ///
-/// Allocating, deallocating, growing and shrinking in place are O(log(region)): a
-/// few instructions for each halving or melting. A block costs its size rounded
-/// up to a power of two, 16 bytes at least; a region costs 0.8% of itself.
-///
 /// ```
 /// use allod_kit::Buddy;
 /// use core::{alloc::Layout, mem::MaybeUninit};
@@ -85,8 +81,16 @@ const LISTS: u32 = HELD_SIZE + 1;
 /// # Ok::<(), allod_kit::AllocError>(())
 /// ```
 ///
-/// Not for sizes that are not powers of two: a quarter of the memory would be
-/// lost to rounding.
+/// # What it costs
+///
+/// *Time.* O(log(region)) to allocate, deallocate, grow and shrink in place: a few
+/// instructions for each halving or melting. *Memory.* A block costs its size
+/// rounded up to a power of two, 16 bytes at least; a region 0.8% of itself.
+///
+/// # When not to use it
+///
+/// For sizes that are not powers of two: a quarter of the memory would be lost to
+/// rounding.
 pub type Buddy<'m> = Regions<'m, BuddyPlan>;
 
 /// See [`Buddy`].

@@ -71,7 +71,7 @@ mod fit;
 mod grow;
 mod owns;
 // It wants atomics that can exchange: a Cortex-M0 has none.
-#[cfg(target_has_atomic = "8")]
+#[cfg(any(target_has_atomic = "8", feature = "portable-atomic"))]
 mod pool;
 mod scope;
 mod source;
@@ -94,12 +94,12 @@ use chunk::Link;
 use fit::{Fit, REACH, SMALL};
 
 pub use boxed::Box;
-#[cfg(target_has_atomic = "8")]
+#[cfg(any(target_has_atomic = "8", feature = "portable-atomic"))]
 pub use pool::{BumpPool, PoolGuard};
 pub use scope::{Checkpoint, Scope};
 pub use source::{Buffer, Nothing, Source};
-pub use string::String;
-pub use vec::{Drain, IntoIter, Vec};
+pub use string::{String, StringDrain};
+pub use vec::{Drain, ExtractIf, IntoIter, Vec};
 
 /// The struct, with a default for the base where there is one.
 macro_rules! bump {

@@ -42,9 +42,6 @@ const BLOCKS: u32 = CONTROL + 4;
 
 /// A small heap that wastes nothing.
 ///
-/// Allocating is O(holes), and so are deallocating and growing or shrinking in
-/// place. A block costs its size rounded up to 8 bytes, a region 48 bytes.
-///
 /// ```
 /// use allod_kit::FirstFit;
 /// use core::{alloc::Layout, mem::MaybeUninit};
@@ -57,7 +54,14 @@ const BLOCKS: u32 = CONTROL + 4;
 /// # Ok::<(), allod_kit::AllocError>(())
 /// ```
 ///
-/// Not for many blocks, and not where time must be bounded.
+/// # What it costs
+///
+/// *Time.* O(holes) to allocate, deallocate, grow and shrink in place. *Memory.* A
+/// block costs its size rounded up to 8 bytes, a region 48 bytes.
+///
+/// # When not to use it
+///
+/// For many blocks, and where time must be bounded: [`Tlsf`](crate::Tlsf).
 pub type FirstFit<'m> = Regions<'m, FirstFitPlan>;
 
 /// See [`FirstFit`].

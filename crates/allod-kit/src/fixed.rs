@@ -32,7 +32,7 @@
 
 mod hash;
 mod linear;
-#[cfg(target_has_atomic = "ptr")]
+#[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
 mod mpmc;
 mod place;
 mod priority;
@@ -45,7 +45,7 @@ mod vec;
 
 pub use hash::{BuildMixer, Entry, HashMap, Mixer, OccupiedEntry, VacantEntry};
 pub use linear::LinearMap;
-#[cfg(target_has_atomic = "ptr")]
+#[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
 pub use mpmc::MpmcQueue;
 pub use priority::PriorityQueue;
 pub use ring::{Ring, RingIntoIter, RingIter, RingIterMut};

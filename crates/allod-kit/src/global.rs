@@ -20,9 +20,6 @@ use core::ptr::{self, NonNull};
 
 /// An [`Allocator`] over a `GlobalAlloc`, as the standard library's `System` is.
 ///
-/// Costs a comparison with 0 for each call, which is gone where the layout is a
-/// constant. Never in place; usable is what was asked for.
-///
 /// ```
 /// use allod_kit::{Allocator, FromGlobal};
 /// use std::alloc::{Layout, System};
@@ -34,6 +31,16 @@ use core::ptr::{self, NonNull};
 /// unsafe { system.deallocate(block.cast(), layout) };
 /// # Ok::<(), allod_kit::AllocError>(())
 /// ```
+///
+/// # What it costs
+///
+/// A comparison with 0 for each call, which is gone where the layout is a constant.
+/// Never in place; usable is what was asked for.
+///
+/// # When not to use it
+///
+/// For the program's own global allocator: `Global` (feature `alloc`) is that one, and
+/// of no size.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(transparent)]
 pub struct FromGlobal<G>(G);
@@ -137,6 +144,14 @@ crate::adapt!([G: GlobalAlloc] FromGlobal<G>);
 /// #[global_allocator]
 /// static GLOBAL: AsGlobal<FromGlobal<System>> = AsGlobal::new(FromGlobal::new(System));
 /// ```
+///
+/// # What it costs
+///
+/// Nothing but what the allocator does.
+///
+/// # When not to use it
+///
+/// For the wrappers of this crate over a `GlobalAlloc`: they are one themselves.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AsGlobal<A>(A);
 

@@ -106,6 +106,17 @@ struct Memory<const BYTES: usize>(MaybeUninit<[u8; BYTES]>);
 /// }
 /// kept();
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* The lock, once an operation and twice where a block moves, and what `H`
+/// says. *Memory.* A word, the lock, and the bytes inside, of which the tables are
+/// `H`'s.
+///
+/// # When not to use it
+///
+/// As the global allocator of a program that has an operating system and many
+/// threads: they wait for one lock. The crate `allod` is for that.
 pub struct Heap<H, L, const BYTES: usize = 0> {
     heap: UnsafeCell<H>,
     lock: L,

@@ -8,8 +8,7 @@ use crate::{AllocError, Allocator, nothing};
 
 /// Whatever `#[global_allocator]` is. Of no size; every one is the same one.
 ///
-/// Each operation is the global allocator's operation of that name and costs
-/// what that costs. It cannot resize in place, since Rust's global allocators
+/// It cannot resize in place, since Rust's global allocators
 /// have no such operation, and knows of no bytes beyond those asked for.
 ///
 /// ```
@@ -18,6 +17,15 @@ use crate::{AllocError, Allocator, nothing};
 /// let arena = Bump::new_in(Global);
 /// assert_eq!(*arena.alloc(7), 7);
 /// ```
+///
+/// # What it costs
+///
+/// Each operation is the global allocator's operation of that name and costs what
+/// that costs.
+///
+/// # When not to use it
+///
+/// Where `std`'s collections will do: they ask the same allocator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Global;
 

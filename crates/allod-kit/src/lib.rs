@@ -7,6 +7,7 @@
 //!
 //! | room | what is in it |
 //! |---|---|
+//! | `atomics` | the compiler's atomics, or those that a chip without them has |
 //! | `allocator` | the trait that all of them have |
 //! | `adapters` | the same for the traits of others |
 //! | `global` | from and to `GlobalAlloc` |
@@ -19,9 +20,11 @@
 //! | `stack` | blocks that go in the opposite order of their coming |
 //! | `blocks` | an allocator of blocks of one size, which every pool is |
 //! | `pool` | slots for values of one type |
+//! | `typed` | an arena of values of one type, which drops them |
 //! | `slab` | values that are found again by keys |
 //! | `shared` | pools and slabs that threads share |
 //! | `fixed` | containers of a fixed capacity |
+//! | `serialize` | the containers in serde's words (feature `serde`) |
 //! | `words` | a region of memory as an array of 32-bit words |
 //! | `regions` | heaps over memory that you bring: what they have in common |
 //! | `tlsf` | a heap in which everything takes a bounded time |
@@ -44,6 +47,7 @@ extern crate std;
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+mod atomics;
 mod allocator;
 mod adapters;
 mod global;
@@ -60,10 +64,13 @@ mod witness;
 mod stack;
 mod blocks;
 mod pool;
+mod typed;
 pub mod slab;
-#[cfg(target_has_atomic = "ptr")]
+#[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
 mod shared;
 pub mod fixed;
+#[cfg(feature = "serde")]
+mod serialize;
 mod words;
 mod regions;
 mod tlsf;
@@ -82,7 +89,7 @@ pub mod conformance;
 
 pub use allocator::{AllocError, Allocator, nothing};
 pub use buddy::Buddy;
-#[cfg(target_has_atomic = "8")]
+#[cfg(any(target_has_atomic = "8", feature = "portable-atomic"))]
 pub use bump::BumpPool;
 pub use bump::{Bump, Scope};
 pub use first_fit::FirstFit;
@@ -93,22 +100,27 @@ pub use heap::Heap;
 pub use installed::Global;
 #[cfg(feature = "critical-section")]
 pub use lock::CriticalSection;
-#[cfg(target_has_atomic = "8")]
+#[cfg(feature = "lock-api")]
+pub use lock::RawLock;
+#[cfg(any(target_has_atomic = "8", feature = "portable-atomic"))]
 pub use lock::Spin;
 pub use lock::{Lock, OneCore, Open, Unshared};
 pub use number::{Number, Shared};
 pub use owns::Owns;
 pub use pool::{GrowingPool, Pool, PoolBox, PoolSlot};
 pub use regions::Regions;
-#[cfg(target_has_atomic = "ptr")]
+#[cfg(feature = "serde")]
+pub use serialize::{StringIn, VecIn};
+#[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
 pub use shared::{SharedBox, SharedPool, SharedRef, SharedSlab};
 pub use slab::{FixedSlab, GrowingSlab, Key, Slab, SlabSlot};
 pub use stack::{Mark, Stack, StackBox};
 pub use tlsf::Tlsf;
+pub use typed::{TypedArena, TypedIntoIter};
 pub use wrap::{
     AlignTo, Broken, Count, Counter, Counts, Event, EventKind, Fail, Failing, Fallback, Guard,
-    Limit, Limiter, NoPeak, Observer, Peak, PeakCounts, Peaks, Realign, Refuse, Request, Ring,
-    Segregate, Trace, Watched, What, Wipe,
+    Lend, Limit, Limiter, Locked, NoPeak, Observer, Peak, PeakCounts, Peaks, Realign, Refuse,
+    Request, Rescue, Ring, Segregate, Trace, Watched, What, Wipe,
 };
 
 /// What the macro `adapt` names.

@@ -10,21 +10,25 @@
 //! `publish` and `observe`.
 
 use core::cell::Cell;
+// The compiler's where it has them, so that what `Shared` is does not depend on a
+// feature there. Not loom's: its numbers are not `const`.
 #[cfg(target_has_atomic = "ptr")]
 use core::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(all(not(target_has_atomic = "ptr"), feature = "portable-atomic"))]
+use portable_atomic::{AtomicUsize, Ordering};
 
 /// What numbers are where nothing else is said: shared, if the target can.
-#[cfg(target_has_atomic = "ptr")]
+#[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
 pub type Shared = AtomicUsize;
 /// What numbers are where nothing else is said: this target cannot share any.
-#[cfg(not(target_has_atomic = "ptr"))]
+#[cfg(not(any(target_has_atomic = "ptr", feature = "portable-atomic")))]
 pub type Shared = Cell<usize>;
 
 mod sealed {
     pub trait Sealed {}
     impl Sealed for core::cell::Cell<usize> {}
-    #[cfg(target_has_atomic = "ptr")]
-    impl Sealed for core::sync::atomic::AtomicUsize {}
+    #[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
+    impl Sealed for super::AtomicUsize {}
 }
 
 /// A number: `AtomicUsize` if threads share it, `Cell<usize>` if not.
@@ -101,7 +105,7 @@ impl Number for Cell<usize> {
     }
 }
 
-#[cfg(target_has_atomic = "ptr")]
+#[cfg(any(target_has_atomic = "ptr", feature = "portable-atomic"))]
 impl Number for AtomicUsize {
     const ZERO: Self = AtomicUsize::new(0);
 

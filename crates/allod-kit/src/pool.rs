@@ -201,7 +201,13 @@ impl<T> Slots<T> {
 /// slot, and refuses the others. So a pool of `[u64; 32]` is an allocator of
 /// blocks up to 256 bytes.
 ///
-/// # When not
+/// # What it costs
+///
+/// *Time.* O(1) each, and none to set up: slots are put on the list when they are first
+/// taken. *Memory.* A slot is as large as a value, or as a pointer if that is more. The
+/// pool itself is a few words.
+///
+/// # When not to use it
 ///
 /// A pool for one type wastes what another type could use. When all values go
 /// at once, a bump arena needs no slots; when they are to be found again by

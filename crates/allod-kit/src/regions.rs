@@ -142,6 +142,16 @@ pub struct Region(pub(crate) Words);
 /// }
 /// heap.used();
 /// ```
+///
+/// # What it costs
+///
+/// What its plan says. *Memory.* The heap itself is a pointer; what a region costs
+/// is written at each plan.
+///
+/// # When not to use it
+///
+/// Behind C's `free`: whoever frees must know the layout. Shared:
+/// [`Heap`](crate::Heap) has the lock.
 pub struct Regions<'m, P> {
     first: Option<NonNull<Header>>,
     memory: PhantomData<(&'m mut [MaybeUninit<u8>], P)>,

@@ -39,10 +39,7 @@ mod state;
 pub use pool::{SharedBox, SharedPool};
 pub use slab::{SharedRef, SharedSlab};
 
-#[cfg(not(loom))]
-use core::sync::atomic;
-#[cfg(loom)]
-use loom::sync::atomic;
+use crate::atomics as atomic;
 
 /// A function that is `const`, but not under loom, whose atomics are not.
 macro_rules! const_but_not_in_models {

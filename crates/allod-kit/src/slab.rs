@@ -111,6 +111,18 @@ const NONE: u32 = u32::MAX;
 /// slab.remove(key);
 /// let _ = *one;
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* O(1) to insert, find and remove; a growing slab now and then moves all
+/// values. To iterate and to clear, O(most values there have ever been). *Memory.* 4
+/// bytes a slot, and its alignment.
+///
+/// # When not to use it
+///
+/// Where nobody needs a key: a [pool](crate::Pool) gives boxes. Between threads:
+/// [`SharedSlab`](crate::SharedSlab). Where values must stay at their address: a
+/// growing slab moves them when it grows.
 #[repr(C)]
 pub struct Slab<T, S: Store<T>, K = T> {
     store: S,

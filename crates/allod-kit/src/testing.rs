@@ -63,6 +63,15 @@ use core::marker::PhantomData;
 /// An allocator that scopes can follow: most often the program's global one, in its tests.
 ///
 /// See [the module](self) for an example.
+///
+/// # What it costs
+///
+/// *Time.* What [`Count`](crate::Count) costs, and a look at a thread-local list
+/// for each request. *Memory.* As there.
+///
+/// # When not to use it
+///
+/// In production: [`Count`](crate::Count) is the counter alone.
 pub type Counted<A> = Watched<A, Scopes>;
 
 impl<A> Counted<A> {

@@ -92,6 +92,8 @@ const TRIES: u32 = 4;
 /// A heap for programs that must not wait: every operation is O(1), bounded by a
 /// number of instructions.
 ///
+/// # What it costs
+///
 /// On x86-64, with one region: at most 360 to allocate, whatever the alignment,
 /// 180 to deallocate, and 180 to grow or shrink in place. A test counts each of
 /// thousands of operations and fails if one takes more. Each region that is

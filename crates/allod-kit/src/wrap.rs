@@ -13,6 +13,8 @@
 //! | [`Guard`] | puts canaries around every block |
 //! | [`Realign`] | any alignment, from an allocator that has only small ones |
 //! | [`AlignTo`] | no alignment below a least one |
+//! | [`Locked`] | lets threads share what is one thread's |
+//! | [`Rescue`] | calls for help where there is no memory, and asks again |
 //! | [`Refuse`] | has no memory: the end of a stack |
 //!
 //! They compose, and the type reads as what it does:
@@ -53,7 +55,9 @@ mod segregate;
 mod wipe;
 mod guard;
 mod align;
+mod locked;
 mod refuse;
+mod rescue;
 
 pub use align::{AlignTo, Realign};
 pub use count::{Count, Counter, Counts, NoPeak, Peak, PeakCounts, Peaks};
@@ -61,7 +65,9 @@ pub use fail::{Fail, Failing};
 pub use fallback::Fallback;
 pub use guard::{Broken, Guard, What};
 pub use limit::{Limit, Limiter};
+pub use locked::{Lend, Locked};
 pub use refuse::Refuse;
+pub use rescue::Rescue;
 pub use segregate::Segregate;
 pub use trace::{Event, EventKind, Ring, Trace};
 pub use watched::{Observer, Request, Watched};

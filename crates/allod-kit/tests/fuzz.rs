@@ -29,7 +29,7 @@ macro_rules! targets {
     )* };
 }
 
-targets! { bump bump_scopes stack pool growing_pool shared_pool tlsf buddy first_fit wrappers }
+targets! { bump bump_scopes stack pool growing_pool shared_pool tlsf buddy first_fit wrappers slab fixed_maps fixed_lists collections }
 
 /// A target whose body is in `allod`, where that crate's own tests feed it
 /// (`heap/tests/programs.rs`).

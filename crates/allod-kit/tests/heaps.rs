@@ -1,10 +1,13 @@
 //! The heaps held to the test kit: with memory inside, with several regions, and
 //! shared by threads.
+#![allow(unsafe_code)]
 
 use allod_kit::conformance::Probe;
 use allod_kit::model::Bounds;
-use allod_kit::{Buddy, FirstFit, Heap, Spin, Tlsf, Unshared};
+use allod_kit::{Buddy, FirstFit, Heap, Lock, RawLock, Spin, Tlsf, Unshared};
+use lock_api::RawMutex;
 use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A test's thread has two MiB of stack, and without optimization a heap is
 /// there more than once on its way into its box.
@@ -65,3 +68,42 @@ allod_kit::conformance!(
     bounds(),
     |heap| assert_eq!(heap.check(), Ok(()), "{heap:?}")
 );
+
+/// As another crate would write it: it counts who comes, and trusts nobody to go.
+struct Foreign(AtomicBool, AtomicUsize);
+
+// SAFETY: who swaps false for true has it, until the store.
+unsafe impl lock_api::RawMutex for Foreign {
+    type GuardMarker = lock_api::GuardSend;
+    #[allow(clippy::declare_interior_mutable_const, reason = "the trait has it so")]
+    const INIT: Self = Foreign(AtomicBool::new(false), AtomicUsize::new(0));
+
+    fn lock(&self) {
+        while !self.try_lock() {
+            std::thread::yield_now();
+        }
+        self.1.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn try_lock(&self) -> bool {
+        !self.0.swap(true, Ordering::Acquire)
+    }
+
+    unsafe fn unlock(&self) {
+        assert!(self.0.swap(false, Ordering::Release), "nobody has it");
+    }
+}
+
+#[test]
+fn a_mutex_of_another_crate_is_held_and_given_back() {
+    static HEAP: Heap<Tlsf, RawLock<Foreign>, { 1 << 22 }> = Heap::new();
+    let found = Probe(&&HEAP).threads(Bounds::new().size(64).align(64));
+    assert!(found.is_none(), "{}", found.unwrap());
+    assert_eq!((HEAP.used(), HEAP.check()), (0, Ok(())));
+    // Once for each visit, and nobody is left inside.
+    let mutex = RawLock::from(Foreign::INIT);
+    assert_eq!(mutex.hold(|| 7), 7);
+    let inner = mutex.into_inner();
+    assert!(inner.try_lock());
+    assert_eq!(inner.1.into_inner(), 1);
+}

@@ -3,7 +3,8 @@
 //! One list of rooms, the cellar first, as `lib.rs` declares them: a room may
 //! name the rooms before it, never one after it. The rest holds what a machine
 //! can check: that `lib.rs` and the table in its essay have the same order, that
-//! files open with an essay and are short, that unsafe code stands in the files
+//! files open with an essay and are short, that what a program chooses among says what
+//! it costs and when not to use it, that unsafe code stands in the files
 //! that say so, that an atomic operation has its reason beside it, and that the
 //! crate names no `std` and unwraps nothing.
 //!
@@ -16,6 +17,7 @@ use std::path::Path;
 
 /// Bottom to top. Same order as the `mod` lines in `lib.rs` and its table.
 const ROOMS: &[&str] = &[
+    "atomics",
     "allocator",
     "adapters",
     "global",
@@ -28,9 +30,11 @@ const ROOMS: &[&str] = &[
     "stack",
     "blocks",
     "pool",
+    "typed",
     "slab",
     "shared",
     "fixed",
+    "serialize",
     "words",
     "regions",
     "tlsf",
@@ -50,6 +54,116 @@ const TOOLS: &[&str] = &["witness"];
 const SAFE: &[&str] = &["addr", "number", "full", "infallible"];
 /// The only rooms that may say `std`: what only tests are made with.
 const STD: &[&str] = &["testing", "model", "conformance", "witness"];
+/// What a program chooses among. Each says what it costs, when not to use it, and
+/// shows itself at work.
+const CHOICES: &[&str] = &[
+    "AlignTo",
+    "AsGlobal",
+    "Box",
+    "Buddy",
+    "Bump",
+    "BumpPool",
+    "Count",
+    "Fail",
+    "Fallback",
+    "FirstFit",
+    "FromGlobal",
+    "Global",
+    "GrowingPool",
+    "Guard",
+    "HashMap",
+    "HashSet",
+    "Heap",
+    "Limit",
+    "LinearMap",
+    "LinearSet",
+    "Locked",
+    "MpmcQueue",
+    "Pool",
+    "PriorityQueue",
+    "RawLock",
+    "Realign",
+    "Regions",
+    "Rescue",
+    "Ring",
+    "Scope",
+    "Segregate",
+    "SharedPool",
+    "SharedSlab",
+    "Slab",
+    "SortedMap",
+    "SortedSet",
+    "SpscQueue",
+    "Stack",
+    "String",
+    "Tlsf",
+    "Trace",
+    "TypedArena",
+    "Vec",
+    "Wipe",
+];
+/// The same without a picture of their own: the page of what they are for has it.
+const PLAIN: &[&str] =
+    &["Counted", "CriticalSection", "OneCore", "Refuse", "Spin", "Unshared", "Watched"];
+/// Parts of those: what they give out, are made of, or say.
+const PARTS: &[&str] = &[
+    "AllocError",
+    "Broken",
+    "Bounds",
+    "BuddyPlan",
+    "Buffer",
+    "BuildMixer",
+    "Checkpoint",
+    "Consumer",
+    "Counter",
+    "Counts",
+    "Drain",
+    "Event",
+    "ExtractIf",
+    "Failing",
+    "Failure",
+    "Figures",
+    "Finding",
+    "FirstFitPlan",
+    "FixedSlab",
+    "Full",
+    "Growing",
+    "GrowingSlab",
+    "IntoIter",
+    "Key",
+    "Limiter",
+    "Mark",
+    "Mixer",
+    "NoPeak",
+    "Nothing",
+    "OccupiedEntry",
+    "Peak",
+    "PeakCounts",
+    "PoolBox",
+    "PoolGuard",
+    "PoolSlot",
+    "Probe",
+    "Producer",
+    "Region",
+    "RingIntoIter",
+    "RingIter",
+    "RingIterMut",
+    "Scopes",
+    "Shadow",
+    "Shared",
+    "SharedBox",
+    "SharedRef",
+    "SlabSlot",
+    "StackBox",
+    "StringIn",
+    "VecIn",
+    "StringDrain",
+    "TlsfPlan",
+    "TypedIntoIter",
+    "VacantEntry",
+];
+/// Names that two types have, of which the other is a part.
+const TWICE: &[(&str, &str)] = &[("testing.rs", "Scope"), ("wrap/trace.rs", "Ring")];
 /// A file longer than this holds two subjects.
 const MAX_LINES: usize = 800;
 
@@ -144,6 +258,48 @@ fn panics(file: &str, text: &str) -> Vec<String> {
     code(text).lines().filter(bare).map(|line| format!("{file}: `{}`", line.trim())).collect()
 }
 
+/// A type that a program chooses says what it costs and when not to use it, and shows
+/// itself; any other is known to be a part of one.
+fn documents(file: &str, text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut words = String::new();
+    for line in text.lines().map(str::trim) {
+        if let Some(more) = line.strip_prefix("///") {
+            words.push_str(more.trim());
+            words.push('\n');
+            continue;
+        }
+        // A set is made by a macro: its line is its name and what it is made of.
+        let set = line.split_once(" over ").map(|(name, _)| name).filter(|_| !words.is_empty());
+        let kinds = ["pub struct ", "pub type "];
+        let named = kinds.iter().find_map(|kind| line.strip_prefix(kind)).or(set);
+        let word = |it: &str| it.split(|c: char| !c.is_alphanumeric()).next().map(str::to_owned);
+        // A macro's `$name` is no name.
+        if let Some(name) = named.and_then(word).filter(|name| !name.is_empty()) {
+            let name = name.as_str();
+            let part = PARTS.contains(&name) || TWICE.contains(&(file, name));
+            let known = part || CHOICES.contains(&name) || PLAIN.contains(&name);
+            if !known {
+                faults.push(format!("{file}: `{name}` is neither a choice nor a part of one"));
+            }
+            let wanted: &[&str] = if part || !known {
+                &[]
+            } else if PLAIN.contains(&name) {
+                &["# What it costs\n", "# When not to use it\n"]
+            } else {
+                &["# What it costs\n", "# When not to use it\n", "```\n"]
+            };
+            for it in wanted.iter().filter(|it| !words.contains(**it)) {
+                faults.push(format!("{file}: `{name}` has no `{}`", it.trim()));
+            }
+        }
+        if !line.starts_with("#[") && !line.starts_with("//") {
+            words.clear();
+        }
+    }
+    faults
+}
+
 /// Every atomic operation that names an ordering has `ORDERING:` in the comment
 /// before its statement or within it.
 fn orderings(file: &str, text: &str) -> Vec<String> {
@@ -182,7 +338,7 @@ fn assert_none(faults: &[String]) {
 
 #[test]
 fn the_house_stands() {
-    let rules = [layering, unsafe_code, essay, length, std_free, panics, orderings];
+    let rules = [layering, unsafe_code, essay, length, std_free, panics, orderings, documents];
     let mut faults = Vec::new();
     for (file, text) in &sources() {
         faults.extend(rules.iter().flat_map(|rule| rule(file, text)));
@@ -236,6 +392,18 @@ mod rules {
     fn nothing_is_unwrapped() {
         assert_eq!(panics("bump.rs", "x.unwrap();").len(), 1);
         assert!(panics("bump.rs", "/// x.unwrap();\nx.unwrap_or(1);").is_empty());
+    }
+
+    #[test]
+    fn a_choice_is_documented() {
+        let whole = "/// # What it costs\n/// # When not to use it\n/// ```\n/// ```\n";
+        assert!(documents("a.rs", &format!("{whole}#[x]\npub struct Bump;")).is_empty());
+        assert!(documents("a.rs", &format!("    {whole}HashSet over HashMap,")).is_empty());
+        assert_eq!(documents("a.rs", "/// Words.\npub struct Bump;").len(), 3);
+        assert_eq!(documents("a.rs", "/// Words.\npub type Refuse = ();").len(), 2);
+        assert!(documents("a.rs", "/// Words.\npub struct Mark;").is_empty());
+        assert_eq!(documents("a.rs", "pub struct Shed;").len(), 1);
+        assert_eq!(documents("a.rs", &format!("{whole}fn f();\npub struct Bump;")).len(), 3);
     }
 
     #[test]

@@ -2,16 +2,19 @@
 //! does what it is for.
 #![allow(unsafe_code)]
 
+use allod_kit::conformance::Probe;
 use allod_kit::model::{Bounds, Op, bytes, decode, run};
 use allod_kit::{
     AlignTo, AllocError, Allocator, Broken, Bump, Count, EventKind, Fail, Fallback, FromGlobal,
-    Guard, Limit, Owns, Pool, PoolSlot, Realign, Refuse, Segregate, Trace, Watched, What, Wipe,
+    Guard, Heap, Limit, Lock, Locked, Owns, Pool, PoolSlot, Realign, Refuse, Rescue, Segregate,
+    Spin, Tlsf, Trace, Unshared, Watched, What, Wipe,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
+use std::rc::Rc;
 use std::sync::Mutex;
 use std::thread;
 
@@ -19,7 +22,7 @@ use std::thread;
 /// for and knows them: what a wrapper may stumble over.
 #[derive(Default)]
 struct Known {
-    live: RefCell<BTreeSet<usize>>,
+    live: RefCell<BTreeMap<usize, (NonNull<u8>, Layout)>>,
     /// Sizes above are refused.
     most: Option<usize>,
     /// What was in blocks when they came back: whether any byte was not 0.
@@ -30,7 +33,9 @@ struct Known {
 
 impl Known {
     fn up_to(most: usize) -> Self {
-        Known { most: Some(most), ..Known::default() }
+        let mut known = Known::default();
+        known.most = Some(most);
+        known
     }
 
     fn room(layout: Layout) -> Layout {
@@ -47,7 +52,8 @@ unsafe impl Allocator for Known {
         }
         let block = FromGlobal::new(System).allocate(Self::room(layout))?;
         if layout.size() > 0 {
-            self.live.borrow_mut().insert(block.cast::<u8>().addr().get());
+            let whose = (block.cast(), Self::room(layout));
+            self.live.borrow_mut().insert(block.cast::<u8>().addr().get(), whose);
         }
         // SAFETY: the block is ours. Nobody may count on what is in it.
         unsafe { block.cast::<u8>().write_bytes(0xcc, block.len()) };
@@ -65,7 +71,10 @@ unsafe impl Allocator for Known {
         if layout.size() == 0 {
             return;
         }
-        assert!(self.live.borrow_mut().remove(&block.addr().get()), "not a block of this one");
+        assert!(
+            self.live.borrow_mut().remove(&block.addr().get()).is_some(),
+            "not a block of this one"
+        );
         let room = Self::room(layout);
         // SAFETY: the caller gives the block up, and it was written as a whole.
         let bytes = unsafe { std::slice::from_raw_parts(block.as_ptr(), room.size()) };
@@ -108,10 +117,20 @@ unsafe impl Allocator for Known {
     }
 }
 
+/// A guard keeps blocks that are broken: here they go back.
+impl Drop for Known {
+    fn drop(&mut self) {
+        for (block, room) in self.live.get_mut().values() {
+            // SAFETY: blocks on the list are the system's, of this layout.
+            unsafe { FromGlobal::new(System).deallocate(*block, *room) };
+        }
+    }
+}
+
 // SAFETY: it keeps a list of its blocks.
 unsafe impl Owns for Known {
     fn owns(&self, address: NonNull<u8>, _: Layout) -> bool {
-        self.live.borrow().contains(&address.addr().get())
+        self.live.borrow().contains_key(&address.addr().get())
     }
 }
 
@@ -126,6 +145,19 @@ fn stack() -> Stack {
     Segregate::new(Known::up_to(256), Fallback::new(Known::up_to(2000), FromGlobal::new(System)))
 }
 
+type Refusing = Fail<Known, Cell<usize>>;
+
+/// Every request is refused, until somebody helps.
+fn needy() -> Rescue<Refusing, fn(&Refusing, Layout) -> bool> {
+    let inner = Refusing::local(Known::default());
+    inner.at(1);
+    Rescue::new(inner, |inner, _| {
+        // The next one is this one again.
+        inner.at(inner.requests() + 2);
+        true
+    })
+}
+
 allod_kit::conformance!(watched: Watched::with(Known::default(), ()));
 allod_kit::conformance!(count: Count::new(Known::default()));
 allod_kit::conformance!(count_peak: Count::with_peak(Known::default()));
@@ -137,6 +169,11 @@ allod_kit::conformance!(trace: Trace::<_, 16>::new(Known::default()));
 allod_kit::conformance!(fail: Fail::new(Known::default()));
 allod_kit::conformance!(fallback: Fallback::new(Known::up_to(100), Known::default()));
 allod_kit::conformance!(segregate: Segregate::<100, _, _>::new(Known::default(), Known::default()));
+allod_kit::conformance!(locked: &Locked::<_, Unshared>::new(Known::default()));
+allod_kit::conformance!(locked_arena: &Locked::<_, Spin>::new(Bump::new()));
+allod_kit::conformance!(rescue: &Rescue::new(Known::default(), |_: &Known, _| false),
+    Bounds::new().size(4000).total(60_000));
+allod_kit::conformance!(rescue_in_need: &needy(), Bounds::new().size(4000).total(60_000));
 allod_kit::conformance!(wipe: Wipe::new(Known::default()));
 allod_kit::conformance!(guard: Guard::new(Known::default(), never));
 allod_kit::conformance!(realign: Realign::<8, _>::new(Known::default()));
@@ -477,17 +514,17 @@ fn guard_knows_a_block_that_came_back() {
     extern "C" fn gone(broken: &Broken) {
         GONE.lock().expect("no test panics with it").push(broken.what);
     }
-    /// Forgets what comes back.
-    struct Leaky;
-    // SAFETY: blocks are the system's, and never freed.
-    unsafe impl GlobalAlloc for Leaky {
+    /// Keeps what comes back, until it is gone itself.
+    #[derive(Default)]
+    struct Late(Known);
+    // SAFETY: blocks are the other's.
+    unsafe impl GlobalAlloc for Late {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-            // SAFETY: the caller's promise.
-            unsafe { System.alloc(layout) }
+            self.0.allocate(layout).map_or(std::ptr::null_mut(), |block| block.cast().as_ptr())
         }
         unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
     }
-    let heap = Guard::new(Leaky, gone);
+    let heap = Guard::new(Late::default(), gone);
     // SAFETY: the layout has bytes.
     let block = unsafe { heap.alloc(BYTES) };
     // SAFETY: the block is live.
@@ -531,5 +568,152 @@ fn realign_aligns_what_the_one_below_does_not() {
         with_block(&heap, layout, |block| {
             assert!(block.addr().get().is_multiple_of(layout.align()));
         });
+    }
+}
+
+#[test]
+fn threads_share_an_arena_behind_a_lock() {
+    let mut shared = Locked::<_, Spin>::new(Bump::new());
+    let found = Probe(&&shared).threads(Bounds::new().size(1000).align(64));
+    assert!(found.is_none(), "{}", found.unwrap());
+    assert!(shared.get_mut().reserved() > 0);
+}
+
+#[test]
+fn whatever_is_behind_a_lock_is_called_with_it_held() {
+    /// Whether somebody has the lock.
+    type Held = Rc<Cell<bool>>;
+    struct Gate(Held);
+    // SAFETY: one thread has it: it is not `Sync`.
+    unsafe impl Lock for Gate {
+        fn hold<R>(&self, work: impl FnOnce() -> R) -> R {
+            assert!(!self.0.replace(true), "it is held already");
+            let result = work();
+            self.0.set(false);
+            result
+        }
+    }
+    /// Asks the lock.
+    struct Alone {
+        held: Held,
+        visits: Cell<usize>,
+    }
+    impl Alone {
+        fn visit<R>(&self, work: impl FnOnce() -> R) -> R {
+            assert!(self.held.get(), "nobody holds the lock");
+            self.visits.set(self.visits.get() + 1);
+            work()
+        }
+    }
+    const SYSTEM: FromGlobal<System> = FromGlobal::new(System);
+    // SAFETY: all of it is the system's.
+    unsafe impl Allocator for Alone {
+        fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            self.visit(|| SYSTEM.allocate(layout))
+        }
+        fn allocate_zeroed(&self, _: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            unreachable!("blocks are cleared outside")
+        }
+        unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+            // SAFETY: the caller's promise.
+            self.visit(|| unsafe { SYSTEM.deallocate(block, layout) });
+        }
+        unsafe fn reallocate(
+            &self,
+            _: NonNull<u8>,
+            _: Layout,
+            _: Layout,
+        ) -> Result<NonNull<[u8]>, AllocError> {
+            unreachable!("blocks are copied outside")
+        }
+        unsafe fn reallocate_in_place(
+            &self,
+            _: NonNull<u8>,
+            _: Layout,
+            _: Layout,
+        ) -> Result<NonNull<[u8]>, AllocError> {
+            self.visit(|| Err(AllocError))
+        }
+        unsafe fn usable_size(&self, _: NonNull<u8>, layout: Layout) -> usize {
+            self.visit(|| layout.size())
+        }
+    }
+    // SAFETY: none of its own.
+    unsafe impl Owns for Alone {
+        fn owns(&self, _: NonNull<u8>, _: Layout) -> bool {
+            self.visit(|| true)
+        }
+    }
+    let held = Held::default();
+    let alone = Alone { held: held.clone(), visits: Cell::new(0) };
+    let shared = Locked::with_lock(alone, Gate(held));
+    let (few, many) = (layout(8, 8), layout(16, 8));
+    let block = (&shared).allocate_zeroed(few).expect("the system has some").cast();
+    assert!(shared.owns(block, few));
+    // SAFETY: the block is live, and of this layout.
+    assert_eq!(unsafe { (&shared).usable_size(block, few) }, 8);
+    // SAFETY: as above.
+    let block = unsafe { (&shared).reallocate(block, few, many) }.expect("twice that");
+    // SAFETY: as above, and it is not used again.
+    unsafe { (&shared).deallocate(block.cast(), many) };
+    // In, asked, measured; no change in place, elsewhere, the old one back; and back.
+    assert_eq!(shared.into_inner().visits.get(), 7);
+}
+
+/// A heap that is given memory a part at a time.
+type Parts<'m> = Heap<Tlsf<'m>, Unshared>;
+
+#[test]
+fn help_is_called_for_when_there_is_need() {
+    let mut memory = [[const { MaybeUninit::<u8>::uninit() }; 4096]; 3];
+    let parts = RefCell::new(memory.iter_mut());
+    let calls = Cell::new(0);
+    let heap = Rescue::new(Parts::new(), |heap: &Parts<'static>, wanted: Layout| {
+        assert_eq!(wanted.size(), 1000);
+        calls.set(calls.get() + 1);
+        let Some(part) = parts.borrow_mut().next() else { return false };
+        // SAFETY: the part outlives the heap, and nobody else uses it.
+        unsafe { heap.add_region(NonNull::from_mut(part).cast(), 4096) > 0 }
+    });
+    let layout = Layout::new::<[u8; 1000]>();
+    let blocks: Vec<_> = std::iter::from_fn(|| (&heap).allocate(layout).ok()).collect();
+    // Three times room for at least two, and the call that brought nothing.
+    assert!(blocks.len() >= 6, "{} blocks", blocks.len());
+    assert_eq!(calls.get(), 4);
+    for block in &blocks {
+        assert!(heap.owns(block.cast(), layout));
+        // SAFETY: the block is the heap's, and not used again.
+        unsafe { (&heap).deallocate(block.cast(), layout) };
+    }
+    assert_eq!((calls.get(), heap.inner().used()), (4, 0));
+}
+
+#[test]
+fn the_global_face_calls_for_help_too() {
+    // The size that is too much, until somebody helps.
+    let calls = Cell::new(0);
+    let inner: Fail<System, Cell<usize>> = Fail::local(System);
+    let heap = Rescue::new(inner, |inner: &Fail<System, Cell<usize>>, wanted: Layout| {
+        calls.set(calls.get() + 1);
+        assert!(wanted.size() > 100);
+        inner.never();
+        true
+    });
+    let layout = Layout::new::<[u8; 101]>();
+    heap.inner().above(100);
+    // SAFETY: the size is not 0.
+    let block = unsafe { heap.alloc(layout) };
+    heap.inner().above(100);
+    // SAFETY: as above.
+    let zeroed = unsafe { heap.alloc_zeroed(layout) };
+    heap.inner().above(100);
+    // SAFETY: the block is live, and of this layout.
+    let grown = unsafe { heap.realloc(block, layout, 300) };
+    assert_eq!(calls.get(), 3);
+    let more = Layout::new::<[u8; 300]>();
+    for (block, layout) in [(zeroed, layout), (grown, more)] {
+        assert!(!block.is_null());
+        // SAFETY: the block is live, and of this layout.
+        unsafe { heap.dealloc(block, layout) };
     }
 }

@@ -5,7 +5,7 @@
 //! its row fills and drops.
 
 use crate::meter::{Meter, Row};
-use allod_kit::{FromGlobal, GrowingPool, Pool, PoolBox, PoolSlot, SharedSlab, Slab};
+use allod_kit::{FromGlobal, GrowingPool, Pool, PoolBox, PoolSlot, SharedSlab, Slab, TypedArena};
 use std::alloc::System;
 use std::hint::black_box;
 
@@ -31,6 +31,31 @@ pub(crate) fn rows() -> Vec<Row> {
             "pool/a new pool filled and dropped",
             VALUES,
             &[("GrowingPool", pool_fill), ("typed-arena", typed_arena_fill)],
+        ),
+        Row::work(
+            "typed arena/values that need a drop: filled and dropped",
+            VALUES,
+            &[
+                ("TypedArena", |meter| {
+                    dropping(
+                        meter,
+                        || TypedArena::new(SYSTEM),
+                        |arena, it| {
+                            black_box(arena.alloc(it));
+                        },
+                    );
+                }),
+                ("typed-arena", |meter| {
+                    dropping(meter, typed_arena::Arena::new, |arena, it| {
+                        black_box(arena.alloc(it));
+                    });
+                }),
+                ("blink-alloc", |meter| {
+                    dropping(meter, blink_alloc::Blink::new, |arena, it| {
+                        black_box(arena.put(it));
+                    });
+                }),
+            ],
         ),
         Row::work(
             "slab/insert, then remove in another order",
@@ -110,6 +135,27 @@ fn box_batch(meter: &mut Meter) {
             boxes.extend(Some(Box::new(black_box(value(n)))));
         }
         black_box(&mut boxes).clear();
+    });
+}
+
+/// A value that says so when it is dropped.
+struct Dropped(Value);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        black_box(self.0[0]);
+    }
+}
+
+const SYSTEM: FromGlobal<System> = FromGlobal::new(System);
+
+fn dropping<A>(meter: &mut Meter, new: impl Fn() -> A, put: impl Fn(&A, Dropped)) {
+    meter.measure(|| {
+        let arena = new();
+        for i in 0..u64::from(VALUES) {
+            put(&arena, Dropped(black_box([i; 3])));
+        }
+        drop(black_box(arena));
     });
 }
 

@@ -33,6 +33,18 @@ use core::ptr::NonNull;
 /// drop(arena);
 /// drop(boxed);
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* O(1), and the drop of the value. *Memory.* One word, two for a slice or
+/// a trait object.
+///
+/// # When not to use it
+///
+/// For values that need no drop: a reference from
+/// [`Bump::try_alloc`](super::Bump::try_alloc) is as small, and needs nobody who
+/// owns it. For many of one type that die together: a
+/// [`TypedArena`](crate::TypedArena) drops them.
 pub struct Box<'a, T: ?Sized> {
     value: NonNull<T>,
     /// It owns a `T`, in memory that lives for `'a`.

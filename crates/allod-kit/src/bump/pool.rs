@@ -27,11 +27,11 @@ use core::cell::UnsafeCell;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Deref;
-use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::Bump;
 use super::source::Source;
 use crate::AllocError;
+use crate::atomics::{AtomicBool, Ordering};
 #[cfg(feature = "infallible")]
 use crate::infallible::infallible;
 
@@ -121,7 +121,7 @@ impl<A: Source, const N: usize> BumpPool<A, N> {
         for slot in &mut self.slots {
             slot.arena.get_mut().reset();
             // A guard that was forgotten ends here at the latest.
-            *slot.busy.get_mut() = false;
+            slot.busy = AtomicBool::new(false);
         }
     }
 
@@ -233,3 +233,6 @@ impl<A: Source> fmt::Debug for PoolGuard<'_, A> {
         f.debug_tuple("PoolGuard").field(self.arena()).finish()
     }
 }
+
+#[cfg(all(test, loom))]
+mod tests;

@@ -1,12 +1,23 @@
 //! A growing string in any allocator, made for arenas.
+//!
+//! # Invariants
+//!
+//! * U1. The bytes are UTF-8 whenever code that is not ours can see them, even when
+//!   it has panicked.
 #![allow(unsafe_code)]
+
+mod edit;
+mod make;
+mod traits;
+
+pub use edit::StringDrain;
 
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 use core::str;
 
 use super::source::Source;
-use super::{Bump, Vec};
+use super::{Box, Bump, Vec};
 #[cfg(feature = "infallible")]
 use crate::infallible::infallible;
 use crate::{AllocError, Allocator};
@@ -29,8 +40,19 @@ use crate::{AllocError, Allocator};
 /// assert_eq!(line, "3 of 7.");
 /// # Ok::<(), core::fmt::Error>(())
 /// ```
+///
+/// # What it costs
+///
+/// What a [`Vec`] does: three words and the allocator, and a push that is O(1),
+/// amortised. Whatever changes the middle moves what is behind it: O(n).
+///
+/// # When not to use it
+///
+/// For a text that is there as a whole: [`Bump::try_alloc_str`] copies it once, and
+/// [`Bump::try_alloc_fmt`] formats it once. For text of a known greatest length and
+/// no allocator, [`fixed::String`](crate::fixed::String).
 pub struct String<A: Allocator> {
-    /// UTF-8.
+    /// UTF-8 (U1).
     bytes: Vec<u8, A>,
 }
 
@@ -119,6 +141,40 @@ impl<A: Allocator> String<A> {
     pub fn as_str(&self) -> &str {
         self
     }
+
+    /// The text, to be changed in place: `make_ascii_lowercase` and the like.
+    #[inline]
+    pub fn as_mut_str(&mut self) -> &mut str {
+        self
+    }
+
+    /// What it allocates from.
+    #[inline]
+    #[must_use]
+    pub fn allocator(&self) -> &A {
+        self.bytes.allocator()
+    }
+
+    /// Makes room for `more` bytes, and for no more than that.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory.
+    #[inline]
+    pub fn try_reserve_exact(&mut self, more: usize) -> Result<(), AllocError> {
+        self.bytes.try_reserve_exact(more)
+    }
+
+    /// Gives back what it does not use, if that is possible without moving.
+    pub fn shrink_to_fit(&mut self) {
+        self.bytes.shrink_to_fit();
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8, A> {
+        self.bytes
+    }
 }
 
 impl<'a, B: Source, const MIN_ALIGN: usize> String<&'a Bump<B, MIN_ALIGN>> {
@@ -130,11 +186,24 @@ impl<'a, B: Source, const MIN_ALIGN: usize> String<&'a Bump<B, MIN_ALIGN>> {
         // SAFETY: the bytes are UTF-8.
         unsafe { str::from_utf8_unchecked_mut(self.bytes.into_slice()) }
     }
+
+    /// The text in a box of two words.
+    #[must_use]
+    pub fn into_box(self) -> Box<'a, str> {
+        // SAFETY: the text is ours alone, and lives as long as the arena.
+        unsafe { Box::from_raw(self.into_str()) }
+    }
 }
 
 /// The infallible face.
 #[cfg(feature = "infallible")]
 impl<A: Allocator> String<A> {
+    /// Makes room for `more` bytes, and for as many again as there are.
+    #[inline]
+    pub fn reserve(&mut self, more: usize) {
+        self.bytes.reserve(more);
+    }
+
     /// Puts text behind the last character.
     #[inline]
     pub fn push_str(&mut self, text: &str) {
@@ -173,26 +242,5 @@ impl<A: Allocator> DerefMut for String<A> {
     }
 }
 
-impl<A: Allocator> fmt::Debug for String<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
-
-impl<A: Allocator> fmt::Display for String<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
-
-impl<A: Allocator, S: AsRef<str> + ?Sized> PartialEq<S> for String<A> {
-    fn eq(&self, other: &S) -> bool {
-        **self == *other.as_ref()
-    }
-}
-
-impl<A: Allocator> AsRef<str> for String<A> {
-    fn as_ref(&self) -> &str {
-        self
-    }
-}
+#[cfg(all(test, feature = "alloc", not(loom)))]
+mod tests;

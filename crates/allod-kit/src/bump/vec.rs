@@ -5,8 +5,11 @@
 #![allow(unsafe_code)]
 
 mod edit;
+mod fill;
+mod traits;
 
-pub use edit::Drain;
+pub(super) use edit::indices;
+pub use edit::{Drain, ExtractIf};
 
 use core::alloc::Layout;
 use core::fmt;
@@ -61,8 +64,9 @@ use crate::{AllocError, Allocator};
 ///
 /// # When not to use it
 ///
-/// For all that `std`'s vector has. The feature `allocator-api2` makes that
-/// crate's `Vec`, a copy of it, run on every allocator here.
+/// Where code wants `std`'s own type. The feature `allocator-api2` makes that
+/// crate's `Vec`, a copy of it, run on every allocator here, and `nightly` makes
+/// `std`'s.
 pub struct Vec<T, A: Allocator> {
     start: NonNull<T>,
     /// Values that there is room for; any number if they have no size.
@@ -135,7 +139,7 @@ impl<T, A: Allocator> Vec<T, A> {
             return Ok(());
         }
         let least = self.len.checked_add(more).ok_or(AllocError)?;
-        self.resize(least.max(self.capacity.saturating_mul(2)).max(first_capacity::<T>()))
+        self.reblock(least.max(self.capacity.saturating_mul(2)).max(first_capacity::<T>()))
     }
 
     /// Makes room for `more` values, and no more than that.
@@ -148,7 +152,7 @@ impl<T, A: Allocator> Vec<T, A> {
         if more <= self.capacity - self.len {
             return Ok(());
         }
-        self.resize(self.len.checked_add(more).ok_or(AllocError)?)
+        self.reblock(self.len.checked_add(more).ok_or(AllocError)?)
     }
 
     /// Room for one more.
@@ -159,7 +163,7 @@ impl<T, A: Allocator> Vec<T, A> {
     }
 
     /// Makes the block fit a number of values, at least the vector's length.
-    fn resize(&mut self, capacity: usize) -> Result<(), AllocError> {
+    fn reblock(&mut self, capacity: usize) -> Result<(), AllocError> {
         if size_of::<T>() == 0 {
             return Err(AllocError);
         }
@@ -182,7 +186,7 @@ impl<T, A: Allocator> Vec<T, A> {
             return Layout::new::<T>();
         }
         let bytes = self.capacity.wrapping_mul(size_of::<T>());
-        // SAFETY: `resize` has made a layout of the same numbers.
+        // SAFETY: `reblock` has made a layout of the same numbers.
         unsafe { Layout::from_size_align_unchecked(bytes, align_of::<T>()) }
     }
 
@@ -495,7 +499,8 @@ impl<T, A: Allocator> AsRef<[T]> for Vec<T, A> {
     }
 }
 
-/// A vector's values, by value.
+/// A vector's values, by value. Two words and the vector, whose block goes back with
+/// it.
 #[derive(Debug)]
 pub struct IntoIter<T, A: Allocator> {
     vec: Vec<T, A>,
@@ -531,6 +536,17 @@ impl<'v, T, A: Allocator> IntoIterator for &'v mut Vec<T, A> {
 
     fn into_iter(self) -> slice::IterMut<'v, T> {
         self.iter_mut()
+    }
+}
+
+impl<T, A: Allocator> IntoIter<T, A> {
+    /// The values that are left.
+    #[must_use]
+    pub fn as_slice(&self) -> &[T] {
+        // SAFETY: `taken` is inside.
+        let start = unsafe { self.vec.start.add(self.taken) };
+        // SAFETY: those from `taken` to `len` are initialised, and borrowed as we are.
+        unsafe { slice::from_raw_parts(start.as_ptr(), self.len - self.taken) }
     }
 }
 

@@ -37,8 +37,7 @@ const EMPTY: Mark = Mark::MAX;
 
 /// A map of at most `N` pairs, found by hash, kept within itself.
 ///
-/// Each operation is O(1) expected. `N` is any number up to 65,534. The
-/// overhead is 10 bytes a pair. The order of iteration is that of coming, until
+/// `N` is any number up to 65,534. The order of iteration is that of coming, until
 /// something is removed: then the last pair takes its place.
 ///
 /// The hash is quick and the same in every run. Where keys come from people
@@ -55,6 +54,15 @@ const EMPTY: Mark = Mark::MAX;
 /// assert_eq!((counts["to"], counts["or"], counts.get("if")), (2, 1, None));
 /// # Ok::<(), &str>(())
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* O(1) expected, each. *Memory.* 10 bytes a pair beyond the pairs.
+///
+/// # When not to use it
+///
+/// For a handful of pairs: [`LinearMap`](super::LinearMap) is smaller, and quicker.
+/// In order: [`SortedMap`](super::SortedMap).
 #[derive(Clone)]
 pub struct HashMap<K, V, const N: usize, S = BuildMixer> {
     table: [[Mark; 2]; N],

@@ -20,6 +20,15 @@ use core::fmt;
 /// assert_eq!(pins.try_insert("led", 7), Ok(Some(13)));
 /// assert_eq!((pins.get("led"), pins.get("motor")), (Some(&7), None));
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* O(n) each, with the cache on its side. *Memory.* The pairs, and a word.
+///
+/// # When not to use it
+///
+/// Above a dozen pairs: [`HashMap`](super::HashMap) does not look at the others,
+/// and [`SortedMap`](super::SortedMap) at a few.
 #[derive(Clone)]
 pub struct LinearMap<K, V, const N: usize> {
     pairs: Vec<(K, V), N>,

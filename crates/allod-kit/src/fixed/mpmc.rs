@@ -40,8 +40,7 @@ struct Seat<T> {
 }
 
 /// At most `N` elements between any number of threads; `N` is a power of two, and
-/// 2 or more. O(1) each if nobody is in the way, lock-free otherwise. A word an
-/// element, and two.
+/// 2 or more.
 ///
 /// ```
 /// use allod_kit::fixed::MpmcQueue;
@@ -55,6 +54,11 @@ struct Seat<T> {
 /// ```compile_fail,E0080
 /// let odd = allod_kit::fixed::MpmcQueue::<u8, 3>::new();
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* O(1) each if nobody is in the way, lock-free otherwise. *Memory.* A word an
+/// element, and two.
 ///
 /// # When not to use it
 ///

@@ -6,11 +6,11 @@
 use core::mem::MaybeUninit;
 
 #[cfg(not(loom))]
-use core::{cell::UnsafeCell, sync::atomic};
+use core::cell::UnsafeCell;
 #[cfg(loom)]
-use loom::{cell::UnsafeCell, sync::atomic};
+use loom::cell::UnsafeCell;
 
-pub(super) use atomic::{AtomicUsize, Ordering};
+pub(super) use crate::atomics::{AtomicUsize, Ordering};
 
 /// Room for one element.
 #[derive(Debug)]

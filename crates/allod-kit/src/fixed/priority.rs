@@ -20,11 +20,9 @@ use super::Vec;
 use crate::full::Full;
 use core::fmt;
 
-/// At most `N` elements, of which the greatest is at hand. As large as they are,
-/// and a word.
+/// At most `N` elements, of which the greatest is at hand.
 ///
-/// Looking at the greatest is O(1), putting one in and taking the greatest out
-/// are O(log n). For the least instead, wrap elements in
+/// For the least instead, wrap elements in
 /// [`Reverse`](core::cmp::Reverse).
 ///
 /// Equals go in no certain order: give them a number if they have to be fair.
@@ -39,6 +37,16 @@ use core::fmt;
 /// assert_eq!(jobs.pop(), Some((9, "extinguish")));
 /// assert_eq!(jobs.peek(), Some(&(5, "cook")));
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* O(1) to look at the greatest, O(log n) to put one in and to take the
+/// greatest out. *Memory.* The elements, and a word.
+///
+/// # When not to use it
+///
+/// To take out any other than the greatest, or to change one inside: a
+/// [`SortedSet`](super::SortedSet) does, in O(n).
 #[derive(Clone)]
 pub struct PriorityQueue<T, const N: usize> {
     items: Vec<T, N>,

@@ -46,6 +46,17 @@ use core::slice;
 /// let lost: Vec<u32> = (1..=5).filter_map(|n| newest.push_over(n)).collect();
 /// assert_eq!((lost, newest.make_contiguous()), (vec![1, 2], &mut [3, 4, 5][..]));
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* O(1) at both ends and by index; O(n) in the middle. *Memory.* The
+/// elements, and two words.
+///
+/// # When not to use it
+///
+/// Between threads: [`SpscQueue`](super::SpscQueue) and
+/// [`MpmcQueue`](super::MpmcQueue). As a stack a [`Vec`](super::Vec) is a slice,
+/// and this is two.
 pub struct Ring<T, const N: usize> {
     head: usize,
     length: usize,

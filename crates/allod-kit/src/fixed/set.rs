@@ -156,10 +156,15 @@ macro_rules! set {
 }
 
 set! {
-    /// A set of at most `N` elements that compares them one by one. As large as
-    /// they are, and a word. O(n) each.
+    /// A set of at most `N` elements that compares them one by one.
     ///
-    /// For a handful; for more, [`SortedSet`] or [`HashSet`].
+    /// # What it costs
+    ///
+    /// *Time.* O(n) each. *Memory.* The elements, and a word.
+    ///
+    /// # When not to use it
+    ///
+    /// Above a dozen elements: [`SortedSet`] or [`HashSet`].
     ///
     /// ```
     /// use allod_kit::fixed::LinearSet;
@@ -172,10 +177,15 @@ set! {
 }
 
 set! {
-    /// A set of at most `N` elements in order. As large as they are, and a word.
-    /// Finding is O(log n), changing O(n).
+    /// A set of at most `N` elements in order.
     ///
-    /// Not for many elements that come and go: each moves those behind it.
+    /// # What it costs
+    ///
+    /// *Time.* Finding is O(log n), changing O(n). *Memory.* The elements, and a word.
+    ///
+    /// # When not to use it
+    ///
+    /// For many elements that come and go: each moves those behind it.
     ///
     /// ```
     /// use allod_kit::fixed::SortedSet;
@@ -191,11 +201,16 @@ set! {
 }
 
 set! {
-    /// A set of at most `N` elements by their hash. 8 bytes an element beyond
-    /// their own. O(1) each, expected.
+    /// A set of at most `N` elements by their hash.
     ///
-    /// Not for a handful, and not for keys that an enemy chooses, unless with a
-    /// hasher that is made for it.
+    /// # What it costs
+    ///
+    /// *Time.* O(1) each, expected. *Memory.* As for [`HashMap`](super::HashMap).
+    ///
+    /// # When not to use it
+    ///
+    /// For a handful, and for keys that an enemy chooses, unless with a hasher that is
+    /// made for it.
     ///
     /// ```
     /// use allod_kit::fixed::HashSet;

@@ -27,6 +27,16 @@ use core::ops::{Bound, RangeBounds};
 /// let mark = |points| marks.range(..=points).next_back().map(|(_, mark)| *mark);
 /// assert_eq!([mark(93), mark(75), mark(12)], [Some("A"), Some("B"), Some("D")]);
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* Finding O(log n), changing O(n), as said. *Memory.* The pairs, and a
+/// word.
+///
+/// # When not to use it
+///
+/// For many pairs that come and go: each moves those behind it. Where order does
+/// not matter [`HashMap`](super::HashMap) changes in O(1).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SortedMap<K, V, const N: usize> {
     pairs: Vec<(K, V), N>,

@@ -30,7 +30,6 @@ use core::fmt;
 use core::marker::PhantomData;
 
 /// At most `N` elements on their way from one [`Producer`] to one [`Consumer`].
-/// O(1) each, without a loop. Two words, and room for the elements.
 ///
 /// ```
 /// use allod_kit::fixed::SpscQueue;
@@ -69,6 +68,10 @@ use core::marker::PhantomData;
 /// let (mut another, _) = queue.split();
 /// producer.try_push(1).unwrap();
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* O(1) each, without a loop. *Memory.* Two words, and room for the elements.
 ///
 /// # When not to use it
 ///

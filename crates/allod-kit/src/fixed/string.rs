@@ -27,6 +27,16 @@ use core::str::FromStr;
 /// assert!(line.try_push('!').is_err(), "16 bytes are in");
 /// # Ok::<(), core::fmt::Error>(())
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* O(length of what is put in); in the middle O(n). *Memory.* `N` bytes,
+/// and a word.
+///
+/// # When not to use it
+///
+/// Where the greatest length is not known: a string in an
+/// [arena](crate::bump::String) grows.
 #[derive(Clone, Default)]
 pub struct String<const N: usize> {
     bytes: Vec<u8, N>,

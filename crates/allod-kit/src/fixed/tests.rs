@@ -486,7 +486,7 @@ fn containers_of_nothing_are_full() {
     assert!(Ring::<u8, 0>::new().try_push_back(1).is_err());
     assert!(Ring::<u8, 0>::new().try_push_front(1).is_err());
     assert_eq!(Ring::<u8, 0>::new().push_over(1), Some(1));
-    assert_eq!(Ring::<u8, 0>::new().make_contiguous(), &[]);
+    assert_eq!(Ring::<u8, 0>::new().make_contiguous(), &[0_u8; 0]);
     assert!(HashMap::<u8, u8, 0>::new().try_insert(1, 1).is_err());
     assert!(HashMap::<u8, u8, 0>::new().entry(1).or_try_insert(1).is_err());
     assert!(String::<0>::new().try_push('a').is_err());

@@ -47,6 +47,16 @@ use core::slice;
 /// v.clear();
 /// let _ = *first;
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* O(1) at the end, O(n) elsewhere. *Memory.* The elements, and a word. It
+/// is moved as a whole: O(`N`) bytes, full or not.
+///
+/// # When not to use it
+///
+/// Where the greatest number is not known, or is far above the usual: a vector in
+/// an [arena](crate::bump::Vec) takes what it needs.
 pub struct Vec<T, const N: usize> {
     length: usize,
     items: [MaybeUninit<T>; N],

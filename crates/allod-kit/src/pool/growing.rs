@@ -60,8 +60,16 @@ struct Header {
 /// let _ = one;
 /// ```
 ///
-/// O(1) each, and O(log n) calls of the base for n values. The overhead is a
-/// header of four words a chunk. See [`Pool`](crate::Pool) for when not.
+///
+/// # What it costs
+///
+/// *Time.* O(1) each, and O(log n) calls of the base for n values. *Memory.* A
+/// header of four words a chunk, and what of the last chunk is not used yet.
+///
+/// # When not to use it
+///
+/// As for [`Pool`](crate::Pool). And where memory has to go back while there are
+/// values: a chunk stays until the pool goes.
 pub struct GrowingPool<T, A: Allocator> {
     slots: Slots<T>,
     chunks: Cell<Option<NonNull<Header>>>,

@@ -69,12 +69,17 @@ impl<T> Fresh for Slot<T> {
 /// static POOL: SharedPool<Rc<u32>, 1> = SharedPool::new();
 /// ```
 ///
-/// `&SharedPool` has the trait [`Allocator`], as `&Pool` has. Lock-free; O(1),
-/// or O(`G`) when nearly full. The overhead is a bit a slot, rounded to the
-/// alignment once in 32. A slot is as large as the value.
+/// `&SharedPool` has the trait [`Allocator`], as `&Pool` has.
 ///
-/// When not: one thread has no use for the atomics, and values that may be
-/// looked at while they are removed belong in a [`SharedSlab`](crate::SharedSlab).
+/// # What it costs
+///
+/// *Time.* Lock-free; O(1), or O(`G`) when nearly full. *Memory.* A bit a slot,
+/// rounded to the alignment once in 32. A slot is as large as the value.
+///
+/// # When not to use it
+///
+/// One thread has no use for the atomics, and values that may be looked at while
+/// they are removed belong in a [`SharedSlab`](crate::SharedSlab).
 pub struct SharedPool<T, const G: usize> {
     groups: Groups<Slot<T>, G>,
 }

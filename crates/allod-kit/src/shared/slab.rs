@@ -66,13 +66,17 @@ impl<T> Fresh for Place<T> {
 /// crews.get(ship);
 /// ```
 ///
-/// Lock-free. Look-up is O(1), an exchange when it begins and a subtraction when
-/// it ends; inserting is O(1), or O(`G`) when nearly full. The overhead is a word
+/// # What it costs
+///
+/// *Time.* Lock-free. Look-up is O(1), an exchange when it begins and a subtraction
+/// when it ends; inserting is O(1), or O(`G`) when nearly full. *Memory.* A word
 /// and a bit a place.
 ///
-/// When not: all that look at one value share one word, so a value that all
-/// threads read all the time belongs in an `Arc` or behind an RCU; and nothing
-/// in here can be changed but through the value's own cells.
+/// # When not to use it
+///
+/// All that look at one value share one word, so a value that all threads read all
+/// the time belongs in an `Arc` or behind an RCU; and nothing in here can be
+/// changed but through the value's own cells.
 pub struct SharedSlab<T, const G: usize, K = T> {
     groups: Groups<Place<T>, G>,
     kind: PhantomData<fn(K) -> K>,

@@ -41,6 +41,16 @@ use core::ptr::NonNull;
 /// unsafe { heap.deallocate(block.cast(), layout) };
 /// # Ok::<(), allod_kit::AllocError>(())
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* A comparison, which is gone where the layout is a constant; for what is
+/// aligned to more, a few instructions and a word that is written. *Memory.* For
+/// that, its alignment in bytes on top.
+///
+/// # When not to use it
+///
+/// Over an allocator that has any alignment, as all of this crate have.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Realign<const MOST: usize, A> {
@@ -210,8 +220,7 @@ crate::adapt!([const MOST: usize, A: Allocator] Realign<MOST, A>);
 /// Blocks aligned to at least `LEAST` bytes: a cache line, so that threads do
 /// not share one; a vector, so that wide loads are aligned.
 ///
-/// Costs nothing but what the allocator below rounds up to. `LEAST` is a power
-/// of two. Sizes are not rounded up.
+/// `LEAST` is a power of two. Sizes are not rounded up.
 ///
 /// ```
 /// use allod_kit::{AlignTo, Allocator, FromGlobal};
@@ -225,6 +234,15 @@ crate::adapt!([const MOST: usize, A: Allocator] Realign<MOST, A>);
 /// unsafe { lines.deallocate(block.cast(), layout) };
 /// # Ok::<(), allod_kit::AllocError>(())
 /// ```
+///
+/// # What it costs
+///
+/// Nothing but what the allocator below rounds up to.
+///
+/// # When not to use it
+///
+/// To keep two blocks off one cache line: the end of one may lie on the line that
+/// the next begins on if sizes are not multiples too.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct AlignTo<const LEAST: usize, A> {

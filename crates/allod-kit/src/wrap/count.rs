@@ -16,11 +16,14 @@ use core::ptr::NonNull;
 
 /// An allocator that is counted: see [`Count::counts`].
 ///
-/// Sizes are those that were asked for. Costs two additions for an allocation
+/// Sizes are those that were asked for.
+///
+/// # What it costs
+///
+/// Two additions for an allocation
 /// and two for a free: atomic ones, or plain ones with [`Count::local`]; five
 /// words in all. With a [`Peak`], an addition more for each of both, a
-/// comparison, and three words. Not for a global allocator that many threads use
-/// at once all the time: they share these numbers.
+/// comparison, and three words.
 ///
 /// ```
 /// use allod_kit::{Allocator, Count, FromGlobal};

@@ -13,8 +13,7 @@ use core::cell::Cell;
 ///
 /// Each rule stands for itself, and a request that meets any of them is
 /// refused. A request is an allocation or a change of layout; requests of no
-/// bytes, and blocks that come back, are none. Costs six numbers and a
-/// comparison with each: it is for tests.
+/// bytes, and blocks that come back, are none.
 ///
 /// ```
 /// use allod_kit::{Allocator, Fail, FromGlobal};
@@ -37,6 +36,14 @@ use core::cell::Cell;
 ///     assert_eq!(take_two(), 1);
 /// }
 /// ```
+///
+/// # What it costs
+///
+/// Six numbers, and a comparison with each for every request.
+///
+/// # When not to use it
+///
+/// Outside of tests. For a bound on memory: [`Limit`](crate::Limit).
 pub type Fail<A, W = Shared> = Watched<A, Failing<W>>;
 
 /// The rules. See [`Fail`]. A rule of 0 says nothing.

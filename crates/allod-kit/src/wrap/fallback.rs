@@ -14,11 +14,7 @@ use core::ptr::NonNull;
 ///
 /// `P` has to know its blocks ([`Owns`]), since a block that comes back does not
 /// say whose it is. A block that grows moves from `P` to `F` when it has to, and
-/// back only if `F` refuses. Costs the question for each block that comes back,
-/// and no memory.
-///
-/// Not for a first allocator that is nearly always full: each request asks it
-/// in vain.
+/// back only if `F` refuses.
 ///
 /// ```
 /// use allod_kit::{Allocator, Fallback, FromGlobal, Refuse};
@@ -31,6 +27,14 @@ use core::ptr::NonNull;
 /// unsafe { heap.deallocate(block.cast(), layout) };
 /// # Ok::<(), allod_kit::AllocError>(())
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* The question whose it is for each block that comes back. *Memory.* None.
+///
+/// # When not to use it
+///
+/// With a first allocator that is nearly always full: each request asks it in vain.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Fallback<P, F> {

@@ -69,11 +69,6 @@ pub struct Broken {
 /// an `extern "C"` function, because such a one cannot unwind into a program
 /// that does not expect it: a panic in it ends the process.
 ///
-/// Costs two words or the alignment, if that is more, and 16 bytes for each
-/// block; for an allocation and a free, the writing and reading of them. Finds
-/// writes next to a block when the block comes back, or when [`Guard::is_whole`]
-/// asks; never writes that jump over the canary, nor any that are only read.
-///
 /// ```
 /// use allod_kit::{Allocator, Broken, FromGlobal, Guard};
 /// use std::alloc::{Layout, System};
@@ -94,6 +89,18 @@ pub struct Broken {
 /// assert_eq!(FOUND.load(Ordering::Relaxed), 1);
 /// # Ok::<(), allod_kit::AllocError>(())
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* The writing and reading of the canaries for an allocation and a free,
+/// O(1). *Memory.* Two words or the alignment, if that is more, and 16 bytes for
+/// each block.
+///
+/// # When not to use it
+///
+/// Against an attacker, who may write the canary along; and to find reads: it finds
+/// writes next to a block, when the block comes back or [`Guard::is_whole`] asks,
+/// and never those that jump over the canary.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Guard<A> {

@@ -11,8 +11,7 @@ use core::ptr::NonNull;
 /// An allocator that gives no more than so many bytes at a time.
 ///
 /// The bytes are those that were asked for; what the allocator below rounds up
-/// to and keeps for itself is not counted. Costs an exchange of one number for
-/// an allocation and a subtraction for a free, and two words. A block that
+/// to and keeps for itself is not counted. A block that
 /// moves counts once, though below it is there twice for a moment.
 ///
 /// ```
@@ -23,6 +22,16 @@ use core::ptr::NonNull;
 /// assert!(heap.allocate(Layout::new::<[u8; 101]>()).is_err());
 /// assert_eq!(heap.used(), 0);
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* An exchange of one number for an allocation and a subtraction for a
+/// free. *Memory.* Two words.
+///
+/// # When not to use it
+///
+/// For the memory of the process: it counts what was asked for here, not what is
+/// resident.
 pub type Limit<A, W = Shared> = Watched<A, Limiter<W>>;
 
 /// The numbers. See [`Limit`].

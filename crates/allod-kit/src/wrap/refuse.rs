@@ -9,6 +9,14 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
 
 /// Refuses every request that has bytes.
+///
+/// # What it costs
+///
+/// Nothing.
+///
+/// # When not to use it
+///
+/// Where something else could follow: `Fallback<A, Refuse>` is `A`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Refuse;
 

@@ -12,8 +12,7 @@ use core::ptr::NonNull;
 
 /// Up to `MOST` bytes from `S`, more from `L`.
 ///
-/// Costs one comparison, which is gone where the layout is a constant, and no
-/// memory. A block that crosses the border moves. If the small one is full the
+/// A block that crosses the border moves. If the small one is full the
 /// request is refused: put a [`Fallback`](crate::Fallback) around it.
 ///
 /// ```
@@ -31,6 +30,15 @@ use core::ptr::NonNull;
 /// assert_eq!(heap.large().counts().total_bytes, 257);
 /// # Ok::<(), allod_kit::AllocError>(())
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* One comparison, which is gone where the layout is a constant. *Memory.*
+/// None.
+///
+/// # When not to use it
+///
+/// Where blocks often grow over the border: each is copied.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Segregate<const MOST: usize, S, L> {

@@ -29,9 +29,6 @@ use core::ptr::NonNull;
 
 /// An allocator that keeps its last `N` requests: see [`Trace::events`].
 ///
-/// Costs ten words for each of `N`, and for a request one addition, one
-/// exchange, and the writing of as many words.
-///
 /// ```
 /// use allod_kit::{Allocator, FromGlobal, Request, Trace};
 /// use std::alloc::{Layout, System};
@@ -49,6 +46,16 @@ use core::ptr::NonNull;
 /// assert!(matches!(kept.last().unwrap().kind, allod_kit::EventKind::Deallocate));
 /// # Ok::<(), allod_kit::AllocError>(())
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* For a request one addition, one exchange, and the writing of ten words.
+/// *Memory.* Ten words for each of `N`.
+///
+/// # When not to use it
+///
+/// To learn how much is allocated: [`Count`](crate::Count) costs a fifth of it.
+/// Between threads that allocate all the time: they share the numbers.
 pub type Trace<A, const N: usize, W = Shared> = Watched<A, Ring<N, W>>;
 
 /// What was asked for.

@@ -131,8 +131,18 @@ unsafe impl Observer for () {}
 
 /// An allocator with an observer. With `()` for an observer it is the allocator.
 ///
-/// Costs what the observer does, and a comparison of the size with 0, which is
-/// gone where the layout is a constant.
+/// # What it costs
+///
+/// What the observer does, and a comparison of the size with 0, which is gone where
+/// the layout is a constant. *Memory.* The observer.
+///
+/// # When not to use it
+///
+/// Where one of the observers here will do: [`Count`](crate::Count),
+/// [`Limit`](crate::Limit), [`Trace`](crate::Trace), [`Fail`](crate::Fail). An
+/// observer must not allocate from what it watches.
+///
+/// Example: [`Observer`](crate::Observer).
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Watched<A, O> {

@@ -18,10 +18,6 @@ use core::ptr::NonNull;
 
 /// An allocator whose memory is set to 0 when it comes back.
 ///
-/// Costs a write of every byte that a block holds, O(size), for each that comes
-/// back or moves. Copies that a program makes of its secrets elsewhere (its
-/// stack, its registers) are not wiped.
-///
 /// ```
 /// use allod_kit::{Allocator, FromGlobal, Wipe};
 /// use std::alloc::{Layout, System};
@@ -33,6 +29,16 @@ use core::ptr::NonNull;
 /// unsafe { keys.deallocate(key.cast(), layout) };
 /// # Ok::<(), allod_kit::AllocError>(())
 /// ```
+///
+/// # What it costs
+///
+/// *Time.* A write of every byte that a block holds, O(size), for each that comes
+/// back or moves. *Memory.* None.
+///
+/// # When not to use it
+///
+/// As the only care for secrets: copies that a program makes of them elsewhere (its
+/// stack, its registers) are not wiped.
 #[doc(alias("zero", "zeroize"))]
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
