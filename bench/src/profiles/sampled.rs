@@ -71,6 +71,7 @@ struct Frame {
 #[derive(Debug, Deserialize)]
 struct Site {
     stack: Vec<usize>,
+    trimmed: Vec<usize>,
     block_size: u64,
     allocated: Amount,
     peak: Amount,
@@ -91,19 +92,32 @@ pub(super) fn read(json: &[u8]) -> Result<Estimates> {
         interval: profile.interval,
         ..Estimates::default()
     };
-    let classes = profile.classes.iter().map(|class| class.block_size);
+    // C's functions hand out what any type may lie at.
+    let is_of_c = |block: &u64| block.is_multiple_of(16);
+    let classes = profile.classes.iter().map(|class| class.block_size).filter(is_of_c);
     let blocks: BTreeSet<u64> =
         classes.chain(profile.sites.iter().map(|site| site.block_size)).collect();
     estimates.blocks = blocks.into_iter().collect();
+    let is_of = |frame: &Frame, libraries: &[&str]| {
+        let module = frame.module.and_then(|module| profile.modules.get(module));
+        module.is_some_and(|module| libraries.iter().any(|name| module.path.contains(name)))
+    };
+    let is_tracers = |frame: &Frame| is_of(frame, &["libheaptrack"]);
+    // What heaptrack allocates for itself has other functions of its own in between.
+    let entries = ["malloc", "calloc", "realloc", "aligned_alloc", "posix_memalign", "valloc"];
+    let is_entry = |frame: &Frame| {
+        is_of(frame, &["liballod"])
+            || is_tracers(frame) && entries.contains(&frame.function.as_str())
+    };
     for site in &profile.sites {
-        let frames: Vec<&Frame> = site.stack.iter().map(|&at| &profile.frames[at]).collect();
-        let is_tracers = |frame: &&&Frame| {
-            let module = frame.module.and_then(|module| profile.modules.get(module));
-            module.is_some_and(|module| module.path.contains("libheaptrack"))
-        };
-        if frames.iter().any(|frame| is_tracers(&frame)) {
+        let frames = site.trimmed.iter().chain(&site.stack).map(|&at| &profile.frames[at]);
+        // The witnesses' own functions, through which the call came.
+        let mut frames: Vec<&Frame> = frames.skip_while(|frame| is_entry(frame)).collect();
+        if frames.iter().any(|frame| is_tracers(frame)) {
             continue;
         }
+        // Where nothing but the start of the process has called.
+        frames.retain(|frame| frame.address > 0);
         let mut stack = Stack::new();
         for call in frames.chunk_by(|inner, _| inner.inlined).take(DEPTH) {
             // heaptrack names the call, we what comes after it.
@@ -167,7 +181,7 @@ mod tests {
         };
         let amount = serde_json::json!({ "bytes": 100.0, "variance": 9.0 });
         let site = |stack: &[usize]| {
-            serde_json::json!({ "stack": stack, "block_size": 16,
+            serde_json::json!({ "stack": stack, "trimmed": [5], "block_size": 16,
                 "allocated": amount, "peak": amount })
         };
         let profile = serde_json::json!({
@@ -175,7 +189,8 @@ mod tests {
             "samples": { "taken": 3, "truncated": 0 },
             "modules": [{ "path": "/a/b", "bias": 0 }, { "path": "/libheaptrack_preload.so", "bias": 0 }],
             "frames": [frame(9, 0, "alloc::alloc::alloc", true), frame(9, 0, "own", true),
-                frame(9, 0, "outer", false), frame(33, 0, "", false), frame(5, 1, "x", false)],
+                frame(9, 0, "outer", false), frame(33, 0, "", false), frame(5, 1, "x", false),
+                frame(7, 1, "malloc", false)],
             "sites": [site(&[0, 1, 2, 3]), site(&[4, 3])],
             "classes": [{ "block_size": 16 }],
         });

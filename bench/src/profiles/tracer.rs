@@ -9,7 +9,9 @@
 //! | `- ADDRESS` | freed |
 //!
 //! A `realloc` is a free and an allocation, one after the other. Behind a marker
-//! (`bench/marker`) it has left the object in its place, and nothing was allocated.
+//! (`bench/marker`) it has left the object in its place, and if its block has not grown
+//! nothing was allocated. A large object that grows where it is counts as another one,
+//! with heaptrack as with Allod.
 //!
 //! Bytes are counted as Allod does, by the block that an object gets.
 
@@ -111,7 +113,7 @@ impl Reading<'_> {
         let mut lines = BufReader::new(File::open(file)?);
         let (mut line, mut number) = (Vec::new(), 0);
         // The object that the line before has freed, and markers that wait for one.
-        let mut freed: Option<(u64, usize)> = None;
+        let mut freed: Option<(u64, usize, u64)> = None;
         let mut marked = 0;
         while number < last {
             line.clear();
@@ -134,7 +136,7 @@ impl Reading<'_> {
                     marked += u32::from(address == MARKER);
                     if let Some((stack, block)) = self.live.remove(&address) {
                         self.bytes -= block;
-                        freed = Some((address, stack));
+                        freed = Some((address, stack, block));
                     }
                 }
                 b'+' => {
@@ -143,9 +145,10 @@ impl Reading<'_> {
                     let block = block(size, self.blocks);
                     let mut stack = usize::try_from(stack)?;
                     self.bytes += block;
-                    match before.filter(|before| before.0 == address && marked > 0) {
-                        // It stays where it is, and whose it is.
-                        Some((_, owner)) => (stack, marked) = (owner, marked - 1),
+                    let stayed = before.filter(|before| before.0 == address && marked > 0);
+                    marked -= u32::from(stayed.is_some());
+                    match stayed.filter(|before| block <= before.2) {
+                        Some((_, owner, _)) => stack = owner,
                         None => {
                             self.allocations += 1;
                             *self.allocated.entry(stack).or_default() += block;

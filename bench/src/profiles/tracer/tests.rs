@@ -4,16 +4,17 @@ use std::io::Write as _;
 #[test]
 fn a_trace_is_counted_by_blocks_and_by_stacks() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    // Stack 2 is 0x20 above 0x10. One object grows in its place, and one is freed and
-    // another gets its block.
+    // Stack 2 is 0x20 above 0x10. One object grows within its block, one beyond it, and
+    // one is freed and another gets its block.
     let text = "v 10400 3\nt 10 0\nt 20 1\n+ 14 2 1000\n+ 14 1 2000\n- 1000\n\
-                + 14 2 3000\n- 1\n- 3000\n+ 1f 1 3000\n- 3000\n+ 30 1 3000\n- 3000\n";
+                + 14 2 3000\n- 1\n- 3000\n+ 1f 1 3000\n- 3000\n+ 30 1 3000\n- 3000\n\
+                + 100000 1 4000\n- 1\n- 4000\n+ 200000 2 4000\n";
     file.write_all(text.as_bytes()).unwrap();
     let truth = read(file.path(), &[16, 32, 64]).unwrap();
-    assert_eq!(truth.allocations, 4);
+    assert_eq!(truth.allocations, 6);
     let expected = [
-        (vec![0x10], Sum { allocated: 32 + 64, peak: 32 + 64 }),
-        (vec![0x20, 0x10], Sum { allocated: 64, peak: 0 }),
+        (vec![0x10], Sum { allocated: 32 + 64 + (1 << 20), peak: 32 }),
+        (vec![0x20, 0x10], Sum { allocated: 64 + (2 << 20), peak: 2 << 20 }),
     ];
     assert_eq!(truth.stacks, HashMap::from(expected));
 }
