@@ -88,8 +88,11 @@ impl Target {
         match self {
             Self::File(path) => path.clone(),
             Self::Directory(directory) => {
-                let name = Path::new(&profile.program).file_name().unwrap_or(OsStr::new("program"));
-                let name = format!("allod-{}.{}.pb.gz", name.display(), profile.pid);
+                let name = match profile.name() {
+                    "" => "program",
+                    name => name,
+                };
+                let name = format!("allod-{name}.{}.pb.gz", profile.pid);
                 // `./name` is what nobody would type.
                 if directory == Path::new(".") { name.into() } else { directory.join(name) }
             }

@@ -20,11 +20,11 @@ const when = (nanos) => new Date(nanos / 1e6).toISOString().replace("T", " ").re
 
 function strip() {
   const ledger = profile.ledger;
-  document.title = `${nameOf(profile.program)} — Allod`;
+  document.title = `${profile.name} — Allod`;
   const fact = (name, value, more) => el("div", {}, el("dt", {}, name), el("dd", {}, value, more && el("small", {}, " " + more)));
   const old = before && before.ledger;
   by("strip").append(
-    el("div", { class: "who" }, el("h1", {}, nameOf(profile.program) || "a program"),
+    el("div", { class: "who" }, el("h1", {}, profile.name || "a program"),
       el("p", { class: "sub" }, [profile.pid && `process ${profile.pid}`, profile.elapsed_ns && `ran ${time(profile.elapsed_ns)}`, profile.reason && `written ${REASONS[profile.reason] || profile.reason}`,
         before && `compared with process ${before.pid}`].filter(Boolean).join(" · "))),
     el("dl", { class: "figures" }, !ledger.live_bytes && !ledger.resident_bytes && profile.sites.length ? [
@@ -76,7 +76,7 @@ function findings() {
   const ledger = profile.ledger, cost = ledger.resident_bytes - ledger.live_bytes;
   if (ledger.resident_bytes > 0) {
     const parts = [["free blocks", ledger.free_blocks_bytes], ["threads' caches", ledger.cached_bytes], ["memory retained for reuse", ledger.retained_bytes], ["records", ledger.metadata_bytes]].sort((x, y) => y[1] - x[1]);
-    say("cost", "What keeping it costs", cost > 0 ? b(bytes(cost)) : "Nothing", cost > 0 ? ` more than is alive, most of it ${parts[0][0]} (${bytes(parts[0][1])}).` : ": some of what is alive was never touched.");
+    say("cost", "What keeping it costs", cost > 0 ? b(bytes(cost)) : "Nothing", cost > 0 ? ` more than is alive, the largest part of it ${parts[0][0]} (${bytes(parts[0][1])}).` : ": some of what is alive was never touched.");
   }
   box.append(el("h2", { id: "findings-h" }, "At a glance"), list.length ? el("ul", {}, list) : empty("Nothing was sampled: the program allocated too little, or the profiler was off."));
 }
