@@ -1,3 +1,5 @@
+//! A small trace, counted by hand.
+
 use super::*;
 use std::io::Write as _;
 
