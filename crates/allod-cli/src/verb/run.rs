@@ -109,9 +109,9 @@ Exit codes, besides the program's own:
        statically linked, linked against musl, set-user-ID, ...
   127  the program, its interpreter or its loader is not there
 
-A program that a signal ends cannot write a profile. The one that is left then is
-of the last look at its memory from outside, which is at most a second older; or
-of its last peak, if ALLOD_CONF asks for these (profile_dump:peak).
+A program that a signal ends cannot write a profile. The one that is left then
+is of the last look at its memory from outside, which is a second old at most;
+or of its last peak, if ALLOD_CONF asks for these (profile_dump:peak).
 
 What cannot be told: a process that changes its user, or sees another /proc,
 runs on Allod and cannot report. A static program in the middle of a run keeps
