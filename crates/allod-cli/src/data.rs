@@ -127,6 +127,7 @@ fn frame(profile: &Profile, frame: &Frame) -> Value {
         "module": frame.module,
         "function": name,
         "short": findings::short_name(&name),
+        "named": !frame.function.is_empty(),
         "file": frame.file,
         "line": frame.line,
         "inlined": frame.inlined,

@@ -5,8 +5,8 @@
 // which way it went.
 
 function flameGraph() {
-  // Rows end where no box is wide enough to be seen.
-  const ROW = 21, LEAST = 0.4, SEEN = 3;
+  // Rows end where no box is wide enough for a name, or after some rows to be seen.
+  const ROW = 21, LEAST = 0.4, SEEN = 3, NAMED = 26, ROWS = 24;
   const options = { invert: false, library: false, types: false, recursion: false };
   let search = "", root = null, zoom = null, boxes = [], focus = null, hover = null, drawn = null;
 
@@ -88,7 +88,7 @@ function flameGraph() {
       const own = it.size * scale;
       if (own < LEAST) return;
       boxes.push({ it, x, wide: own, depth });
-      if (own >= SEEN) deepest = Math.max(deepest, depth);
+      if (own >= NAMED || (own >= SEEN && depth < ROWS)) deepest = Math.max(deepest, depth);
       for (const child of [...it.children.values()].sort((a, b) => b.size - a.size || (a.name < b.name ? -1 : 1))) {
         place(child, x, scale, depth + 1);
         x += child.size * scale;

@@ -73,6 +73,8 @@ function findings() {
   else if (profile.history_at_ns.length >= 8) say("", "Grows without end", "No place does, as far as the samples tell.");
   const brief = [...rows].sort((x, y) => y.short.bytes - x.short.bytes)[0], allocated = sum(rows, (it) => it.allocated.bytes), short = sum(rows, (it) => it.short.bytes);
   if (brief && short > 0) say("brief", "Thrown away at once", `${percent(short, allocated)} of all bytes live less than a millisecond; `, b(name(brief)), ` alone asks for ${percent(brief.short.bytes, short)} of these.`);
+  const nameless = sum(profile.sites.filter((site) => { const own = site.stack.map((at) => profile.frames[at]).find((it) => !it.library); return own && !own.named; }), (it) => it.peak.bytes);
+  if (peak > 0 && nameless > peak / 4) say("cost", "Names are missing", `${percent(nameless, peak)} of that was asked for by code without a name, so it goes to the nearest caller that has one. `, b("allod check"), " says where its debug information is.");
   const ledger = profile.ledger, cost = ledger.resident_bytes - ledger.live_bytes;
   if (ledger.resident_bytes > 0) {
     const parts = [["free blocks", ledger.free_blocks_bytes], ["threads' caches", ledger.cached_bytes], ["memory retained for reuse", ledger.retained_bytes], ["records", ledger.metadata_bytes]].sort((x, y) => y[1] - x[1]);
