@@ -108,7 +108,7 @@ pub(crate) fn main(arguments: &ProfilesArguments) -> Result<bool> {
     }
     if let Some(file) = &arguments.write {
         let whole = fs::read_to_string(file)?;
-        let put = report::between(&whole, MARK, text.trim_end());
+        let put = report::replace(&whole, MARK, text.trim_end());
         fs::write(file, put.with_context(|| format!("{} has no marks", file.display()))?)?;
     }
     Ok(is_well)

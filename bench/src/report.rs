@@ -30,7 +30,7 @@ use crate::peers::{BASE, OURS};
 use crate::stats::summary;
 use grid::{Grid, MEMORY, Middle, TIME, WALL};
 pub(crate) use plots::draw;
-use table::Table;
+pub(crate) use table::Table;
 
 /// The mark in Markdown of the table over several suites.
 const SUMMARY: &str = "summary";
@@ -53,19 +53,19 @@ pub(crate) fn text(results: &Results) -> String {
 pub(crate) fn write(results: &Results, file: &Path) -> Result<()> {
     let mut text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
     for suite in &results.suites {
-        text = between(&text, suite.suite, &section(results, suite))
+        text = replace(&text, suite.suite, &section(results, suite))
             .with_context(|| format!("{} has no marks for {}", file.display(), suite.suite))?;
     }
     // Parts of the loads have no business in the means over all of them.
     if OVERALL.iter().all(|name| results.suites.iter().any(|suite| suite.suite == name.name())) {
-        text = between(&text, SUMMARY, &overall(results))
+        text = replace(&text, SUMMARY, &overall(results))
             .with_context(|| format!("{} has no marks for {SUMMARY}", file.display()))?;
     }
     Ok(fs::write(file, text)?)
 }
 
 /// The text with `section` between the marks of `suite`.
-pub(crate) fn between(text: &str, suite: &str, section: &str) -> Option<String> {
+pub(crate) fn replace(text: &str, suite: &str, section: &str) -> Option<String> {
     let (begin, end) = (format!("<!-- {suite}: begin -->\n"), format!("<!-- {suite}: end -->"));
     let (before, rest) = text.split_once(&begin)?;
     let (_, after) = rest.split_once(&end)?;

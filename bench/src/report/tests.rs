@@ -91,10 +91,10 @@ fn suites_join_over_the_peers_that_all_have() {
 #[test]
 fn a_section_replaces_what_stands_between_its_marks() {
     let page = "a\n<!-- rust: begin -->\nold\n<!-- rust: end -->\nz\n";
-    let new = between(page, "rust", "NEW\n").unwrap();
+    let new = replace(page, "rust", "NEW\n").unwrap();
     assert_eq!(new, "a\n<!-- rust: begin -->\n\nNEW\n\n<!-- rust: end -->\nz\n");
-    assert_eq!(between(&new, "rust", "NEW\n").unwrap(), new);
-    assert!(between(page, "stress", "NEW\n").is_none());
+    assert_eq!(replace(&new, "rust", "NEW\n").unwrap(), new);
+    assert!(replace(page, "stress", "NEW\n").is_none());
 }
 
 #[test]
