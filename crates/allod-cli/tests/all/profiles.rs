@@ -118,6 +118,8 @@ fn a_program_that_a_signal_ends_leaves_what_was_seen_of_it() {
     let mut running = Running::start(command.current_dir(&place));
     let pid: i32 = running.line().parse().expect("a number");
     running.signal(Signal::SIGTERM);
+    // Its input stays open until it has ended, or it would end by itself.
+    assert_eq!(running.line(), "");
     let output = running.finish();
     assert!(errors(&output).contains("ms before signal 15 ended it"), "{}", errors(&output));
     let name = format!("allod-actor.{pid}.pb.gz");
@@ -135,6 +137,7 @@ fn the_summary_says_what_is_left_of_a_killed_program() {
     let mut running = Running::start(command.current_dir(&place));
     let pid = running.line().parse().expect("a number");
     send(pid, Signal::SIGKILL);
+    assert_eq!(running.line(), "");
     let output = running.finish();
     let said = errors(&output);
     match &files(&place)[..] {
