@@ -38,6 +38,12 @@ pub(crate) fn helpers() -> Result<Helpers> {
     })
 }
 
+/// Builds the library that marks objects which grow in their place.
+pub(crate) fn build_marker() -> Result<PathBuf> {
+    let built = cargo(&Path::new(HERE).join("Cargo.toml"), &["-p", "allod-bench-marker"])?;
+    find(&built, "liballod_bench_marker.so")
+}
+
 /// Builds the program that does the same work with any number of threads.
 pub(crate) fn build_threads() -> Result<PathBuf> {
     let manifest = Path::new(HERE).join("Cargo.toml");
@@ -51,15 +57,31 @@ pub(crate) fn build_allod() -> Result<PathBuf> {
     find(&built, "liballod.so")
 }
 
+/// Builds the command `allod`.
+pub(crate) fn build_command() -> Result<PathBuf> {
+    let built = cargo(&root().join("Cargo.toml"), &["-p", "allod-cli"])?;
+    find(&built, "allod")
+}
+
 /// Builds the Rust programs with the allocator that `feature` names, and optimises
 /// across crates if `thin`. The next build replaces them.
 pub(crate) fn build_programs(feature: &str, thin: bool) -> Result<Vec<PathBuf>> {
-    let manifest = root().join("programs").join("Cargo.toml");
     // `false` is cargo's default: nothing is inlined across crates that does not
     // ask for it.
     let lto = if thin { "profile.release.lto=\"thin\"" } else { "profile.release.lto=false" };
-    let arguments = ["--no-default-features", "--features", feature, "--config", lto];
-    let mut built = cargo(&manifest, &arguments)?;
+    programs(&["--no-default-features", "--features", feature, "--config", lto])
+}
+
+/// The same, as they are debugged: optimised across crates, with debug information.
+pub(crate) fn build_programs_to_debug(feature: &str) -> Result<Vec<PathBuf>> {
+    let options = ["--config", "profile.release.debug=true", "--config"];
+    let features = ["--no-default-features", "--features", feature];
+    programs(&[&features[..], &options, &["profile.release.lto=\"thin\""]].concat())
+}
+
+fn programs(arguments: &[&str]) -> Result<Vec<PathBuf>> {
+    let manifest = root().join("programs").join("Cargo.toml");
+    let mut built = cargo(&manifest, arguments)?;
     built.retain(|file| file.extension().is_none_or(|suffix| suffix != "so"));
     ensure!(!built.is_empty(), "cargo built no program");
     Ok(built)

@@ -1,18 +1,19 @@
 //! `allod-bench`: real programs under an allocator.
 //!
-//! Four questions, four commands:
+//! Five questions, five commands:
 //!
 //! ```text
 //!   programs   does an unmodified program do under Allod what it does without?
 //!   rust       do Rust programs compute the same with each allocator inside?
 //!   measure    what does each program cost under each allocator?
 //!   atomics    what does a pair of calls lock, with how many threads?
+//!   profiles   does the sampler tell the truth of real programs?
 //! ```
 //!
 //! Read in this order: `job.rs` and the tables under `jobs.rs` (what runs),
 //! `run.rs` and `child.rs` (how it runs), `served.rs` and `transcript.rs` (how
 //! it is judged), `peers.rs` (under which allocators), then `programs.rs`,
-//! `rust.rs`, `measure.rs` and `atomics.rs`.
+//! `rust.rs`, `measure.rs`, `atomics.rs` and `profiles.rs`.
 //!
 //! Deliberately absent: benchmarks of single functions. Those say how fast a
 //! fast path is, and nothing about a program.
@@ -28,6 +29,7 @@ mod machine;
 mod measure;
 mod peers;
 mod plan;
+mod profiles;
 mod programs;
 mod progress;
 mod report;
@@ -65,6 +67,8 @@ enum Verb {
     Measure(MeasureArguments),
     /// Count the locked instructions of each allocator, by number of threads.
     Atomics(AtomicsArguments),
+    /// Hold the sampler's profiles of real programs against an exact tracer's.
+    Profiles(ProfilesArguments),
     /// Carry out one run. The other commands start this.
     #[command(hide = true)]
     Child { order: PathBuf, report: PathBuf },
@@ -156,6 +160,20 @@ struct AtomicsArguments {
     write: Option<PathBuf>,
 }
 
+/// Of `profiles`.
+#[derive(Debug, Args)]
+struct ProfilesArguments {
+    /// Only these targets, by name, with commas between.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Write the tables into this Markdown file, between its marks. All targets only.
+    #[arg(long, conflicts_with = "only")]
+    write: Option<PathBuf>,
+    /// Leave profiles of runs without the tracer in this directory, to be looked at.
+    #[arg(long)]
+    keep: Option<PathBuf>,
+}
+
 /// What the kernel may give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum HugePages {
@@ -176,6 +194,7 @@ fn main() -> ExitCode {
         Verb::Rust(arguments) => rust::main(&arguments),
         Verb::Measure(arguments) => measure::main(&arguments),
         Verb::Atomics(arguments) => atomics::main(&arguments),
+        Verb::Profiles(arguments) => profiles::main(&arguments),
         Verb::Child { order, report } => child::main(&order, &report).map(|()| true),
         Verb::Warm { mib } => {
             warm::touch(mib);

@@ -65,6 +65,8 @@ pub(crate) struct Yard {
     binaries: PathBuf,
     /// Whether programs may get huge pages.
     pub(crate) huge_pages: bool,
+    /// Variables for the programs under the allocator, besides its own.
+    pub(crate) more_env: Vec<(String, String)>,
     runs: u32,
 }
 
@@ -75,7 +77,7 @@ impl Yard {
         let built = root.path().join("helpers");
         let probe = copy(&helpers.probe, &built)?;
         copy(&helpers.stress, &built)?;
-        Ok(Yard { root, probe, binaries: built, huge_pages: true, runs: 0 })
+        Ok(Yard { root, probe, binaries: built, huge_pages: true, more_env: Vec::new(), runs: 0 })
     }
 
     /// The same allocator, from a copy of its library.
@@ -157,6 +159,7 @@ impl Yard {
         let mut preload = Vec::new();
         let mut allocator_env: Vec<_> =
             library.env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        allocator_env.extend(self.more_env.iter().cloned());
         if checked && preloads {
             preload.push(self.probe.display().to_string());
             allocator_env.push((PROBE_ENV.to_string(), probe_file.display().to_string()));

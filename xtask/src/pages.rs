@@ -2,8 +2,11 @@
 //!
 //! A test of the command writes reports on profiles that are made up. Then
 //! `xtask/pages/look.mjs` opens them in Debian's Chromium, headless, and uses them as a
-//! reader would, in light and dark, wide and narrow. The browser has no network, and
-//! the script that drives it is the one package that npm is asked for.
+//! reader would, in light and dark, wide and narrow. The browser has no network.
+//!
+//! Another test writes exports, and `readers.mjs` reads them with a library for pprof and
+//! with speedscope, neither of them ours. These two and what drives the browser are what
+//! npm is asked for.
 
 use crate::debian;
 use crate::sh::{Cmd, OPTIMIZED, root, target};
@@ -12,8 +15,9 @@ use std::fs;
 use std::path::Path;
 
 const BROWSER: &str = "/usr/bin/chromium";
-/// The test of the command that writes the reports.
-const WRITES: &str = "html::tests::the_files_for_the_browser";
+/// The tests of the command that write the reports and the exports.
+const WRITES: [&str; 2] =
+    ["html::tests::the_files_for_the_browser", "html::tests::the_files_for_other_readers"];
 /// Seconds for the building, and for the browser.
 const LIMIT_SECONDS: u32 = 900;
 const BROWSER_SECONDS: u32 = 240;
@@ -42,10 +46,17 @@ pub(crate) fn run(with_pictures: bool) -> Result<String> {
         fs::create_dir_all(&pictures).context("a folder for pictures")?;
         look = look.arg(pictures);
     }
-    let said = look.env("CHROMIUM", BROWSER).limit(BROWSER_SECONDS).output()?;
+    let looked = done(look)?;
+    let read = done(Cmd::new("node").arg(folder.join("readers.mjs")).arg(&reports))?;
+    Ok(format!("{looked} of reports, {read} of exports"))
+}
+
+/// Runs a script, which says at its end how many checks there were.
+fn done(script: Cmd) -> Result<String> {
+    let said = script.env("CHROMIUM", BROWSER).limit(BROWSER_SECONDS).output()?;
     print!("{said}");
     let Some(last) = said.lines().last().filter(|line| line.ends_with(" checks")) else {
-        bail!("the browser's checks did not come to their end");
+        bail!("the checks did not come to their end");
     };
     Ok(last.to_owned())
 }
@@ -53,25 +64,30 @@ pub(crate) fn run(with_pictures: bool) -> Result<String> {
 fn write_reports(reports: &Path) -> Result<()> {
     // The same packages and the same options as the gate's tests: nothing is built twice.
     let packages = "--workspace --exclude allod-capi";
-    let line = format!("cargo test --quiet {packages} {OPTIMIZED} --bin allod -- --exact {WRITES}");
-    let tests = Cmd::new(&line).env("ALLOD_TEST_REPORTS", reports).limit(LIMIT_SECONDS).test()?;
-    if tests != 1 {
-        bail!("{tests} tests have the name `{WRITES}`");
+    let line = format!("cargo test --quiet {packages} {OPTIMIZED} --bin allod -- --exact");
+    let command = WRITES.iter().fold(Cmd::new(&line), |command, name| command.arg(name));
+    let tests = command.env("ALLOD_TEST_REPORTS", reports).limit(LIMIT_SECONDS).test()?;
+    if tests != WRITES.len() {
+        bail!("{tests} tests have the names {WRITES:?}");
     }
     Ok(())
 }
 
-/// The script, with what drives the browser beside it.
+/// The scripts, with what they use beside them.
 fn driver(folder: &Path) -> Result<()> {
     let home = root().join("xtask/pages");
     let manifest = fs::read_to_string(home.join("package.json"))?;
     let has_it = fs::read_to_string(folder.join("package.json")).is_ok_and(|it| it == manifest)
-        && folder.join("node_modules/playwright-core/package.json").exists();
+        && ["playwright-core", "pprof-format", "speedscope"]
+            .iter()
+            .all(|name| folder.join("node_modules").join(name).join("package.json").exists());
     if !has_it {
         let install = "npm install --silent --no-audit --no-fund --no-package-lock";
         fs::write(folder.join("package.json"), &manifest)?;
         Cmd::new(install).within(folder).limit(LIMIT_SECONDS).run()?;
     }
-    fs::copy(home.join("look.mjs"), folder.join("look.mjs"))?;
+    for script in ["look.mjs", "readers.mjs"] {
+        fs::copy(home.join(script), folder.join(script))?;
+    }
     Ok(())
 }

@@ -61,6 +61,7 @@ fn one(profile: &Profile) -> Value {
     let sites = profile.sites.iter().zip(of_site);
     let sites = sites.map(|(of, place)| site(of, place, profile.interval as f64));
     json!({
+        "name": profile.name(),
         "program": profile.program,
         "command": profile.command,
         "pid": profile.pid,
@@ -71,7 +72,7 @@ fn one(profile: &Profile) -> Value {
         "samples": samples(&profile.samples),
         "ledger": ledger(&profile.ledger),
         "modules": profile.modules.iter().map(module).collect::<Vec<_>>(),
-        "frames": profile.frames.iter().map(frame).collect::<Vec<_>>(),
+        "frames": profile.frames.iter().map(|it| frame(profile, it)).collect::<Vec<_>>(),
         "places": places.iter().map(|it| place(profile, it)).collect::<Vec<_>>(),
         "sites": sites.collect::<Vec<_>>(),
         "classes": profile.classes.iter().map(class).collect::<Vec<_>>(),
@@ -119,12 +120,14 @@ fn module(module: &Module) -> Value {
     json!({ "path": module.path, "build_id": module.build_id, "symbols": symbols })
 }
 
-fn frame(frame: &Frame) -> Value {
+fn frame(profile: &Profile, frame: &Frame) -> Value {
+    let name = findings::name(profile, frame);
     json!({
         "address": frame.address,
         "module": frame.module,
-        "function": frame.function,
-        "short": findings::short_name(&frame.function),
+        "function": name,
+        "short": findings::short_name(&name),
+        "named": !frame.function.is_empty(),
         "file": frame.file,
         "line": frame.line,
         "inlined": frame.inlined,
@@ -138,8 +141,8 @@ pub(crate) fn place(profile: &Profile, place: &Place) -> Value {
     let frame = place.frame.map_or(&unknown, |frame| &profile.frames[frame]);
     let module = frame.module.and_then(|module| profile.modules.get(module));
     json!({
-        "function": findings::name(frame),
-        "name": findings::short_name(&findings::name(frame)),
+        "function": findings::name(profile, frame),
+        "name": findings::short_name(&findings::name(profile, frame)),
         "file": frame.file,
         "line": frame.line,
         "module": module.map_or("", |module| module.path.as_str()),

@@ -16,7 +16,8 @@
 //! set `ALLOD_DUMP`, dumps go there and stay there, and the profile is made all the same.
 //!
 //! A program that is ended by a signal writes nothing, unless it was told to write at
-//! each new peak: then the last of these is what there is.
+//! each new peak: then the last of these is what there is. Otherwise it is the last look
+//! at its memory (`looks.rs`).
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -24,20 +25,23 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::process;
+use std::time::{Duration, SystemTime};
 
 use allod::config::TABLE;
 use allod::dump::MAGIC;
-use allod_profile::{Profile, pprof};
+use allod_profile::{Dump, Profile, pprof};
 use nix::unistd::mkdtemp;
 
 use crate::failure::Failure;
-use crate::profile::profile_of;
+use crate::profile::{of_dump, profile_of};
 
 /// The allocator's options.
 pub(crate) const CONF: &str = "ALLOD_CONF";
 /// Where dumps go.
 const PLACE: &str = "ALLOD_DUMP";
+/// Whose children alone write dumps.
+const CHILD_OF: &str = "ALLOD_DUMP_CHILD_OF";
 /// Mean bytes between two samples of a program that was started to be looked at.
 const INTERVAL: u64 = 64 << 10;
 /// How the names of dumps end.
@@ -66,6 +70,8 @@ pub(crate) enum Target {
 pub(crate) struct Left {
     /// The program's own profile, and where it was written.
     pub(crate) program: Option<(PathBuf, Profile)>,
+    /// How long before its end it was looked at, when it wrote nothing itself.
+    pub(crate) before: Option<Duration>,
     /// Where those of its children were written.
     pub(crate) children: Vec<PathBuf>,
     /// What went wrong.
@@ -88,11 +94,28 @@ impl Target {
         match self {
             Self::File(path) => path.clone(),
             Self::Directory(directory) => {
-                let name = Path::new(&profile.program).file_name().unwrap_or(OsStr::new("program"));
-                let name = format!("allod-{}.{}.pb.gz", name.display(), profile.pid);
+                let name = match profile.name() {
+                    "" => "program",
+                    name => name,
+                };
+                let name = format!("allod-{name}.{}.pb.gz", profile.pid);
                 // `./name` is what nobody would type.
                 if directory == Path::new(".") { name.into() } else { directory.join(name) }
             }
+        }
+    }
+}
+
+impl Left {
+    /// Makes a profile of a look at the program, if it has left none itself.
+    pub(crate) fn look(&mut self, dump: &Dump, before: Duration, target: &Target) {
+        if self.program.is_some() || !self.faults.is_empty() {
+            return;
+        }
+        let profile = of_dump(dump);
+        match written(&profile, target) {
+            Ok(path) => (self.program, self.before) = (Some((path, profile)), Some(before)),
+            Err(failure) => self.faults.push(failure.to_string()),
         }
     }
 }
@@ -114,11 +137,19 @@ impl Dumps {
     }
 
     /// What the program's environment gets. `conf` is what the caller asks for.
-    pub(crate) fn environment(&self, conf: Option<&OsStr>) -> Vec<(&'static str, OsString)> {
+    pub(crate) fn environment(
+        &self,
+        conf: Option<&OsStr>,
+        children: bool,
+    ) -> Vec<(&'static str, OsString)> {
         let conf = settings(conf.unwrap_or_default(), self.interval);
         let mut variables = vec![(CONF, conf)];
         if self.is_ours {
             variables.push((PLACE, self.place.clone().into()));
+            // Dumps of children in a place of ours would be removed unread.
+            if !children {
+                variables.push((CHILD_OF, process::id().to_string().into()));
+            }
         }
         variables
     }

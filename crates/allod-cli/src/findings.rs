@@ -19,6 +19,7 @@
 use std::collections::HashMap;
 
 use allod_profile::Profile;
+use allod_profile::export::frame_name;
 use allod_profile::model::{Amount, Frame, Site};
 use allod_profile::trim;
 
@@ -82,7 +83,7 @@ pub(crate) fn places(profile: &Profile) -> (Vec<Place>, Vec<usize>) {
         let line = frame.map(|frame| &profile.frames[frame]);
         let name = line.map(|line| match line.function.as_str() {
             // Addresses without a name are places of their own.
-            "" => format!("{:#x}", line.address),
+            "" => frame_name(profile, line),
             name => name.to_owned(),
         });
         let file = line.map_or_else(String::new, |line| line.file.clone());
@@ -214,9 +215,33 @@ pub(crate) fn is_library(frame: &Frame) -> bool {
     is_below
         || is_impl
         || BELOW.contains(&name)
+        || hands_out(name)
         || name.starts_with("operator new")
         || frame.file.contains("/hashbrown-")
         || frame.file.contains("/bits/alloc_traits.h")
+}
+
+/// Whether a function of C does nothing but hand out memory, by its name: programs call
+/// theirs `zmalloc`, `sqlite3MallocZero`, `ggc_internal_alloc`.
+fn hands_out(name: &str) -> bool {
+    // Python's objects are made by few functions.
+    const OBJECTS: [&str; 5] = [
+        "_PyObject_New",
+        "_PyObject_NewVar",
+        "_PyObject_GC_New",
+        "_PyObject_GC_NewVar",
+        "PyObject_Init",
+    ];
+    if name.contains("::") || name.contains(['<', '(']) {
+        return false;
+    }
+    let small = name.to_ascii_lowercase();
+    // `reallocate_table` is somebody's own, and `deallocate` hands out nothing.
+    let inside = ["malloc", "calloc", "realloc", "zalloc"].iter().any(|word| {
+        small.match_indices(word).any(|(at, _)| !small[at + word.len()..].starts_with("at"))
+    });
+    let ends = small.ends_with("alloc") && !small.ends_with("dealloc");
+    inside || ends || OBJECTS.contains(&name)
 }
 
 /// A name without generic arguments, and of its path the last two parts.
@@ -293,11 +318,11 @@ fn is_hash(part: &str) -> bool {
     part.len() == 17 && part.starts_with('h') && part[1..].bytes().all(|it| it.is_ascii_hexdigit())
 }
 
-/// The name of a frame; code without one is known by its address.
-pub(crate) fn name(frame: &Frame) -> String {
+/// The name of a frame; code without one is known by its file and the place in it.
+pub(crate) fn name(profile: &Profile, frame: &Frame) -> String {
     match (frame.function.as_str(), frame.address) {
         ("", 0) => String::new(),
-        ("", address) => format!("{address:#x}"),
+        ("", _) => frame_name(profile, frame),
         (name, _) => name.to_owned(),
     }
 }

@@ -49,6 +49,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, getpgrp, getpid, tcgetpgrp};
 
 use crate::before;
+use crate::looks::{Look, Looks};
 use crate::units::{Bytes, Count};
 
 /// The signals that we pass on, or understand.
@@ -74,6 +75,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) command: &'a [OsString],
     /// What is added to the environment.
     pub(crate) environment: Vec<(&'static str, OsString)>,
+    /// Whether to look at its memory while it runs.
+    pub(crate) looks: bool,
 }
 
 /// How it went.
@@ -82,6 +85,8 @@ pub(crate) struct Outcome {
     pub(crate) status: ExitStatus,
     pub(crate) wall: Duration,
     pub(crate) usage: Usage,
+    /// The last look at its memory, and how long before its end that was.
+    pub(crate) looked: Option<(Look, Duration)>,
 }
 
 /// The kernel's own account of the program and of all descendants that were
@@ -109,15 +114,23 @@ impl Launch<'_> {
         let start = Instant::now();
         let child = self.spawn(masked.before)?;
         let pid = Pid::from_raw(child.id().cast_signed());
+        // Its thread must not get the signals, so it begins with the mask of ours.
+        let looks = self.looks.then(|| Looks::begin(child.id()));
         let (status, usage) = loop {
             if let Some(info) = signals.read_signal()?
-                && let Some(end) = on_signal(&info, pid)?
+                && let Some(end) = on_signal(&info, pid, looks.as_ref())?
             {
                 break end;
             }
         };
         let wall = start.elapsed();
-        Ok(Outcome { pid: child.id(), status, wall, usage })
+        let ended = Instant::now();
+        let looked = looks.and_then(Looks::end);
+        let looked = looked.map(|look| {
+            let before = ended.saturating_duration_since(look.at);
+            (look, before)
+        });
+        Ok(Outcome { pid: child.id(), status, wall, usage, looked })
     }
 
     fn spawn(&self, mask: SigSet) -> io::Result<Child> {
@@ -146,7 +159,11 @@ impl Drop for Masked {
 }
 
 /// Deals with one signal. Says how the child ended and what it used, if it did.
-fn on_signal(info: &siginfo, pid: Pid) -> io::Result<Option<(ExitStatus, Usage)>> {
+fn on_signal(
+    info: &siginfo,
+    pid: Pid,
+    looks: Option<&Looks>,
+) -> io::Result<Option<(ExitStatus, Usage)>> {
     let Ok(signal) = Signal::try_from(info.ssi_signo.cast_signed()) else { return Ok(None) };
     match signal {
         // One SIGCHLD can stand for a stop and an end, so look for both.
@@ -158,7 +175,14 @@ fn on_signal(info: &siginfo, pid: Pid) -> io::Result<Option<(ExitStatus, Usage)>
             return ended(pid);
         }
         Signal::SIGCONT if !is_stopped(pid) => {}
-        _ if was_meant_for_us(info, pid) => _ = kill(pid, signal),
+        _ if was_meant_for_us(info, pid) => {
+            // It may be the last that is seen of the program.
+            let ends = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
+            if let Some(looks) = looks.filter(|_| ends.contains(&signal)) {
+                looks.look();
+            }
+            _ = kill(pid, signal);
+        }
         _ => {}
     }
     Ok(None)

@@ -57,6 +57,7 @@ mod page;
 mod launch;
 mod before;
 mod library;
+mod looks;
 mod program;
 
 mod failure;

@@ -44,8 +44,13 @@ pub(crate) fn process(what: &OsStr) -> Option<u32> {
 /// The profile of a running process.
 pub(crate) fn of_process(pid: u32) -> Result<Profile, Failure> {
     let dump = Dump::of_process(pid).map_err(|error| Failure::ours(error.to_string()))?;
+    Ok(of_dump(&dump))
+}
+
+/// The profile of a dump, with names.
+pub(crate) fn of_dump(dump: &Dump) -> Profile {
     let mut bar = Bar::new();
-    Ok(assemble::with_names(&dump, &mut Names::new(), &mut |it| bar.show(it)))
+    assemble::with_names(dump, &mut Names::new(), &mut |it| bar.show(it))
 }
 
 /// A bar on standard error, once it has taken long enough.

@@ -75,7 +75,7 @@ pub(crate) fn print(report: &Report, library: &Library) -> String {
 /// A profile alone, for who has no run at hand: as much as fits one screen.
 pub(crate) fn of_profile(profile: &Profile) -> String {
     let mut screen = Screen::default();
-    let name = profile.program.rsplit('/').next().unwrap_or_default();
+    let name = profile.name();
     let ran = time(Duration::from_nanos(profile.elapsed));
     let end = format!("pid {}, {ran}", profile.pid);
     title(&mut screen, &format!("allod: {name}"), &end);

@@ -171,7 +171,7 @@ impl Watched {
         let (name, file, rust_type) = match kind {
             Kind::Sites => {
                 let frame = place.frame.map(|frame| &self.profile.frames[frame]);
-                let name = frame.map_or_else(String::new, findings::name);
+                let name = frame.map_or_else(String::new, |it| findings::name(&self.profile, it));
                 let file = frame.map_or_else(String::new, |it| findings::origin(&self.profile, it));
                 (or(&findings::short_name(&name), "unknown"), file, place.rust_type.clone())
             }

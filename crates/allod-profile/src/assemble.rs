@@ -78,9 +78,10 @@ fn build(dump: &Dump, namer: Option<Namer<'_>>) -> Profile {
         }
     });
     let sites = sites.collect();
+    let moments: Vec<Moment> = dump.moments.iter().map(moment).collect();
     Profile {
         program: dump.program.trim_end_matches(" (deleted)").to_owned(),
-        command: dump.command.clone(),
+        command: written(&dump.command),
         pid: header.pid,
         reason: reason(header.reason).to_owned(),
         started: header.started,
@@ -91,15 +92,35 @@ fn build(dump: &Dump, namer: Option<Namer<'_>>) -> Profile {
             dropped: header.dropped,
             truncated: header.truncated,
         },
-        ledger: ledger(header),
+        ledger: Ledger { peak_at: peak_at(header.peak_at, &moments), ..ledger(header) },
         modules,
         frames: frames.list,
         sites,
         classes: dump.classes.iter().map(class).collect(),
         threads: dump.threads.iter().map(thread).collect(),
-        moments: dump.moments.iter().map(moment).collect(),
+        moments,
         history_at: dump.history.iter().take(points).copied().collect(),
         spans: dump.occupancy.iter().map(span).collect(),
+    }
+}
+
+/// The command line without its end, where a program has written something shorter over it.
+fn written(command: &[String]) -> Vec<String> {
+    let length = command.iter().rposition(|word| !word.is_empty()).map_or(0, |at| at + 1);
+    command[..length].to_vec()
+}
+
+/// When most was live. A new peak is noticed when the allocator next does something slow,
+/// and that can be when most is free again: if the curve says so, it knows better.
+fn peak_at(noticed: u64, moments: &[Moment]) -> u64 {
+    let curve = |at: u64| {
+        let after = moments.partition_point(|it| it.at < at).min(moments.len().saturating_sub(1));
+        moments.get(after).map_or(0, |it| it.live)
+    };
+    let before = moments.iter().filter(|it| it.at <= noticed);
+    match before.max_by_key(|it| it.live) {
+        Some(top) if top.live / 10 * 9 > curve(noticed) => top.at,
+        _ => noticed,
     }
 }
 

@@ -51,6 +51,25 @@ pub struct Profile {
     pub spans: Vec<Span>,
 }
 
+impl Profile {
+    /// What people call the program: by the file name of its first argument, since one
+    /// file can be several programs (`redis-server` is a link to `redis-check-rdb`).
+    /// Some write something else over it; its first word is the name then, without a
+    /// colon. Where that is nothing, or the file's name is a part of it, by the file.
+    pub fn name(&self) -> &str {
+        let last = |path: &'_ str| path.rfind('/').map_or(0, |at| at + 1);
+        let file = &self.program[last(&self.program)..];
+        let file = file.trim_end_matches(" (deleted)");
+        let argument = self.command.first().map_or("", String::as_str);
+        if argument.is_empty() || (!file.is_empty() && argument.ends_with(file)) {
+            return file;
+        }
+        let word = argument.split(char::is_whitespace).next().unwrap_or_default();
+        let name = word[last(word)..].trim_start_matches('-').trim_end_matches(':');
+        if name.is_empty() { file } else { name }
+    }
+}
+
 /// How many samples there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Samples {
@@ -256,4 +275,33 @@ pub struct Span {
     pub in_use: u64,
     /// Bytes of a block; 0 for a large object.
     pub block_size: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_called_as_it_was_called() {
+        for (program, argument, name) in [
+            (
+                "/usr/bin/redis-check-rdb",
+                "/usr/bin/redis-server unixsocket:redis.sock",
+                "redis-server",
+            ),
+            ("/usr/bin/python3.11", "python3", "python3"),
+            ("/usr/bin/dash", "-sh", "sh"),
+            ("/usr/sbin/nginx", "nginx: master process /usr/sbin/nginx", "nginx"),
+            ("/usr/sbin/x", "y: z", "y"),
+            ("/opt/My App/the app", "/opt/My App/the app", "the app"),
+            ("/tmp/server (deleted)", "./server", "server"),
+            ("/usr/bin/a", "", "a"),
+            ("/usr/bin/a", "/", "a"),
+            ("", "", ""),
+        ] {
+            let command = vec![argument.to_owned()];
+            let profile = Profile { program: program.into(), command, ..Profile::default() };
+            assert_eq!(profile.name(), name, "{argument}");
+        }
+    }
 }

@@ -21,6 +21,7 @@ use allod::dump::{
     Class, HEADER_SIZE, Header, Kind, MAGIC, Module, Moment, Occupancy, Section, Site, Thread,
 };
 
+mod denied;
 mod maps;
 mod process;
 mod record;

@@ -740,7 +740,8 @@ impl HugeObjects {
 
     /// Bytes of live and cached objects that have memory behind them.
     pub(crate) fn resident<O: Os>(&self, arena: &Arena<O>) -> usize {
-        let Some(_guard) = self.lock.lock() else { return self.held.get() };
+        // Not for ever: a dump in a signal handler asks as well.
+        let Some(_guard) = self.lock.lock_soon() else { return self.held.get() };
         let mut sum = 0;
         // ORDERING: Acquire pairs with the Release in `record`.
         let mut at: *const Huge = self.newest.load(Ordering::Acquire);

@@ -102,22 +102,23 @@ pub(crate) fn refused(size: usize) {
     }
 }
 
-/// Before `fork`.
+/// Before `fork`. The unwinder comes first: a signal handler above a walk may wait for
+/// the profiler's tables, and who has them must not wait for the walk.
 pub(crate) extern "C" fn prepare() {
-    ALLOCATOR.fork_prepare();
     unwind::fork_prepare();
+    ALLOCATOR.fork_prepare();
 }
 
 /// After `fork`, in the parent.
 pub(crate) extern "C" fn parent() {
-    unwind::fork_release();
     ALLOCATOR.fork_parent();
+    unwind::fork_release();
 }
 
 /// After `fork`, in the child.
 pub(crate) extern "C" fn child() {
-    unwind::fork_release();
     ALLOCATOR.fork_child(local::present());
+    unwind::fork_release();
     if let Some(heap) = local::present() {
         heap.set_thread(local::number());
     }

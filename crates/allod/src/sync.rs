@@ -98,6 +98,20 @@ impl Lock {
         }
     }
 
+    /// Waits for the lock, but not for ever. For a signal handler, which may stand above
+    /// a lock that the holder of this one waits for, and can do without.
+    #[cfg(not(loom))]
+    pub(crate) fn lock_soon(&self) -> Option<Guard<'_>> {
+        const SOON: u32 = 1 << 12;
+        (1..SOON).find_map(|spins| {
+            let guard = self.try_lock();
+            if guard.is_none() {
+                relax(spins);
+            }
+            guard
+        })
+    }
+
     /// Takes the lock if nobody holds it.
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<Guard<'_>> {

@@ -266,6 +266,8 @@ fn a_process_that_dumps() {
     if !is_child() {
         return;
     }
+    // SAFETY: a query without preconditions.
+    println!("secure {}", unsafe { libc::getauxval(libc::AT_SECURE) });
     let hold = vec![1u8; 10 << 20];
     match std::env::var("ALLOD_TEST_DO").as_deref() {
         Ok("signal") => {
@@ -311,8 +313,14 @@ fn a_process_that_dumps() {
 
 /// Runs a child that dumps for `what`, and returns what it has written.
 fn dumps_of(what: &str, conf: &str) -> Vec<(String, Dump)> {
+    dumps_with(what, conf, &[])
+}
+
+/// As [`dumps_of`], with more in the child's environment.
+fn dumps_with(what: &str, conf: &str, more: &[(&str, &str)]) -> Vec<(String, Dump)> {
     let folder = Folder::new(what);
     let set = [("ALLOD_CONF", conf), ("ALLOD_DUMP", folder.text()), ("ALLOD_TEST_DO", what)];
+    let set = [&set[..], more].concat();
     let output = child("a_process_that_dumps", &set);
     assert!(output.status.success(), "{what}: {output:?}");
     let said = String::from_utf8_lossy(&output.stderr);
@@ -357,6 +365,66 @@ fn dumps_are_written_when_the_option_says_so() {
         pids[0] != pids[1]
             && fork.iter().zip(&pids).all(|((n, _), p)| n.contains(&format!(".{p}.")))
     );
+}
+
+/// `allod run` keeps the dump of the program alone: its children need write none.
+#[test]
+fn only_children_of_the_named_process_dump() {
+    if is_emulated() || is_child() {
+        return;
+    }
+    let own = std::process::id().to_string();
+    let of =
+        |parent: &str| dumps_with("fork", "profile_dump:exit", &[("ALLOD_DUMP_CHILD_OF", parent)]);
+    assert_eq!(of(&own).len(), 1, "the program, and not what it forked");
+    assert_eq!(of("1").len(), 0, "of somebody else");
+    assert_eq!(of("").len(), 2, "of nobody");
+    let conf = "profile_dump:signal";
+    let asked = dumps_with("signal", conf, &[("ALLOD_DUMP_CHILD_OF", "1")]);
+    assert_eq!(asked.len(), 2, "a signal asks this one");
+}
+
+/// A program that runs with the rights of another user heeds no variable: it would write
+/// what the caller wants where that user may. It takes root to make such a program.
+#[test]
+fn a_process_with_more_rights_writes_nothing() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    if is_emulated() || is_child() {
+        return;
+    }
+    let folder = Folder::new("rights");
+    let (program, dumps) = (folder.0.join("program"), folder.0.join("dumps"));
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    std::fs::create_dir(&dumps).unwrap();
+    mode(&folder.0, 0o755);
+    mode(&dumps, 0o777);
+    let written = || {
+        let mut command = Command::new(&program);
+        command.args(["--exact", "a_process_that_dumps", "--nocapture", "--test-threads=1"]);
+        command.env(CHILD, "1").env("ALLOD_CONF", "profile_dump:exit").env("ALLOD_DUMP", &dumps);
+        let output = command.current_dir(&dumps).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let found = std::fs::read_dir(&dumps).unwrap().map(|entry| entry.unwrap().path());
+        let found: Vec<PathBuf> = found.collect();
+        found.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        let is_secure = String::from_utf8_lossy(&output.stdout).contains("secure 1");
+        (found.len(), is_secure)
+    };
+    mode(&program, 0o755);
+    assert_eq!(written(), (1, false), "with its caller's rights");
+    const NOBODY: u32 = 65534;
+    if std::fs::metadata(&program).unwrap().uid() != 0
+        || chown(&program, Some(NOBODY), None).is_err()
+    {
+        return;
+    }
+    mode(&program, 0o4755);
+    // Where the system heeds the bit.
+    let (dumps, is_secure) = written();
+    assert!(!is_secure || dumps == 0, "{dumps} with another's");
 }
 
 #[test]

@@ -118,3 +118,34 @@ fn a_peak_has_the_deviation_that_sampling_gives_it() {
     let known = Amount { variance: 4.0, ..amount };
     assert_eq!(with_variance(known, 64.0, 524_288.0), known);
 }
+
+#[test]
+fn functions_that_hand_out_memory_are_passed_over() {
+    let named = |name: &str| Frame { function: name.into(), ..Frame::default() };
+    for name in [
+        "zmalloc",
+        "zmalloc_usable",
+        "zcalloc_num",
+        "ztryrealloc",
+        "sqlite3MallocZero",
+        "xcalloc",
+        "CRYPTO_zalloc",
+        "ggc_internal_alloc",
+        "PyMem_RawMalloc",
+        "_PyObject_GC_New",
+    ] {
+        assert!(is_library(&named(name)), "{name}");
+    }
+    for name in [
+        "createClient",
+        "reallocate_table",
+        "tokio::alloc",
+        "dealloc",
+        "subtype_dealloc",
+        "allocate_pages",
+        "Lexer::malloc",
+        "PyList_New",
+    ] {
+        assert!(!is_library(&named(name)), "{name}");
+    }
+}

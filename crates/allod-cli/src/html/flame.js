@@ -5,7 +5,8 @@
 // which way it went.
 
 function flameGraph() {
-  const ROW = 21, LEAST = 0.4;
+  // Rows end where no box is wide enough for a name, or after some rows to be seen.
+  const ROW = 21, LEAST = 0.4, SEEN = 3, NAMED = 26, ROWS = 24;
   const options = { invert: false, library: false, types: false, recursion: false };
   let search = "", root = null, zoom = null, boxes = [], focus = null, hover = null, drawn = null;
 
@@ -45,7 +46,7 @@ function flameGraph() {
       const type = options.types && site.type && ["‹" + site.type + "›", "type", null];
       if (type && options.invert) step(...type);
       for (const frame of path) {
-        const name = frame.function || "0x" + frame.address.toString(16);
+        const name = frame.function;
         let again = options.recursion ? at : null;
         while (again && again.name !== name) again = again.parent;
         if (again) at = again; // Entered a second time: what it asks for is its own.
@@ -87,13 +88,14 @@ function flameGraph() {
       const own = it.size * scale;
       if (own < LEAST) return;
       boxes.push({ it, x, wide: own, depth });
-      deepest = Math.max(deepest, depth);
+      if (own >= NAMED || (own >= SEEN && depth < ROWS)) deepest = Math.max(deepest, depth);
       for (const child of [...it.children.values()].sort((a, b) => b.size - a.size || (a.name < b.name ? -1 : 1))) {
         place(child, x, scale, depth + 1);
         x += child.size * scale;
       }
     };
     if (target.size > 0) place(target, 0, wide / target.size, above.length);
+    boxes = boxes.filter((box) => box.depth <= deepest);
     const has = target.size > 0;
     nothing.hidden = has; canvas.hidden = !has; detail.hidden = !has;
     const dense = window.devicePixelRatio || 1;

@@ -20,11 +20,11 @@ const when = (nanos) => new Date(nanos / 1e6).toISOString().replace("T", " ").re
 
 function strip() {
   const ledger = profile.ledger;
-  document.title = `${nameOf(profile.program)} — Allod`;
+  document.title = `${profile.name} — Allod`;
   const fact = (name, value, more) => el("div", {}, el("dt", {}, name), el("dd", {}, value, more && el("small", {}, " " + more)));
   const old = before && before.ledger;
   by("strip").append(
-    el("div", { class: "who" }, el("h1", {}, nameOf(profile.program) || "a program"),
+    el("div", { class: "who" }, el("h1", {}, profile.name || "a program"),
       el("p", { class: "sub" }, [profile.pid && `process ${profile.pid}`, profile.elapsed_ns && `ran ${time(profile.elapsed_ns)}`, profile.reason && `written ${REASONS[profile.reason] || profile.reason}`,
         before && `compared with process ${before.pid}`].filter(Boolean).join(" · "))),
     el("dl", { class: "figures" }, !ledger.live_bytes && !ledger.resident_bytes && profile.sites.length ? [
@@ -73,10 +73,12 @@ function findings() {
   else if (profile.history_at_ns.length >= 8) say("", "Grows without end", "No place does, as far as the samples tell.");
   const brief = [...rows].sort((x, y) => y.short.bytes - x.short.bytes)[0], allocated = sum(rows, (it) => it.allocated.bytes), short = sum(rows, (it) => it.short.bytes);
   if (brief && short > 0) say("brief", "Thrown away at once", `${percent(short, allocated)} of all bytes live less than a millisecond; `, b(name(brief)), ` alone asks for ${percent(brief.short.bytes, short)} of these.`);
+  const nameless = sum(profile.sites.filter((site) => { const own = site.stack.map((at) => profile.frames[at]).find((it) => !it.library); return own && !own.named; }), (it) => it.peak.bytes);
+  if (peak > 0 && nameless > peak / 4) say("cost", "Names are missing", `${percent(nameless, peak)} of that was asked for by code without a name, so it goes to the nearest caller that has one. `, b("allod check"), " says where its debug information is.");
   const ledger = profile.ledger, cost = ledger.resident_bytes - ledger.live_bytes;
   if (ledger.resident_bytes > 0) {
     const parts = [["free blocks", ledger.free_blocks_bytes], ["threads' caches", ledger.cached_bytes], ["memory retained for reuse", ledger.retained_bytes], ["records", ledger.metadata_bytes]].sort((x, y) => y[1] - x[1]);
-    say("cost", "What keeping it costs", cost > 0 ? b(bytes(cost)) : "Nothing", cost > 0 ? ` more than is alive, most of it ${parts[0][0]} (${bytes(parts[0][1])}).` : ": some of what is alive was never touched.");
+    say("cost", "What keeping it costs", cost > 0 ? b(bytes(cost)) : "Nothing", cost > 0 ? ` more than is alive, the largest part of it ${parts[0][0]} (${bytes(parts[0][1])}).` : ": some of what is alive was never touched.");
   }
   box.append(el("h2", { id: "findings-h" }, "At a glance"), list.length ? el("ul", {}, list) : empty("Nothing was sampled: the program allocated too little, or the profiler was off."));
 }

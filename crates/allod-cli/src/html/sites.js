@@ -81,7 +81,7 @@ function siteTable() {
     const best = [...it.sites].sort((a, b) => weight(profile, b) - weight(profile, a)).slice(0, 3);
     return el("tr", { class: "stacks" }, el("td", { colspan: COLUMNS.length }, best.map((site) => [
       el("h4", {}, [bytes(weight(profile, site)), `blocks of ${bytes(site.block_size)}`, site.thread ? `thread ${site.thread}` : "several threads", site.label && `task ${site.label}`].filter(Boolean).join(" · ")),
-      el("ol", {}, site.stack.map((index) => { const frame = profile.frames[index]; return el("li", { class: "mono" + (frame.library ? " library" : "") }, frame.function || "0x" + frame.address.toString(16), el("span", { class: "file" }, frame.file ? `  ${frame.file}${frame.line ? ":" + frame.line : ""}` : "")); })),
+      el("ol", {}, site.stack.map((index) => { const frame = profile.frames[index]; return el("li", { class: "mono" + (frame.library ? " library" : "") }, frame.function, el("span", { class: "file" }, frame.file ? `  ${frame.file}${frame.line ? ":" + frame.line : ""}` : "")); })),
       site.truncated && el("p", { class: "file" }, "The outer end of this stack was not reached."),
     ]), it.sites.length > 3 && el("p", { class: "file" }, `and ${it.sites.length - 3} more stacks, sizes and threads`)));
   }

@@ -3,12 +3,12 @@
 function timeChart() {
   const peak = profile.ledger.peak_live_bytes;
   const body = card("time", "Memory over time",
-    "Blue is in the program's hands; the line is what the system has backed with memory, so the gap between is the price of keeping it. Drag over a stretch of time, and the charts below show what was alive then.",
+    "Blue is in the program's hands; the line is the most that the system can have backed with memory, so the gap between is the price of keeping it, at most. Drag over a stretch of time, and the charts below show what was alive then.",
     el("button", { class: "plain", id: "window-clear", onclick: () => change({ window: null }), hidden: true }, "All of the time"));
   const moments = profile.moments;
   if (moments.length < 2) { body.append(empty("This profile has no figures over time: the program ended too soon, or another tool has written it.")); return; }
   const holder = el("div");
-  body.append(holder, legend(["live", "live"], ["rounding, free blocks, caches, records", "overhead"], ["retained for the next allocation", "retained", "hatch"], ["resident", "resident", "rule"]));
+  body.append(holder, legend(["live", "live"], ["rounding, free blocks, caches, records", "overhead"], ["retained for the next allocation", "retained", "hatch"], ["resident at most", "resident", "rule"]));
   const from = moments[0].at_ns, to = moments[moments.length - 1].at_ns;
   const high = 230, left = 58, bottom = 22, top = 14;
   let wide = 800;

@@ -25,6 +25,7 @@ fn example() -> Value {
     let report = Report {
         command: vec!["server".into()],
         outcome: Outcome {
+            looked: None,
             pid: 4242,
             status: ExitStatus::from_raw(9),
             wall: Duration::from_nanos(123),

@@ -232,7 +232,7 @@ fn place_name(profile: &Profile, place: &Place, columns: usize) -> String {
     let Some(frame) = place.frame.map(|frame| &profile.frames[frame]) else {
         return fit("unknown", columns);
     };
-    let name = fit(&findings::short_name(&findings::name(frame)), columns);
+    let name = fit(&findings::short_name(&findings::name(profile, frame)), columns);
     let origin = findings::origin(profile, frame);
     let file = origin.rsplit('/').next().unwrap_or_default();
     let room = columns.saturating_sub(width(&name) + 1);

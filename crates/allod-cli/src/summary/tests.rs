@@ -23,6 +23,7 @@ fn report(command: &[&str], status: i32, processes: Vec<Process>) -> Report {
     Report {
         command: command.iter().map(OsString::from).collect(),
         outcome: Outcome {
+            looked: None,
             pid: 4242,
             status: ExitStatus::from_raw(status),
             wall: Duration::from_millis(3210),

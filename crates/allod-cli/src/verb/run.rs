@@ -109,8 +109,9 @@ Exit codes, besides the program's own:
        statically linked, linked against musl, set-user-ID, ...
   127  the program, its interpreter or its loader is not there
 
-A program that is ended by a signal leaves no profile, unless ALLOD_CONF asks
-for one at each new peak (profile_dump:peak); then the last one is left.
+A program that a signal ends cannot write a profile. The one that is left then
+is of the last look at its memory from outside, which is a second old at most;
+or of its last peak, if ALLOD_CONF asks for these (profile_dump:peak).
 
 What cannot be told: a process that changes its user, or sees another /proc,
 runs on Allod and cannot report. A static program in the middle of a run keeps
@@ -145,14 +146,19 @@ impl Options {
             })?,
         };
         let environment = self.environment(&library.path, page.as_ref(), dumps.as_ref());
-        let launch = Launch { path: &path, command: &self.command, environment };
-        let outcome = launch.run().map_err(|error| not_started(&path, &error))?;
+        let launch =
+            Launch { path: &path, command: &self.command, environment, looks: dumps.is_some() };
+        let mut outcome = launch.run().map_err(|error| not_started(&path, &error))?;
         let ending = match (outcome.status.code(), outcome.status.signal()) {
             (Some(code), _) => Ending::Code(u8::try_from(code).unwrap_or(u8::MAX)),
             (None, signal) => Ending::Signal(signal.unwrap_or(0)),
         };
 
         let mut left = dumps.as_ref().map(|dumps| dumps.leave(outcome.pid, self.children, &target));
+        let looked = outcome.looked.take();
+        if let (Some(left), Some((look, before))) = (&mut left, looked) {
+            left.look(&look.dump, before, &target);
+        }
         let remarks = told(left.as_ref(), outcome.status.signal());
         let program = left.as_mut().and_then(|left| left.program.take());
         let leaked = program.as_ref().map(|(_, profile)| findings::leaked(profile));
@@ -209,7 +215,7 @@ impl Options {
         match (dumps, &self.conf) {
             (Some(dumps), conf) => {
                 let conf = conf.as_deref().or(inherited.as_deref());
-                variables.extend(dumps.environment(conf));
+                variables.extend(dumps.environment(conf, self.children));
             }
             (None, Some(conf)) => variables.push((CONF, conf.clone())),
             (None, None) => {}
@@ -223,10 +229,13 @@ fn told(left: Option<&Left>, ended_by: Option<i32>) -> Vec<String> {
     let Some(left) = left else { return Vec::new() };
     let mut lines = left.faults.clone();
     match (&left.program, ended_by) {
-        (Some(_), _) => {}
+        (Some(_), by) => lines.extend(left.before.map(|before| {
+            let what = by.map_or("it ended".into(), |number| format!("signal {number} ended it"));
+            format!("the profile is of {} ms before {what}", before.as_millis())
+        })),
         (None, _) if !left.faults.is_empty() => {}
         (None, Some(number)) => lines.push(format!(
-            "no profile: signal {number} ended the program before it could write one"
+            "no profile: signal {number} ended the program before anybody had looked"
         )),
         (None, None) => lines.push("no profile: the program has not written any".into()),
     }

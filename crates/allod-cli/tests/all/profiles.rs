@@ -105,17 +105,46 @@ fn children_are_profiled_when_they_are_asked_for() {
     assert!(errors(&output).contains("has to name a directory"), "{}", errors(&output));
 }
 
+/// The command looks at the program before it passes on what may end it.
 #[test]
-fn a_killed_program_leaves_none_and_the_summary_says_so() {
+fn a_program_that_a_signal_ends_leaves_what_was_seen_of_it() {
+    let place = directory();
+    let mut command = allod();
+    command.args(["run", "--sample", "4096", "--"]).arg(actor()).args([
+        "alloc=8192",
+        "pid",
+        "read",
+    ]);
+    let mut running = Running::start(command.current_dir(&place));
+    let pid: i32 = running.line().parse().expect("a number");
+    running.signal(Signal::SIGTERM);
+    // Its input stays open until it has ended, or it would end by itself.
+    assert_eq!(running.line(), "");
+    let output = running.finish();
+    assert!(errors(&output).contains("ms before signal 15 ended it"), "{}", errors(&output));
+    let name = format!("allod-actor.{pid}.pb.gz");
+    assert_eq!(files(&place), [name.as_str()], "{}", errors(&output));
+    let folded = export(&place.join(name), &["--to", "folded"]);
+    assert!(folded.lines().any(|line| line.contains("main")), "{folded}");
+}
+
+/// Nobody is told before SIGKILL: there is a profile if the command has looked by then.
+#[test]
+fn the_summary_says_what_is_left_of_a_killed_program() {
     let place = directory();
     let mut command = allod();
     command.args(["run", "--"]).arg(actor()).args(["alloc=64", "pid", "read"]);
     let mut running = Running::start(command.current_dir(&place));
     let pid = running.line().parse().expect("a number");
     send(pid, Signal::SIGKILL);
+    assert_eq!(running.line(), "");
     let output = running.finish();
-    assert!(errors(&output).contains("before it could write"), "{}", errors(&output));
-    assert_eq!(files(&place), Vec::<String>::new());
+    let said = errors(&output);
+    match &files(&place)[..] {
+        [] => assert!(said.contains("before anybody had looked"), "{said}"),
+        [_] => assert!(said.contains("ms before signal 9 ended it"), "{said}"),
+        more => panic!("{more:?}"),
+    }
 }
 
 #[test]

@@ -54,3 +54,24 @@ fn files_are_known_by_their_mappings_alone() {
     assert_eq!((first.range, first.bias), ((0x1000, 0x6000), 0x1000));
     assert!(second.is_allod && second.bias == 0x7000);
 }
+
+#[test]
+fn a_peak_that_was_noticed_late_is_where_the_curve_has_it() {
+    let curve = |points: &[(u64, u64)]| -> Vec<Moment> {
+        points.iter().map(|&(at, live)| Moment { at, live, ..Moment::default() }).collect()
+    };
+    let fell = curve(&[(10, 50), (20, 100), (30, 95), (40, 20), (50, 60)]);
+    assert_eq!(peak_at(39, &fell), 20);
+    // While it rises the curve is behind, and what comes later is not this peak.
+    assert_eq!(peak_at(19, &fell), 19);
+    assert_eq!(peak_at(12, &curve(&[(10, 50), (20, 49), (30, 900)])), 12);
+    assert_eq!(peak_at(7, &[]), 7);
+}
+
+#[test]
+fn what_a_program_wrote_over_its_command_line_has_no_empty_words() {
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    assert_eq!(written(&words(&["a b", "", ""])), ["a b"]);
+    assert_eq!(written(&words(&["a", "", "b"])), ["a", "", "b"]);
+    assert!(written(&words(&["", ""])).is_empty());
+}

@@ -23,7 +23,7 @@ use nix::unistd::Pid;
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader};
 
-use super::{Dump, Mapping, Order, Reader};
+use super::{Dump, Mapping, Order, Reader, denied};
 
 /// Bytes that are searched at once.
 const STRIDE: usize = 1 << 20;
@@ -38,8 +38,8 @@ pub enum Refusal {
     NoProcess(u32),
     /// It has no allocator of ours, or one too old.
     NotAllod(u32),
-    /// The kernel does not let us look.
-    NotPermitted(u32),
+    /// The kernel does not let us look: why.
+    NotPermitted(u32, String),
     /// Something else went wrong.
     Other(u32, String),
 }
@@ -53,12 +53,9 @@ impl fmt::Display for Refusal {
                 "process {pid}: it does not run on Allod, or has not allocated yet; \
                  start it with `allod run -- PROGRAM`"
             ),
-            Self::NotPermitted(pid) => write!(
-                out,
-                "process {pid}: not permitted to read its memory; do it as its own user or as \
-                 root, and see that /proc/sys/kernel/yama/ptrace_scope is 0, or start the \
-                 process from the shell that asks"
-            ),
+            Self::NotPermitted(pid, why) => {
+                write!(out, "process {pid}: not permitted to read its memory: {why}")
+            }
             Self::Other(pid, why) => write!(out, "process {pid}: {why}"),
         }
     }
@@ -91,7 +88,7 @@ impl Process {
     fn new(pid: u32) -> Result<Self, Refusal> {
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => Refusal::NoProcess(pid),
-            io::ErrorKind::PermissionDenied => Refusal::NotPermitted(pid),
+            io::ErrorKind::PermissionDenied => Refusal::NotPermitted(pid, denied::why(pid)),
             // What `/proc` says of a process that ends while one looks.
             _ if error.raw_os_error() == Some(Errno::ESRCH as i32) => Refusal::NoProcess(pid),
             _ => Refusal::Other(pid, error.to_string()),
@@ -170,7 +167,9 @@ impl Process {
                         }
                     }
                     Err(Errno::ESRCH) => return Err(Refusal::NoProcess(self.pid)),
-                    Err(Errno::EPERM) => return Err(Refusal::NotPermitted(self.pid)),
+                    Err(Errno::EPERM) => {
+                        return Err(Refusal::NotPermitted(self.pid, denied::why(self.pid)));
+                    }
                     // A part of the mapping that has nothing behind it.
                     Err(_) => {}
                 }

@@ -192,8 +192,9 @@ impl<O: Os> Allocator<O> {
     /// many of these blocks are on lists to allocate from.
     fn count_orphans(&self, stats: &mut Stats) -> usize {
         let mut ahead = 0;
-        // Nobody adopts an orphan while the lock is held, so its lists stand still.
-        let Some(_guard) = self.idle_lock.lock() else { return ahead };
+        // Nobody adopts an orphan while the lock is held, so its lists stand still. A dump
+        // in a signal handler has no right to wait for it: it does without the orphans.
+        let Some(_guard) = self.idle_lock.lock_soon() else { return ahead };
         let mut at = self.orphans.get();
         // SAFETY: null, or a heap: heaps are never unmapped.
         while let Some(heap) = unsafe { at.as_ref() } {

@@ -11,7 +11,9 @@
 //! environment variable `ALLOD_DUMP` says: a directory, or the beginning of a name. The
 //! second dump of a process is `.2.heap`, and so on. A file that is there already is
 //! never written to: the next number is tried. A process with more rights than its
-//! user writes nothing.
+//! user writes nothing; nor does one whose parent is not the process `ALLOD_DUMP_CHILD_OF`,
+//! if that is set, unless a signal asks for it: `allod run` keeps the dump of one process,
+//! and the thousand that a build starts need not write theirs.
 //!
 //! In a signal handler: everything here is system calls, and what is read of the
 //! tables is read under locks that know their holder (`sites.rs`).
@@ -34,6 +36,8 @@ const TRIES: u32 = 1000;
 
 /// What `ALLOD_DUMP` said, ended by a zero.
 static PLACE: [AtomicU8; PATH / 2] = [const { AtomicU8::new(0) }; PATH / 2];
+/// The process whose children alone write; 0: all do.
+static CHILD_OF: AtomicU32 = AtomicU32::new(0);
 /// Dumps that this process has written by itself.
 static WRITTEN: AtomicU32 = AtomicU32::new(0);
 /// 1 once the dump of that kind is written.
@@ -79,6 +83,11 @@ pub(crate) fn begin() {
             // ORDERING: Relaxed, the caller publishes the open allocator.
             to.store(byte, Ordering::Relaxed);
         }
+    });
+    local::environment(c"ALLOD_DUMP_CHILD_OF", |number| {
+        let number = core::str::from_utf8(number).ok().and_then(|text| text.parse().ok());
+        // ORDERING: Relaxed, as above.
+        CHILD_OF.store(number.unwrap_or(0), Ordering::Relaxed);
     });
     if asked(DUMP_AT_SIGNAL) {
         listen();
@@ -239,8 +248,19 @@ fn is_folder(path: &CStr) -> bool {
     known && about.st_mode & libc::S_IFMT == libc::S_IFDIR
 }
 
+/// Whether this process is one of those that write by themselves.
+fn is_meant() -> bool {
+    // ORDERING: Relaxed, written before the allocator was open.
+    let parent = CHILD_OF.load(Ordering::Relaxed);
+    // SAFETY: a query without preconditions.
+    parent == 0 || unsafe { libc::getppid() } as u32 == parent
+}
+
 /// Writes a dump where nobody has named a file, and says so if it can't.
 fn by_itself(reason: Reason) {
+    if reason != Reason::Signal && !is_meant() {
+        return;
+    }
     let mut failed = Failed { error: libc::EEXIST };
     for _ in 0..TRIES {
         // ORDERING: Relaxed, only the number's uniqueness matters.
