@@ -98,8 +98,11 @@ pub(crate) enum Misuse {
     DoubleFree,
     /// No block starts at the address.
     InvalidFree,
-    /// The size or alignment given to a sized free is not the block's.
+    /// The size (or, where nobody tells the two apart, the alignment) given to a sized
+    /// free is not the block's.
     WrongSize,
+    /// The alignment given to a free is not what the block was asked for with.
+    WrongAlignment,
     /// A free block was written to: a list leads out of its span.
     Corrupted,
     /// A slot in quarantine, or waiting to be used, is not zeros any more.
@@ -120,6 +123,7 @@ pub(crate) fn misuse(what: Misuse, address: usize, block_size: usize) -> ! {
         Misuse::DoubleFree => Line::new().text("double free of block at "),
         Misuse::InvalidFree => Line::new().text("invalid free: no block starts at "),
         Misuse::WrongSize => Line::new().text("free with the wrong size of block at "),
+        Misuse::WrongAlignment => Line::new().text("free with the wrong alignment of block at "),
         Misuse::Corrupted => Line::new().text("write to freed memory: broken list at "),
         Misuse::UseAfterFree => Line::new().text("write to freed memory: block at "),
         Misuse::Overflow => Line::new().text("write past the end of block at "),

@@ -1,13 +1,14 @@
 //! Huge objects: more than 1 MiB, or an alignment that no chunk can give.
 //!
 //! ```text
-//!   | committed: the object          | reserved: room to grow    | guard |
-//!   +--------------------------------+---------------------------+-------+
-//!   ^ base: a multiple of 2 MiB      ^ base + len        base + reserved ^
+//!   | front | committed: the object          | reserved: room to grow    | guard |
+//!   +-------+--------------------------------+---------------------------+-------+
+//!           ^ base: a multiple of 2 MiB      ^ base + len        base + reserved ^
 //! ```
 //!
 //! Each has a mapping of its own. The pages behind the object stay
-//! inaccessible, so running off its end faults at once. An object that was
+//! inaccessible, so running off its end faults at once. At the hardened levels so
+//! does the page before it (`front`), where nobody else has it already. An object that was
 //! grown before is given room: growth is then one `mprotect`, and when the room
 //! ends, one `mremap`, which moves page tables and copies nothing.
 //!
@@ -55,6 +56,8 @@ pub(crate) struct Huge {
     base: Cell<*mut u8>,
     len: Cell<usize>,
     reserved: Cell<usize>,
+    /// Bytes before the object that are reserved for nobody: a page, or none.
+    front: Cell<usize>,
     /// The private heap it belongs to, and that heap's list. Under that heap's lock.
     pub(crate) heap: Cell<*mut ()>,
     pub(crate) next: Cell<*mut Huge>,
@@ -62,9 +65,9 @@ pub(crate) struct Huge {
     /// The sampler must hear of its free. The holder's to change.
     pub(crate) watched: Cell<bool>,
     freed_at: Cell<u64>,
-    /// What was asked for, and by which family: at the hardened levels.
+    /// What was asked for, and how (`harden::slot::made`): at the hardened levels.
     pub(crate) asked: Cell<usize>,
-    pub(crate) family: Cell<u8>,
+    pub(crate) made: Cell<u16>,
     /// The record made before this one; set once.
     older: Cell<*const Huge>,
 }
@@ -266,6 +269,41 @@ impl HugeObjects {
         Some(base)
     }
 
+    /// Reserves the page before an object at `base`, at the hardened levels, if nobody
+    /// has it. Returns its length.
+    fn take_front<O: Os>(&self, arena: &Arena<O>, base: NonNull<u8>) -> usize {
+        let page = arena.kernel.page_size();
+        // ORDERING: Relaxed, an option.
+        if !self.quarantine.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let place = base.addr().get() - page;
+        match arena.kernel.reserve(page, place) {
+            Some(front) if front.addr().get() == place => {
+                // ORDERING: Relaxed, a hint that the system may ignore.
+                self.hint.store(place, Ordering::Relaxed);
+                page
+            }
+            Some(elsewhere) => {
+                // SAFETY: just reserved, and nobody knows of it.
+                unsafe { arena.kernel.release(elsewhere, page) };
+                0
+            }
+            None => 0,
+        }
+    }
+
+    /// Gives the page before an object at `base` back.
+    fn give_front<O: Os>(&self, arena: &Arena<O>, huge: &Huge, base: NonNull<u8>) {
+        let len = huge.front.replace(0);
+        if len != 0 {
+            // SAFETY: `take_front` has reserved what is before the object.
+            let front = unsafe { base.sub(len) };
+            // SAFETY: as above, and nobody else knows of it.
+            unsafe { arena.kernel.release(front, len) };
+        }
+    }
+
     /// Commits a reservation and enters it into the map.
     fn set_up<O: Os>(
         &self,
@@ -292,6 +330,7 @@ impl HugeObjects {
         huge.base.set(base.as_ptr());
         huge.len.set(len);
         huge.reserved.set(reserved);
+        huge.front.set(self.take_front(arena, base));
         huge.heap.set(ptr::null_mut());
         huge.state.set_live();
         arena.map.set_record(base.addr().get(), ptr::from_ref(huge).cast_mut().cast());
@@ -332,13 +371,14 @@ impl HugeObjects {
             base: Cell::new(ptr::null_mut()),
             len: Cell::new(0),
             reserved: Cell::new(0),
+            front: Cell::new(0),
             heap: Cell::new(ptr::null_mut()),
             next: Cell::new(ptr::null_mut()),
             prev: Cell::new(ptr::null_mut()),
             watched: Cell::new(false),
             freed_at: Cell::new(0),
             asked: Cell::new(0),
-            family: Cell::new(0),
+            made: Cell::new(0),
             older: Cell::new(ptr::null()),
         };
         let place = place.cast::<Huge>();
@@ -570,6 +610,7 @@ impl HugeObjects {
         arena.map.set_record(huge.base().addr(), ptr::null_mut());
         huge.state.set_gone();
         if let Some(base) = NonNull::new(huge.base()) {
+            self.give_front(arena, huge, base);
             // SAFETY: the range is the object's alone (H1), and the object is free.
             // A refusal (a mapping would have to be split) leaks addresses, not memory.
             if !unsafe { arena.kernel.release(base, huge.reserved.get()) } && huge.len() != 0 {
@@ -713,7 +754,9 @@ impl HugeObjects {
             // SAFETY: what `remap` left of the old reservation is ours and empty.
             unsafe { arena.kernel.release(rest, old_reserved - old_len) };
         }
+        self.give_front(arena, huge, old);
         arena.map.set_record(old.addr().get(), ptr::null_mut());
+        huge.front.set(self.take_front(arena, new));
         huge.base.set(new.as_ptr());
         huge.reserved.set(reserved);
         self.set_len(huge, len);

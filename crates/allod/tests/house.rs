@@ -73,6 +73,8 @@ const UNSAFE_FILES: &[&str] = &[
     "heap/common.rs",
     "heap/free.rs",
     "heap/hard.rs",
+    "heap/hard/resize.rs",
+    "heap/hard/slots.rs",
     "heap/private.rs",
     "heap/refill.rs",
     "heap/sampled.rs",
