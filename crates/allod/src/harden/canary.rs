@@ -184,6 +184,21 @@ unsafe fn ends<const N: usize>(at: *const u8, end: *const u8) -> u64 {
     any
 }
 
+/// As [`is_zero`], for slices: the first line is zeros, and all is as a line before.
+///
+/// # Safety
+///
+/// As for [`is_zero`], and `len` is two lines at least.
+pub(crate) unsafe fn is_zero_long(at: *const u8, len: usize) -> bool {
+    // SAFETY: the caller's promise.
+    if !unsafe { is_zero(at, LINE) } {
+        return false;
+    }
+    // SAFETY: as above.
+    let bytes = unsafe { core::slice::from_raw_parts(at, len) };
+    bytes.get(LINE..) == bytes.get(..len - LINE)
+}
+
 /// Makes the first `N` words from `at` on zeros, and the last before `end`.
 ///
 /// # Safety
@@ -354,6 +369,8 @@ mod tests {
                 slot.0[i] = 1;
                 // SAFETY: as above.
                 assert_eq!(unsafe { is_zero(slot.0.as_ptr(), len) }, i >= len);
+                // SAFETY: as above.
+                assert!(len < 128 || unsafe { is_zero_long(slot.0.as_ptr(), len) } == (i >= len));
                 slot.0[i] = 0;
             }
             slot.0.fill(1);

@@ -362,14 +362,24 @@ impl Shelves {
         if span.word.load().state() != State::Hard || span.class() != Some(class) {
             return None;
         }
-        for i in 0..u32::from(span.carved()) {
+        let (size, carved) = (class.size(), u32::from(span.carved()));
+        let is_free = |i: u32| {
             // ORDERING: Relaxed, a slot leaves and enters FREE under the lock (V1).
-            let word = SlotWord(word_of(span, i)?.load(Ordering::Relaxed));
-            let at = span.base().wrapping_add(i as usize * class.size());
-            // SAFETY: the slot is the span's, and nobody's while the lock is held.
-            if word.state() == Is::Free && !unsafe { canary::is_zero(at, class.size()) } {
-                return Some(at.addr());
+            word_of(span, i).is_some_and(|word| word.load(Ordering::Relaxed) == SlotWord::FREE.0)
+        };
+        let at = |i: u32| span.base().wrapping_add(i as usize * size);
+        let mut i = 0;
+        while i < carved {
+            let first = i;
+            while i < carved && is_free(i) {
+                i += 1;
             }
+            // SAFETY: the slots are the span's, and nobody's while the lock is held.
+            let zeros = |a: u32, b: u32| unsafe { canary::is_zero(at(a), (b - a) as usize * size) };
+            if i != first && !zeros(first, i) {
+                return (first..i).find(|slot| !zeros(*slot, slot + 1)).map(|slot| at(slot).addr());
+            }
+            i += 1;
         }
         None
     }

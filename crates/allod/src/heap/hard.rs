@@ -176,7 +176,7 @@ impl<O: Os> Allocator<O> {
         let span = self.span_of(&slices);
         self.tie(&slices);
         // SAFETY: the slices are ours, and read as zeros (V4 of the shelves).
-        if !slices.clean && !unsafe { canary::is_zero(at.as_ptr(), count * SLICE) } {
+        if !slices.clean && !unsafe { canary::is_zero_long(at.as_ptr(), count * SLICE) } {
             fatal::misuse(Misuse::UseAfterFree, at.addr().get(), count * SLICE);
         }
         let field = owner.map_or(ptr::null_mut(), |owner| ptr::from_ref(owner).cast_mut().cast());
@@ -456,7 +456,7 @@ impl<O: Os> Allocator<O> {
         self.harden.look_at_free(spans());
         self.arena.visit_spare(|at, len| {
             // SAFETY: the visitor holds the slices, which read as zeros (V4 of the shelves).
-            if !unsafe { canary::is_zero(at.as_ptr(), len) } {
+            if !unsafe { canary::is_zero_long(at.as_ptr(), len) } {
                 fatal::misuse(Misuse::UseAfterFree, at.addr().get(), len);
             }
         });
