@@ -133,7 +133,7 @@ pub(crate) struct Slices {
 /// What may be chosen about an arena, before its first use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
-    /// Bytes of open chunks from which on new ones may be dense; `usize::MAX` for never.
+    /// Bytes filled on small pages from which on new chunks may be dense; `usize::MAX` for never.
     pub(crate) dense_from: usize,
     /// Milliseconds that free memory is kept.
     pub(crate) purge_delay: u64,
@@ -149,7 +149,9 @@ pub(crate) struct Arena<O> {
     purger: Lock,
     newest: AtomicPtr<Region>,
     reserved: AtomicUsize,
-    opened: AtomicUsize,
+    /// Bytes of clean slices on small pages that were taken to be filled, until these
+    /// are as many as `dense_from`.
+    filling: AtomicUsize,
     dense_from: AtomicUsize,
     purge_delay: AtomicU64,
     purge_due: AtomicU64,
@@ -203,12 +205,11 @@ impl Chunk {
         unsafe { self.head.region.as_ref() }
     }
 
-    /// What a caller may take here: clean slices only where it does not spread
-    /// thin users over huge pages that are not there yet, or the reverse.
+    /// What a caller may take here: clean slices only where it does not put what
+    /// touches a page or two of its slices onto huge pages, or the reverse. A clean
+    /// slice of a huge page costs no fault, but who fills it needs no other.
     fn taste(&self, dense: bool) -> Taste {
-        // ORDERING: Relaxed, a preference.
-        let free_of_charge = self.head.dense && self.backed.load(Ordering::Relaxed);
-        if self.head.dense == dense || free_of_charge { Taste::Any } else { Taste::Dirty }
+        if self.head.dense == dense { Taste::Any } else { Taste::Dirty }
     }
 }
 
@@ -264,7 +265,7 @@ impl<O> Arena<O> {
             purger: Lock::new(),
             newest: AtomicPtr::new(ptr::null_mut()),
             reserved: AtomicUsize::new(0),
-            opened: AtomicUsize::new(0),
+            filling: AtomicUsize::new(0),
             dense_from: AtomicUsize::new(usize::MAX),
             purge_delay: AtomicU64::new(500),
             purge_due: AtomicU64::new(0),
@@ -351,34 +352,39 @@ impl<O: Os> Arena<O> {
         fills: bool,
     ) -> Option<Slices> {
         let (count, align) = (count as u32, align as u32);
-        // ORDERING: Relaxed, figures.
-        let opened = self.opened.load(Ordering::Relaxed) << CHUNK_SHIFT;
-        // ORDERING: Relaxed, as above.
-        let dense = fills && opened >= self.dense_from.load(Ordering::Relaxed);
+        let dense = fills && self.is_past_small_pages();
         // SAFETY: null, or a record of this arena: those are never unmapped (A2).
         if let Some(chunk) = unsafe { home.get().as_ref() }
             && let Some(run) = chunk.bits.take(count, align, chunk.taste(dense))
         {
-            return Some(self.taken(chunk, run));
+            return Some(self.taken(chunk, run, fills));
         }
         // Dirty slices anywhere first: they cost no page fault and no memory.
         if self.spare.get() >= count as usize * SLICE
             && let Some((chunk, run)) = self.search(true, count, align, dense)
         {
             home.set(chunk);
-            return Some(self.taken(chunk, run));
+            return Some(self.taken(chunk, run, fills));
         }
         self.make_room(count as usize * SLICE);
         if let Some((chunk, run)) = self.search(false, count, align, dense) {
             home.set(chunk);
-            return Some(self.taken(chunk, run));
+            return Some(self.taken(chunk, run, fills));
         }
         let (chunk, run) = self.open_chunk(count, dense)?;
         home.set(chunk);
-        Some(self.taken(chunk, run))
+        Some(self.taken(chunk, run, fills))
     }
 
-    fn taken(&self, chunk: &Chunk, run: Run) -> Slices {
+    /// True once so much was filled on small pages that more is better on huge ones.
+    fn is_past_small_pages(&self) -> bool {
+        // ORDERING: Relaxed on both, figures.
+        let dense_from = self.dense_from.load(Ordering::Relaxed);
+        // ORDERING: Relaxed, as above.
+        self.filling.load(Ordering::Relaxed) >= dense_from
+    }
+
+    fn taken(&self, chunk: &Chunk, run: Run, fills: bool) -> Slices {
         let dirty = chunk.bits.dirty_of(run) as usize;
         let clean = run.count() as usize - dirty;
         self.active.add(run.count() as usize * SLICE);
@@ -387,6 +393,10 @@ impl<O: Os> Arena<O> {
         }
         if !chunk.head.dense {
             self.touched.add(clean * SLICE);
+            if fills && !self.is_past_small_pages() {
+                // ORDERING: Relaxed, a figure.
+                self.filling.fetch_add(clean * SLICE, Ordering::Relaxed);
+            }
         // ORDERING: Relaxed on both, a flag for figures and preferences.
         } else if !chunk.backed.load(Ordering::Relaxed)
             && !chunk.backed.swap(true, Ordering::Relaxed)
@@ -402,7 +412,7 @@ impl<O: Os> Arena<O> {
             return None;
         }
         let run = Run::new(last + 1, more);
-        chunk.bits.take_exactly(run).then(|| self.taken(chunk, run))
+        chunk.bits.take_exactly(run).then(|| self.taken(chunk, run, true))
     }
 
     fn search(&self, dirty: bool, count: u32, align: u32, dense: bool) -> Option<(&Chunk, Run)> {
@@ -513,8 +523,6 @@ impl<O: Os> Arena<O> {
         // ORDERING: Release pairs with the Acquire in `chunk`: the record is set up (A1).
         edge.store(value, Ordering::Release);
         region.set_hint(false, number as usize);
-        // ORDERING: Relaxed, a figure.
-        self.opened.fetch_add(1, Ordering::Relaxed);
         Some((record, run))
     }
 

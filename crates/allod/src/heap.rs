@@ -81,7 +81,7 @@ use core::ptr::{self, NonNull};
 
 /// Classes above this one have 8-byte blocks among them or are odd sizes that
 /// only Rust layouts ask for; the C face never meets them on its fast path.
-pub(crate) const C_CLASSES: usize = 57;
+pub(crate) const C_CLASSES: usize = size::FIRST_ODD;
 /// Most objects with pages of their own at a time: where each object is to have some
 /// (two of the process's 65,530 mappings each), and where few are.
 const MOST_GUARDED: usize = 16_000;
@@ -194,7 +194,7 @@ impl Front {
 }
 
 /// The class of 8-byte blocks: the only one without marks.
-pub(crate) const EIGHT: usize = 57;
+pub(crate) const EIGHT: usize = size::FIRST_ODD;
 const _: () = assert!(SizeClass::from_index(EIGHT).size() == 8, "EIGHT is the class of 8 bytes");
 
 /// A heap's spans of one class that have something to give.

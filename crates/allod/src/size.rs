@@ -8,8 +8,8 @@
 //!   class 17..=24   288 .. 512            step 32
 //!   class 25..=32   576 .. 1024           step 64
 //!   class 33..=40   1152 .. 2048          step 128
-//!   class 41..=56   2560 .. 32768         four to a doubling
-//!   class 57..=64   8, 24, .. 120         only where the layout asks for 8 bytes of alignment or less
+//!   class 41..=72   2304 .. 32768         eight to a doubling
+//!   class 73..=80   8, 24, .. 120         only where the layout asks for 8 bytes of alignment or less
 //! ```
 //!
 //! The mean waste of a request up to 1 KiB, sizes spread evenly over their
@@ -27,10 +27,11 @@ use crate::units::{MIN_ALIGN, SLICE, SMALL_MAX};
 use core::fmt;
 
 /// How many classes there are, class 0 included.
-pub(crate) const CLASSES: usize = 65;
+pub(crate) const CLASSES: usize = 81;
 /// Requests up to this size find their class in a table.
 pub(crate) const TABLE_MAX: usize = 1024;
-const FIRST_ODD: usize = 57;
+/// The first class of 8 bytes and odd multiples of them; those below it serve C.
+pub(crate) const FIRST_ODD: usize = 73;
 
 /// One size class. Its number is an index into every per-class table.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,7 +81,7 @@ impl SizeClass {
             return Self(33 + ((last - 1024) >> 7) as u8);
         }
         let top = last.ilog2();
-        Self(41 + ((top - 11) * 4) as u8 + ((last >> (top - 2)) & 3) as u8)
+        Self(41 + ((top - 11) * 8) as u8 + ((last >> (top - 3)) & 7) as u8)
     }
 
     /// The class for a Rust layout, or `None` when the object is large or its
@@ -199,9 +200,9 @@ const SIZES: [u32; CLASSES] = {
             17..=24 => 256 + 32 * (i as u32 - 16),
             25..=32 => 512 + 64 * (i as u32 - 24),
             33..=40 => 1024 + 128 * (i as u32 - 32),
-            41..=56 => {
-                let step = (i as u32 - 41) / 4;
-                (2048 << step) + (512 << step) * ((i as u32 - 41) % 4 + 1)
+            41..=72 => {
+                let step = (i as u32 - 41) / 8;
+                (2048 << step) + (256 << step) * ((i as u32 - 41) % 8 + 1)
             }
             _ => 8 + 16 * (i as u32 - FIRST_ODD as u32),
         };
@@ -321,8 +322,8 @@ pub(crate) const BY_8: [u8; TABLE_MAX / 8 + 1] = {
     table
 };
 
-const _: () = assert!(SIZES[56] as usize == SMALL_MAX, "the table ends at SMALL_MAX");
-const _: () = assert!(SIZES[64] == 120, "the odd multiples of 8 end at 120");
+const _: () = assert!(SIZES[FIRST_ODD - 1] as usize == SMALL_MAX, "the table ends at SMALL_MAX");
+const _: () = assert!(SIZES[CLASSES - 1] == 120, "the odd multiples of 8 end at 120");
 
 #[cfg(test)]
 mod tests;

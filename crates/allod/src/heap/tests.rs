@@ -350,6 +350,29 @@ fn what_one_class_gives_back_serves_another() {
     assert!(touched < 20 << 20, "{touched} bytes touched for 16 MiB");
 }
 
+/// Two MiB are filled on small pages before anything is on a huge one, and whoever fills
+/// no slices stays on small ones.
+#[test]
+fn huge_pages_are_for_those_who_fill_them() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let is_dense = |size: usize| {
+        let at = alloc(&a, heap, size, 8).unwrap();
+        a.arena.chunk_at(at.addr().get()).unwrap().is_dense()
+    };
+    // A block of each class takes more slices than a chunk has.
+    let mut classes = (1..crate::size::FIRST_ODD).map(|c| SizeClass::from_index(c).size());
+    assert!(classes.all(|size| !is_dense(size)), "nobody has filled 2 MiB");
+    assert!(a.arena.touched.get() > 3 << 20, "slices, nearly untouched");
+    assert!(!is_dense(40_000), "a large object neither");
+    assert!((0..8 << 10).any(|_| is_dense(2000)), "16 MiB were filled");
+    assert!(is_dense(2000), "and so it goes on");
+    let home = Cell::new(ptr::null());
+    let thin = || a.take_slices(&home, 1, 1, false).unwrap();
+    // SAFETY: records are never unmapped.
+    assert!((0..256).all(|_| !unsafe { thin().chunk.as_ref() }.is_dense()), "four chunks of small pages");
+}
+
 #[test]
 fn free_memory_goes_back_in_time() {
     let a = open(Fake::new(SPACE, 4096));

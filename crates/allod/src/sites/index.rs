@@ -37,6 +37,8 @@ pub(super) struct Index {
     bits: AtomicU32,
     /// Rows in chains.
     rows: AtomicU32,
+    /// One more than the highest row that was ever in one.
+    top: AtomicU32,
 }
 
 impl Index {
@@ -46,6 +48,7 @@ impl Index {
             links: Column::new(),
             bits: AtomicU32::new(0),
             rows: AtomicU32::new(0),
+            top: AtomicU32::new(0),
         }
     }
 
@@ -103,12 +106,15 @@ impl Index {
         }
         // ORDERING: Relaxed, under the lock.
         self.bits.store(bits, Ordering::Relaxed);
-        let mut row = 0;
-        while let Some(link) = self.links.get(row) {
-            if link.hash != 0 {
+        // Not to the end of what is committed: what was never written to has no
+        // memory behind it, and a look at it costs a fault.
+        // ORDERING: Relaxed, under the lock.
+        for row in 0..self.top.load(Ordering::Relaxed) as usize {
+            if let Some(link) = self.links.get(row)
+                && link.hash != 0
+            {
                 self.link(row, link.hash);
             }
-            row += 1;
         }
         true
     }
@@ -125,6 +131,8 @@ impl Index {
         self.link(row, fold(hash));
         // ORDERING: Relaxed, under the lock.
         self.rows.fetch_add(1, Ordering::Relaxed);
+        // ORDERING: Relaxed, as above.
+        self.top.fetch_max(row as u32 + 1, Ordering::Relaxed);
     }
 
     /// Takes a row out.

@@ -53,6 +53,21 @@ fn what_has_no_place_is_summed_in_the_first_site() {
     }
 }
 
+/// What is never written to has no memory, and is not looked at either.
+#[cfg(all(target_os = "linux", not(miri)))]
+#[test]
+fn the_first_samples_touch_a_page_of_each_column() {
+    let sites = Sites::with_room(Room::FULL.less(LESS));
+    let kernel = Kernel::new(crate::os::linux::Linux);
+    for i in 0..20 {
+        assert!(sites.add(&kernel, &taken(0x1000 + i * 16, &[i, i + 1, i + 2])));
+    }
+    let pages = sites.resident(&kernel) / kernel.page_size();
+    assert!((1..=14).contains(&pages), "{pages} pages for 14 columns");
+    // SAFETY: nobody else knows of these tables.
+    unsafe { sites.close(&kernel) };
+}
+
 #[test]
 fn samples_without_a_row_are_dropped_and_counted() {
     let (sites, kernel) = tables();

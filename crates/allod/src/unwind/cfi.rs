@@ -46,6 +46,8 @@ const REMEMBERED: usize = 3;
 const OPERANDS: usize = 8;
 /// Entries of the search table that are looked at in one step.
 const FAN: usize = 32;
+/// Entries that are read whole.
+const LEFT: usize = 64;
 
 /// A process's memory, or what a test says it is. Nothing here faults.
 pub(super) trait Memory {
@@ -94,11 +96,11 @@ impl Index {
     /// The FDE of the last entry that starts at or below `pc`.
     ///
     /// Each step looks at [`FAN`] entries at equal distances, since a step may
-    /// cost a system call.
+    /// cost a system call; the last at all that are left.
     fn search(self, memory: &impl Memory, pc: usize) -> Option<usize> {
         let (mut low, mut high) = (0, self.count);
-        while high > low {
-            let step = (high - low).div_ceil(FAN).max(1);
+        while high - low > LEFT {
+            let step = (high - low).div_ceil(FAN);
             let probes = (high - low).div_ceil(step).min(FAN);
             let mut starts = [[0; 4]; FAN];
             let starts = starts.get_mut(..probes)?;
@@ -107,14 +109,16 @@ impl Index {
             }
             let below = starts.iter().take_while(|start| self.relative(**start) <= pc).count();
             let first = low.wrapping_add(below.checked_sub(1)?.wrapping_mul(step));
-            if step == 1 {
-                let mut place = [0; 4];
-                let found = memory.read(self.entry(first).wrapping_add(4), &mut place);
-                return found.then(|| self.relative(place));
-            }
             (low, high) = (first, first.saturating_add(step).min(high));
         }
-        None
+        let mut left = [[0; 8]; LEFT];
+        let left = left.get_mut(..high - low)?;
+        if !memory.read(self.entry(low), left.as_flattened_mut()) {
+            return None;
+        }
+        let halves = left.iter().map(|entry| *entry.as_chunks().0.first_chunk().unwrap_or(&[[0; 4]; 2]));
+        let [_, place] = halves.take_while(|[start, _]| self.relative(*start) <= pc).last()?;
+        Some(self.relative(place))
     }
 }
 

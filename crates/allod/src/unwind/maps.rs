@@ -75,6 +75,8 @@ pub(super) struct Image {
     pub(super) end: usize,
     pub(super) bias: usize,
     pub(super) index: Index,
+    /// First address and end of the segment that the index and its entries lie in.
+    pub(super) segment: (usize, usize),
     pub(super) build_id: [u8; 32],
     pub(super) build_id_len: usize,
 }
@@ -120,7 +122,7 @@ impl Image {
             return None;
         }
         let (mut low, mut high, mut first) = (usize::MAX, 0usize, None);
-        let (mut frames, mut notes) = (None, [None; 4]);
+        let (mut frames, mut notes, mut segments) = (None, [None; 4], [(0, 0); 8]);
         for i in 0..count.min(HEADERS) {
             let mut header = [0; 56];
             if !memory.read(base.wrapping_add(table).wrapping_add(i * size), &mut header) {
@@ -133,6 +135,10 @@ impl Image {
                     high = high.max(address.saturating_add(bytes));
                     if long(&header, 8) == 0 {
                         first = first.or(Some(address));
+                    }
+                    let is_readable = int(&header, 4) & 4 != 0;
+                    if is_readable && let Some(place) = segments.iter_mut().find(|it| it.1 == 0) {
+                        *place = (address, address.saturating_add(long(&header, 32)));
                     }
                 }
                 4 => {
@@ -156,6 +162,9 @@ impl Image {
         }
         if let Some(address) = frames {
             image.index = Index::read(memory, bias.wrapping_add(address));
+            let around = segments.iter().find(|(low, high)| (*low..*high).contains(&address));
+            let (low, high) = around.copied().unwrap_or((0, 0));
+            image.segment = (bias.wrapping_add(low), bias.wrapping_add(high));
         }
         for (address, bytes, align) in notes.into_iter().flatten() {
             image.find_build_id(memory, bias.wrapping_add(address), bytes, align);

@@ -35,6 +35,7 @@
 
 use super::cfi::{Index, Memory};
 use super::maps::{Image, Mapping};
+use super::memory::{ANCHORS, anchors};
 use crate::dump;
 use crate::sync::{AtomicU64, Lock, Ordering};
 use core::sync::atomic::fence;
@@ -73,28 +74,36 @@ pub(super) struct Module {
     /// Differs for different files, and for one file at different places.
     pub(super) identity: u64,
     pub(super) kind: Kind,
+    /// It is there as long as the process is, or at least as long as our own code.
+    pub(super) stays: bool,
 }
 
+/// Words of a [`Record`].
+const WORDS: usize = 13;
+
 impl Module {
-    fn words(&self) -> [u64; 12] {
-        let Image { start, end, bias, index, build_id, build_id_len } = self.image;
+    fn words(&self) -> [u64; WORDS] {
+        let Image { start, end, bias, index, segment, build_id, build_id_len } = self.image;
         let mut id = [0; 4];
         for (word, bytes) in id.iter_mut().zip(build_id.as_chunks().0) {
             *word = u64::from_le_bytes(*bytes);
         }
         let [a, b, c, d] = id;
-        let len = (build_id_len as u64) << 8 | self.kind as u64;
+        let len = (build_id_len as u64) << 8 | u64::from(self.stays) << 7 | self.kind as u64;
         let (base, count) = (index.base as u64, index.count as u64);
-        [start as u64, end as u64, bias as u64, base, count, self.identity, len, a, b, c, d, 0]
+        let (low, high) = (segment.0 as u64, segment.1 as u64);
+        let (start, end, bias) = (start as u64, end as u64, bias as u64);
+        [start, end, bias, base, count, low, high, self.identity, len, a, b, c, d]
     }
 
-    fn from_words(words: [u64; 12]) -> Self {
-        let [start, end, bias, base, count, identity, len, id @ ..] = words;
+    fn from_words(words: [u64; WORDS]) -> Self {
+        let [start, end, bias, base, count, low, high, identity, len, id @ ..] = words;
         let mut build_id = [0; 32];
         for (word, bytes) in id.iter().zip(build_id.as_chunks_mut().0) {
             *bytes = word.to_le_bytes();
         }
-        let kind = match len & 0xff {
+        let stays = len & 0x80 != 0;
+        let kind = match len & 0x7f {
             1 => Kind::File,
             2 => Kind::Made,
             _ => Kind::Gone,
@@ -105,16 +114,17 @@ impl Module {
             end: end as usize,
             bias: bias as usize,
             index,
+            segment: (low as usize, high as usize),
             build_id,
             build_id_len: (len >> 8) as usize,
         };
-        Self { image, identity, kind }
+        Self { image, identity, kind, stays }
     }
 }
 
 /// A module, spread over words that are read one by one.
 #[repr(C)]
-struct Record([AtomicU64; 12]);
+struct Record([AtomicU64; WORDS]);
 
 impl Record {
     fn start(&self) -> usize {
@@ -184,6 +194,8 @@ struct Filling<'a> {
     end: usize,
     /// A module that was there is not there any more.
     lost: bool,
+    /// Addresses in modules that stay.
+    anchors: [usize; ANCHORS],
 }
 
 impl Filling<'_> {
@@ -321,6 +333,7 @@ impl Modules {
     ) -> bool {
         let Some(_guard) = WRITER.try_lock() else { return false };
         let (now, started) = clock();
+        let anchors = anchors();
         // ORDERING: Relaxed, only the holder of the lock writes it.
         let generation = self.current.load(Ordering::Relaxed);
         let next = generation.wrapping_add(1).max(1);
@@ -331,7 +344,7 @@ impl Modules {
         fence(Ordering::Release);
         let old = old.map_or(&[][..], Table::records);
         let mut filling =
-            Filling { table, old, passed: 0, count: 0, gone: 0, end: 0, lost: false };
+            Filling { table, old, passed: 0, count: 0, gone: 0, end: 0, lost: false, anchors };
         let mut head: Option<Mapping> = None;
         let done = list(&mut |line| {
             if let Some(mapping) = Mapping::parse(line) {
@@ -392,7 +405,7 @@ impl Filling<'_> {
         let file = head.take_if(|head| head.file == mapping.file);
         let Some(first) = file else {
             let image = Image { start: mapping.start, end: mapping.end, ..Image::default() };
-            self.add(Module { image, identity: 0, kind: Kind::Made });
+            self.add(Module { image, kind: Kind::Made, ..Module::default() });
             return;
         };
         let base = first.start;
@@ -405,10 +418,13 @@ impl Filling<'_> {
         });
         let image = known.map(|known| known.image).or_else(|| Image::read(memory, base));
         match image {
-            Some(image) => self.add(Module { image, identity, kind: Kind::File }),
+            Some(image) => {
+                let stays = self.anchors.iter().any(|at| (image.start..image.end).contains(at));
+                self.add(Module { image, identity, kind: Kind::File, stays });
+            }
             None => {
                 let image = Image { start: mapping.start, end: mapping.end, ..Image::default() };
-                self.add(Module { image, identity: 0, kind: Kind::Made });
+                self.add(Module { image, kind: Kind::Made, ..Module::default() });
             }
         }
     }

@@ -15,6 +15,13 @@
 //!              signed numbers of words of eight bytes
 //! ```
 //!
+//! # Size
+//!
+//! A small program has a few dozen rules, and a hash would spread them over as many
+//! pages. So one page of slots is used at first, and four times as many whenever a
+//! quarter of the sets have lost a rule to another since. What is where it was found
+//! then is found again; the rest is read anew.
+//!
 //! # Invariants
 //!
 //! * R1. A slot's first word is its key, exclusive-ored with a mix of the rule. Two
@@ -28,12 +35,14 @@
 //! another writer. No operation waits.
 
 use super::OTHERS;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Pairs of slots.
 const SETS: usize = 4096;
-/// The same for registers that few stacks need.
-const RARE_SETS: usize = 1024;
+/// The same for registers that few stacks need: one for so many of the others.
+const RARE: usize = 4;
+/// Pairs of slots at first: half a page. Times four, three times, they are all.
+const FIRST: usize = 64;
 
 /// What to do at an instruction to get to the caller's frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,7 +194,11 @@ struct Set([AtomicU64; 4]);
 #[repr(C)]
 pub(super) struct Rules {
     sets: [Set; SETS],
-    rare: [Set; RARE_SETS],
+    rare: [Set; SETS / RARE],
+    /// How often the sets in use have become four times as many.
+    grown: AtomicU32,
+    /// Rules that have lost their slots since.
+    lost: AtomicU32,
 }
 
 /// What a rule is known by.
@@ -232,9 +245,11 @@ impl Set {
         key.fits(check0, rule0).or_else(|| key.fits(check1, rule1))
     }
 
-    /// The older of the two slots goes.
-    fn put(&self, key: Key, rule: u64) {
+    /// The older of the two slots goes. True when there was a rule in it.
+    fn put(&self, key: Key, rule: u64) -> bool {
         let [check0, rule0, check1, rule1] = &self.0;
+        // ORDERING: Relaxed, a figure.
+        let lost = rule1.load(Ordering::Relaxed) != 0;
         // ORDERING: Relaxed, R1.
         let old = (check0.load(Ordering::Relaxed), rule0.load(Ordering::Relaxed));
         let [check, rule] = key.slot(rule);
@@ -246,34 +261,55 @@ impl Set {
         check0.store(check, Ordering::Relaxed);
         // ORDERING: Relaxed, R1.
         rule0.store(rule, Ordering::Relaxed);
+        lost
     }
 }
 
 impl Rules {
+    /// Sets in use. They only become more.
     #[inline(always)]
-    pub(super) fn get(&self, key: Key) -> Option<Rule> {
-        let rule = self.sets.get(key.place % SETS)?.get(key)?;
+    pub(super) fn size(&self) -> Size {
+        // ORDERING: Relaxed, R1: any set may be looked at.
+        Size((FIRST << (2 * self.grown.load(Ordering::Relaxed))).min(SETS))
+    }
+
+    #[inline(always)]
+    pub(super) fn get(&self, key: Key, size: Size) -> Option<Rule> {
+        let rule = self.sets.get(key.place & (size.0 - 1))?.get(key)?;
         // An empty slot fits the key 0, and holds no rule.
         (rule != 0).then_some(Rule(rule))
     }
 
     pub(super) fn put(&self, key: Key, rule: Rule) {
-        if let Some(set) = self.sets.get(key.place % SETS) {
-            set.put(key, rule.0);
+        let size = self.size().0;
+        let lost = self.sets.get(key.place & (size - 1)).is_some_and(|set| set.put(key, rule.0));
+        if !lost || size == SETS {
+            return;
+        }
+        // ORDERING: Relaxed on all, figures: two at once make it grow once more or less.
+        if self.lost.fetch_add(1, Ordering::Relaxed) as usize >= size / 4 {
+            // ORDERING: Relaxed, as above.
+            self.lost.store(0, Ordering::Relaxed);
+            // ORDERING: Relaxed, as above.
+            self.grown.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     pub(super) fn others(&self, key: Key) -> Option<Others> {
         // The highest bit is set in what is kept, so that it is never 0.
-        let word = self.rare.get(key.place % RARE_SETS)?.get(key)?;
+        let word = self.rare.get(key.place & (self.size().0 / RARE - 1))?.get(key)?;
         (word != 0).then_some(Others(word & !HELD))
     }
 
     pub(super) fn put_others(&self, key: Key, others: Others) {
-        if let Some(set) = self.rare.get(key.place % RARE_SETS) {
+        if let Some(set) = self.rare.get(key.place & (self.size().0 / RARE - 1)) {
             set.put(key, others.0 | HELD);
         }
     }
 }
+
+/// Sets in use, a power of two and never 0.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size(usize);
 
 const HELD: u64 = 1 << 63;

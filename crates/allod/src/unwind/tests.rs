@@ -1,7 +1,7 @@
 //! The unwinder against another, libgcc's, which carries the exceptions of C++ and
 //! Rust programs and so has to be right.
 //!
-//! `shapes.rs` makes stacks of every shape; `plugins.rs` loads and unloads code under
+//! `rules.rs` fills the table of rules; `shapes.rs` makes stacks of every shape; `plugins.rs` loads and unloads code under
 //! running walks; `bytes.rs` feeds the readers nonsense; `alone.rs` holds what needs a
 //! process of its own.
 #![allow(unsafe_code)]
@@ -18,6 +18,7 @@ use std::vec::Vec;
 mod alone;
 mod bytes;
 mod plugins;
+mod rules;
 mod shapes;
 
 unsafe extern "C" {

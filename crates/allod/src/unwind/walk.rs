@@ -13,7 +13,7 @@
 use super::cfi::{self, Memory};
 use super::maps::Mapping;
 use super::modules::{self, Kind as Code, Modules};
-use super::rules::{Key, Kind, Others, Rule, Rules};
+use super::rules::{Key, Kind, Others, Rule, Rules, Size};
 use super::stack::{Stack, Stacks};
 use super::{Captured, memory};
 use crate::dump;
@@ -209,7 +209,7 @@ fn own_address() -> usize {
 #[cold]
 fn refresh(tables: &Tables) -> bool {
     let clock = || (Linux.clock(), Linux.nanoseconds());
-    let changed = tables.modules.refresh(&memory::Own, memory::mappings, clock);
+    let changed = tables.modules.refresh(&memory::Ahead::new(), memory::mappings, clock);
     let [start, len] = &OWN;
     // ORDERING: Relaxed, a flag and two numbers that guard no data.
     if changed && ALONE.load(Ordering::Relaxed) {
@@ -341,6 +341,8 @@ struct Walk<'a> {
     words: &'a mut [usize],
     depth: usize,
     epoch: u64,
+    /// Of the kept rules, when the walk began.
+    size: Size,
     own: [usize; 2],
     /// Registers that cannot be found any more, a bit each.
     gone: u32,
@@ -352,7 +354,8 @@ impl<'a> Walk<'a> {
         let [start, len] = &OWN;
         // ORDERING: Relaxed, a mismatched pair shows frames of ours at worst.
         let own = [start.load(Ordering::Relaxed), len.load(Ordering::Relaxed)];
-        Self { tables, stack, words, depth: 0, epoch: tables.modules.epoch(), own, gone: 0 }
+        let (epoch, size) = (tables.modules.epoch(), tables.rules.size());
+        Self { tables, stack, words, depth: 0, epoch, size, own, gone: 0 }
     }
 
     /// Walks from the frame of `now` to the outermost, or as far as it goes.
@@ -417,7 +420,7 @@ impl<'a> Walk<'a> {
 
     #[inline(always)]
     fn rule(&mut self, look: usize) -> Option<Rule> {
-        match self.tables.rules.get(Key::new(look, self.epoch)) {
+        match self.tables.rules.get(Key::new(look, self.epoch), self.size) {
             Some(rule) => Some(rule),
             None => self.learn(look).map(|(rule, _)| rule),
         }
@@ -438,7 +441,14 @@ impl<'a> Walk<'a> {
         let found = match module.kind {
             Code::File if module.image.index.count != 0 => {
                 let index = module.image.index;
-                let find = |pc| cfi::find(&memory::Own, index, pc);
+                let memory = if module.stays {
+                    let (low, high) = module.image.segment;
+                    // SAFETY: a readable segment of a file that stays mapped.
+                    unsafe { memory::Ahead::with_segment(low, high) }
+                } else {
+                    memory::Ahead::new()
+                };
+                let find = |pc| cfi::find(&memory, index, pc);
                 // No call returns to the start of a function that has none before it:
                 // the address was put there for what is outermost on this stack.
                 let is_outermost = || find(look.wrapping_add(1)).map(outermost);

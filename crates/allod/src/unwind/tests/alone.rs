@@ -110,6 +110,30 @@ fn in_the_end_a_stack_costs_no_system_call() {
     assert!(done.status.success(), "{errors}");
 }
 
+/// The first stack reads the list of modules and their headers, a few calls for each,
+/// and the rules of frames in the program and the C library by loads.
+#[test]
+fn the_first_stack_costs_a_few_calls_for_each_module() {
+    let name = "alone::the_first_stack_costs_a_few_calls_for_each_module";
+    if !is_part(name) {
+        return alone(name);
+    }
+    // ORDERING: Relaxed, a figure; the harness's other thread waits.
+    let before = CALLS.load(Ordering::Relaxed);
+    let mut depth = 0;
+    deep(30, &mut || depth = capture(&mut [0; 256]).depth);
+    assert!(depth > 40, "{depth} frames");
+    // ORDERING: Relaxed, as above.
+    let first = CALLS.load(Ordering::Relaxed) - before;
+    let mut modules = 0;
+    crate::unwind::modules(&mut |_| modules += 1);
+    // One for each 512 bytes of the stack besides, which is read before it is known.
+    let most = 8 * modules + 40;
+    // ORDERING: Relaxed, as above. By the file, each is three.
+    let refused = memory::REFUSED.load(Ordering::Relaxed);
+    assert!(modules >= 3 && (refused || first <= most), "{first} calls of the system, {modules} modules");
+}
+
 /// A sandbox may refuse `process_vm_readv`.
 #[test]
 fn memory_is_read_in_another_way_when_the_first_is_refused() {
