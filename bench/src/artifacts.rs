@@ -38,6 +38,13 @@ pub(crate) fn helpers() -> Result<Helpers> {
     })
 }
 
+/// Builds the program that does the same work with any number of threads.
+pub(crate) fn build_threads() -> Result<PathBuf> {
+    let manifest = Path::new(HERE).join("Cargo.toml");
+    let built = cargo(&manifest, &["-p", "allod-bench", "--bin", "threads"])?;
+    find(&built, "threads")
+}
+
 /// Builds `liballod.so` as users get it.
 pub(crate) fn build_allod() -> Result<PathBuf> {
     let built = cargo(&root().join("Cargo.toml"), &["-p", "allod-capi"])?;

@@ -1,22 +1,24 @@
 //! `allod-bench`: real programs under an allocator.
 //!
-//! Three questions, three commands:
+//! Four questions, four commands:
 //!
 //! ```text
 //!   programs   does an unmodified program do under Allod what it does without?
 //!   rust       do Rust programs compute the same with each allocator inside?
 //!   measure    what does each program cost under each allocator?
+//!   atomics    what does a pair of calls lock, with how many threads?
 //! ```
 //!
 //! Read in this order: `job.rs` and the tables under `jobs.rs` (what runs),
 //! `run.rs` and `child.rs` (how it runs), `served.rs` and `transcript.rs` (how
 //! it is judged), `peers.rs` (under which allocators), then `programs.rs`,
-//! `rust.rs` and `measure.rs`.
+//! `rust.rs`, `measure.rs` and `atomics.rs`.
 //!
 //! Deliberately absent: benchmarks of single functions. Those say how fast a
 //! fast path is, and nothing about a program.
 
 mod artifacts;
+mod atomics;
 mod child;
 mod inputs;
 mod install;
@@ -61,6 +63,8 @@ enum Verb {
     Rust(RustArguments),
     /// Measure CPU time and memory of every program under every allocator.
     Measure(MeasureArguments),
+    /// Count the locked instructions of each allocator, by number of threads.
+    Atomics(AtomicsArguments),
     /// Carry out one run. The other commands start this.
     #[command(hide = true)]
     Child { order: PathBuf, report: PathBuf },
@@ -141,6 +145,17 @@ struct MeasureArguments {
     plots: Option<PathBuf>,
 }
 
+/// Of `atomics`.
+#[derive(Debug, Args)]
+struct AtomicsArguments {
+    /// The allocators, by name, with commas between, or `all`.
+    #[arg(long, value_delimiter = ',', default_values_t = defaults())]
+    peers: Vec<String>,
+    /// Write the tables into this Markdown file, between its marks.
+    #[arg(long)]
+    write: Option<PathBuf>,
+}
+
 /// What the kernel may give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum HugePages {
@@ -160,6 +175,7 @@ fn main() -> ExitCode {
         Verb::Programs(arguments) => programs::main(&arguments),
         Verb::Rust(arguments) => rust::main(&arguments),
         Verb::Measure(arguments) => measure::main(&arguments),
+        Verb::Atomics(arguments) => atomics::main(&arguments),
         Verb::Child { order, report } => child::main(&order, &report).map(|()| true),
         Verb::Warm { mib } => {
             warm::touch(mib);

@@ -30,7 +30,7 @@ use crate::peers::{BASE, OURS};
 use crate::stats::summary;
 use grid::{Grid, MEMORY, Middle, TIME, WALL};
 pub(crate) use plots::draw;
-use table::Table;
+pub(crate) use table::Table;
 
 /// The mark in Markdown of the table over several suites.
 const SUMMARY: &str = "summary";
@@ -65,7 +65,7 @@ pub(crate) fn write(results: &Results, file: &Path) -> Result<()> {
 }
 
 /// The text with `section` between the marks of `suite`.
-fn replace(text: &str, suite: &str, section: &str) -> Option<String> {
+pub(crate) fn replace(text: &str, suite: &str, section: &str) -> Option<String> {
     let (begin, end) = (format!("<!-- {suite}: begin -->\n"), format!("<!-- {suite}: end -->"));
     let (before, rest) = text.split_once(&begin)?;
     let (_, after) = rest.split_once(&end)?;

@@ -5,30 +5,30 @@ use std::fmt::Write as _;
 /// Rows of cells. The first is the head, and the first column is words; all others
 /// stand to the right.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table with these heads.
-    pub(super) fn new<S: Into<String>>(heads: impl IntoIterator<Item = S>) -> Table {
+    pub(crate) fn new<S: Into<String>>(heads: impl IntoIterator<Item = S>) -> Table {
         let mut table = Table::default();
         table.row(heads);
         table
     }
 
     /// Adds a row.
-    pub(super) fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
+    pub(crate) fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
     /// Whether there is nothing below the heads.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rows.len() < 2
     }
 
     /// The text.
-    pub(super) fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let cell = |row: &Vec<String>, i: usize| row.get(i).cloned().unwrap_or_default();
         let widths: Vec<usize> = (0..columns)

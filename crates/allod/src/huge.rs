@@ -548,6 +548,10 @@ impl HugeObjects {
     pub(crate) fn decay<O: Os>(&self, arena: &Arena<O>, now: u64) {
         // ORDERING: Relaxed, an option.
         let keep = self.keep.load(Ordering::Relaxed);
+        // Every thread comes by here: where nothing is kept, none writes to the lock's line.
+        if self.held.get() <= self.live.get() {
+            return;
+        }
         let Some(guard) = self.lock.try_lock() else { return };
         let mut out: Option<&Huge> = None;
         for cell in &self.cache {

@@ -361,12 +361,13 @@ impl Heap {
 
     #[cold]
     fn upkeep<O: Os>(&self, a: &Allocator<O>) {
-        a.live.shift(self.drift.replace(0));
         // By the clock, not by the count: a thread that frees much for others would
-        // send its batches home a third full (handoff, 2026-11-21).
+        // send its batches home a third full (handoff, 2026-11-21), and all threads would
+        // write to the line of the process's sum for a few bytes each.
         let now = a.arena.kernel.clock() as u32;
         if now.wrapping_sub(self.ring_since.get()) >= RING_AGE {
             self.ring_since.set(now);
+            a.live.shift(self.drift.replace(0));
             // SAFETY: `tick` is called by the heap's thread alone (P1).
             unsafe { self.flush_ring(a) };
         }
