@@ -27,6 +27,7 @@
 //!   holds the object.
 #![allow(unsafe_code)]
 
+mod front;
 mod state;
 
 use crate::arena::Arena;
@@ -267,41 +268,6 @@ impl HugeObjects {
         // ORDERING: Relaxed, as above.
         self.hint.store(base.addr().get(), Ordering::Relaxed);
         Some(base)
-    }
-
-    /// Reserves the page before an object at `base`, at the hardened levels, if nobody
-    /// has it. Returns its length.
-    fn take_front<O: Os>(&self, arena: &Arena<O>, base: NonNull<u8>) -> usize {
-        let page = arena.kernel.page_size();
-        // ORDERING: Relaxed, an option.
-        if !self.quarantine.load(Ordering::Relaxed) {
-            return 0;
-        }
-        let place = base.addr().get() - page;
-        match arena.kernel.reserve(page, place) {
-            Some(front) if front.addr().get() == place => {
-                // ORDERING: Relaxed, a hint that the system may ignore.
-                self.hint.store(place, Ordering::Relaxed);
-                page
-            }
-            Some(elsewhere) => {
-                // SAFETY: just reserved, and nobody knows of it.
-                unsafe { arena.kernel.release(elsewhere, page) };
-                0
-            }
-            None => 0,
-        }
-    }
-
-    /// Gives the page before an object at `base` back.
-    fn give_front<O: Os>(&self, arena: &Arena<O>, huge: &Huge, base: NonNull<u8>) {
-        let len = huge.front.replace(0);
-        if len != 0 {
-            // SAFETY: `take_front` has reserved what is before the object.
-            let front = unsafe { base.sub(len) };
-            // SAFETY: as above, and nobody else knows of it.
-            unsafe { arena.kernel.release(front, len) };
-        }
     }
 
     /// Commits a reservation and enters it into the map.
