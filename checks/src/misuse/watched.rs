@@ -13,6 +13,7 @@ const END: Expected = Expected::Said("write past the end of block");
 const START: Expected = Expected::Said("write before the start of block");
 const FREED: Expected = Expected::Said("write to freed memory: block");
 const SIZE: Expected = Expected::Said("wrong size");
+const ALIGN: Expected = Expected::Said("wrong alignment");
 const KIND: Expected = Expected::Said("given to");
 
 const fn at(conf: &'static str, name: &'static str, expected: Expected, commit: fn()) -> Crime {
@@ -36,6 +37,8 @@ pub(crate) const CRIMES: &[Crime] = &[
     at(HARDENED, "before-48", START, || before(40)),
     at(HARDENED, "before-1000", START, || before(1000)),
     at(HARDENED, "before-100000", START, before_large),
+    at(HARDENED, "before-the-first-100000", START, before_first_large),
+    at(HARDENED, "before-3-mib", Expected::Fault, || write(malloc(3 << 20).wrapping_byte_sub(1))),
     at(HARDENED, "write-freed-and-end", FREED, write_freed_and_end),
     at(HARDENED, "write-freed-16", FREED, || write_freed(16)),
     at(HARDENED, "write-freed-48", FREED, || write_freed(48)),
@@ -44,6 +47,12 @@ pub(crate) const CRIMES: &[Crime] = &[
     at(HARDENED, "read-freed-3-mib", Expected::Fault, || read_freed(3 << 20)),
     at(HARDENED, "sized-one-less", SIZE, || free_sized(malloc(48), 47)),
     at(HARDENED, "sized-one-more", SIZE, || free_sized(malloc(48), 49)),
+    at(HARDENED, "sized-aligned-48", ALIGN, || aligned(64, 16, 48)),
+    at(HARDENED, "sized-aligned-1000", ALIGN, || aligned(64, 256, 1000)),
+    at(HARDENED, "sized-aligned-same-slot", ALIGN, || aligned(64, 32, 60)),
+    at(HARDENED, "sized-aligned-much-slack", ALIGN, || aligned(4096, 1024, 100)),
+    at(HARDENED, "sized-aligned-100000", ALIGN, || aligned(1 << 20, 16, 100_000)),
+    at(HARDENED, "sized-aligned-3-mib", ALIGN, || aligned(4096, 64, 3 << 20)),
     at(HARDENED, "sized-large-one-less", SIZE, || free_sized(malloc(100_000), 99_999)),
     at(HARDENED, "kind-new-free", KIND, || free(call(c"_Znwm", 48))),
     at(HARDENED, "kind-new-array-free", KIND, || free(call(c"_Znam", 48))),
@@ -120,6 +129,28 @@ fn before_large() {
     let two = near.expect("large blocks have neighbours");
     write(two[1].wrapping_byte_sub(1));
     free(two[0]);
+}
+
+/// One byte before the first of some large blocks, where nobody has any memory, or
+/// somebody who has asked for less.
+fn before_first_large() {
+    let blocks: Vec<Pointer> = (0..8).map(|_| malloc(100_000)).collect();
+    // What is before the first one of two mebibytes may be another's mapping.
+    let inside = |block: &&Pointer| !block.addr().is_multiple_of(2 << 20);
+    let first = blocks.iter().filter(inside).min_by_key(|block| block.addr());
+    let first = *first.expect("seven at least");
+    write(first.wrapping_byte_sub(1));
+    free(first);
+}
+
+/// An object aligned to `right`, which a sized free says is aligned to `wrong`.
+fn aligned(right: usize, wrong: usize, size: usize) {
+    let aligned_alloc = functions().aligned_alloc.expect("aligned_alloc");
+    let free = functions().free_aligned_sized.expect("free_aligned_sized");
+    // SAFETY: `aligned_alloc` refuses what it does not like.
+    let block = unsafe { aligned_alloc(right, size) };
+    // SAFETY: as for `free`.
+    unsafe { free(block, wrong, size) }
 }
 
 /// Of forty large blocks the first has left the quarantine, and nobody asks for its

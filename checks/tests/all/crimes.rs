@@ -40,7 +40,8 @@ fn judge(crime: &Crime, conf: &str) -> Option<String> {
     let output = child::run(&mut misuse, Duration::from_secs(60)).expect("misuse starts");
     let signal = if crime.fault { libc::SIGSEGV } else { libc::SIGABRT };
     let said = crime.words.is_empty() || is_line(&output.stderr, &crime.words);
-    let good = output.end == End::Signal(signal) && said;
+    let traced = crime.fault || names_caller(&output.stderr);
+    let good = output.end == End::Signal(signal) && said && traced;
     (!good).then(|| format!("{} ({conf}): {}, said {:?}", crime.name, output.end, output.stderr))
 }
 
@@ -51,6 +52,19 @@ fn is_line(text: &str, words: &str) -> bool {
         rest.split(|c: char| !c.is_ascii_hexdigit()).next().is_some_and(|digits| !digits.is_empty())
     });
     !line.contains('\n') && line.starts_with("allod: ") && line.contains(words) && address
+}
+
+/// True when the line ends with who has called: files, and addresses in them.
+fn names_caller(text: &str) -> bool {
+    let Some((_, callers)) = text.trim_end().rsplit_once(", in ") else {
+        // There are no tables to walk by.
+        return cfg!(not(any(target_arch = "x86_64", target_arch = "aarch64")));
+    };
+    callers.split(", ").all(|place| {
+        place.rsplit_once("+0x").is_some_and(|(file, address)| {
+            !file.is_empty() && u64::from_str_radix(address, 16).is_ok_and(|it| it != 0)
+        })
+    })
 }
 
 /// Judges the crimes whose names begin with `prefix`: at their level, and those of

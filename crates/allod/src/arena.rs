@@ -176,7 +176,7 @@ impl Chunk {
     pub(crate) fn span_of(&self, address: usize) -> &Span {
         let index = (address >> SLICE_SHIFT) % SLICES_PER_CHUNK;
         let back = self.span(index).back() as usize;
-        self.span(index.saturating_sub(back))
+        self.span(index.wrapping_sub(back) % SLICES_PER_CHUNK)
     }
 
     /// All records of slices.

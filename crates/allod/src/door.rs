@@ -216,7 +216,9 @@ impl<O: Os> Allocator<O> {
     ) -> Option<NonNull<u8>> {
         if self.harden.is_on() {
             // SAFETY: the caller's promise.
-            return unsafe { self.reallocate_hard(heap, at, size, align, Family::Rust) };
+            return unsafe {
+                self.reallocate_hard(heap, at, size, align, Given::family(Family::Rust))
+            };
         }
         if size > isize::MAX as usize - align {
             return None;
@@ -450,11 +452,41 @@ pub(crate) fn allocate(
     fresh.at.as_ptr()
 }
 
-/// The calling thread's heap, made if need be, at the hardened levels.
+/// Frees an object of this process at the hardened levels.
+///
+/// # Safety
+///
+/// The program gives the object up.
 #[inline(always)]
-pub(crate) fn heap() -> Option<&'static Heap> {
+pub(crate) unsafe fn free_hard(at: NonNull<u8>, given: Given) {
     let heap = local::heap();
-    if heap.is_equipped() { Some(heap) } else { local::enter() }
+    match heap.locker() {
+        // SAFETY: the heap is this thread's; the caller's promise.
+        Some(locker) => unsafe { ALLOCATOR.free_in_hand::<false>(heap, locker, at, given) },
+        // SAFETY: as above.
+        None => unsafe { ALLOCATOR.free_hard(local::enter(), at, given) },
+    }
+}
+
+/// Makes an object hold `size` bytes at the hardened levels.
+///
+/// # Safety
+///
+/// As for [`Allocator::reallocate`].
+pub(crate) unsafe fn reallocate_hard(
+    at: NonNull<u8>,
+    size: usize,
+    align: usize,
+    given: Given,
+) -> *mut u8 {
+    let heap = local::heap();
+    let heap = if heap.locker().is_some() { Some(heap) } else { local::enter() };
+    // SAFETY: the heap is this thread's; the caller's promise.
+    let moved = unsafe { ALLOCATOR.reallocate_hard(heap, at, size, align, given) };
+    if moved.is_none() {
+        report::refused(size);
+    }
+    moved.map_or(ptr::null_mut(), NonNull::as_ptr)
 }
 
 /// [`allocate`] at the hardened levels, for the calling thread's heap.

@@ -9,7 +9,7 @@ use crate::background;
 use crate::block::Block;
 use crate::config::{Config, Harden, Key, Refused, TABLE};
 use crate::door;
-use crate::harden::{Given, HARD};
+use crate::harden::{Form, Given, HARD};
 use crate::harden::slot::{self, Family};
 use crate::heap::EIGHT;
 use crate::local::{self, ALLOCATOR};
@@ -295,7 +295,8 @@ impl Allod {
             let (size, align) = (layout.size(), layout.align());
             if mode == HARD
                 && let Some(class) = slot::class_for(size, align).filter(|_| size != 0)
-                && let Some(at) = local::heap().alloc_slot(&ALLOCATOR, class, size, Family::Rust)
+                && let form = Form::new(size, align, Family::Rust)
+                && let Some(at) = local::heap().alloc_slot_fast(&ALLOCATOR, class, form)
             {
                 return at.as_ptr();
             }
@@ -341,6 +342,11 @@ impl Allod {
                 return moved.as_ptr();
             }
         }
+        if ALLOCATOR.harden.is_on() {
+            let given = Given::layout(Family::Rust, layout.size(), layout.align());
+            // SAFETY: the caller's promise.
+            return unsafe { door::reallocate_hard(at, size, layout.align(), given) };
+        }
         if crate::block::CHECKED {
             check(at.addr().get(), layout);
         }
@@ -367,8 +373,8 @@ unsafe fn dealloc_slow(at: *mut u8, layout: Layout) {
     let Some(at) = NonNull::new(at) else { return };
     if ALLOCATOR.harden.is_on() {
         let given = Given::layout(Family::Rust, layout.size(), layout.align());
-        // SAFETY: the heap is this thread's; the caller's promise.
-        return unsafe { ALLOCATOR.free_hard(door::heap(), at, given) };
+        // SAFETY: the caller's promise.
+        return unsafe { door::free_hard(at, given) };
     }
     // Rare alignments: the fast path does not look for their class.
     if layout.align() > MIN_ALIGN

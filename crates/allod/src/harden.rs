@@ -47,12 +47,12 @@ use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
 use crate::span::Span;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Lock, Ordering};
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 use core::sync::atomic::fence;
 use locker::{Locker, Slot};
 use runs::Runs;
-use shelf::{Ground, Shelves, Tables, word_of};
-use slot::{Family, SlotWord, State};
+use shelf::{Ground, Last, Shelves, Tables, word_of};
+use slot::{Family, Make, SLACK_MAX, SlotWord, State};
 
 /// Objects live in slots, and take the slow path.
 pub(crate) const HARD: u32 = 1;
@@ -62,19 +62,59 @@ pub(crate) const GUARDS: u32 = 2;
 /// What a free knows of the object beside its address.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Given {
-    /// Which functions free it.
-    pub(crate) family: Family,
-    /// Its size and alignment, where the program says them.
-    pub(crate) layout: Option<(usize, usize)>,
+    /// Bytes that were asked for, or [`Given::UNKNOWN`].
+    size: usize,
+    /// Which functions free it, and, where the size is known, its alignment.
+    make: Make,
 }
 
 impl Given {
+    const UNKNOWN: usize = usize::MAX;
+
     pub(crate) const fn family(family: Family) -> Self {
-        Self { family, layout: None }
+        Self { size: Self::UNKNOWN, make: Make::new(family, 1) }
     }
 
     pub(crate) const fn layout(family: Family, size: usize, align: usize) -> Self {
-        Self { family, layout: Some((size, align)) }
+        Self { size, make: Make::new(family, align) }
+    }
+
+    pub(crate) const fn of(self) -> Family {
+        self.make.family()
+    }
+
+    /// The size, where it is known.
+    pub(crate) fn size(self) -> Option<usize> {
+        (self.size != Self::UNKNOWN).then_some(self.size)
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    pub(crate) size: usize,
+    pub(crate) make: Make,
+}
+
+impl Form {
+    pub(crate) const fn new(size: usize, align: usize, family: Family) -> Self {
+        Self { size, make: Make::new(family, align) }
+    }
+}
+
+/// An object of the program's that was looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'a> {
+    word: &'a AtomicU16,
+    said: SlotWord,
+    /// Bytes that were asked for.
+    pub(crate) size: usize,
+}
+
+impl Seen<'_> {
+    /// The alignment that it was asked for with.
+    pub(crate) fn align(&self) -> usize {
+        self.said.make().align()
     }
 }
 
@@ -170,14 +210,12 @@ impl Harden {
 
     /// An object of `size` bytes in a slot of `class`, which [`slot::class_for`]
     /// has named. It reads as zeros.
-    #[inline(always)]
     pub(crate) fn alloc<O: Os>(
         &self,
         ground: Ground<'_, O>,
         locker: &Locker,
         class: SizeClass,
-        size: usize,
-        family: Family,
+        form: Form,
     ) -> Option<NonNull<u8>> {
         let slot = match locker.take(class) {
             Some(slot) => slot,
@@ -188,92 +226,139 @@ impl Harden {
                 locker.take(class)?
             }
         };
-        let (at, word) = (slot.at()?, slot.word()?);
+        let (end, slack) = (class.size(), class.size() - form.size);
+        if slack <= SLACK_MAX {
+            return Some(self.hand_out(slot, class, form));
+        }
+        let at = slot.at();
         if !slot.is_untouched() {
             verify(at, class);
         }
-        let size = slot::kept(size, class);
         let pattern = canary::pattern(self.secret(), at.addr().get());
-        // SAFETY: the slot is ours (K2), and `kept` leaves at least a byte of slack.
-        unsafe { canary::write(at.as_ptr(), size, class.size(), pattern) };
-        // ORDERING: Release pairs with the Acquires of `before_holds` and of the free: the
-        // canary is written (R1).
-        word.store(SlotWord::out(family, class.size() - size).0, Ordering::Release);
+        // SAFETY: the slot is ours, and its last bytes are not asked for.
+        unsafe { canary::write_long(at.as_ptr(), form.size, end, pattern) };
+        // ORDERING: Release, as in `hand_out`.
+        slot.word().store(SlotWord::out(form.make, slack).0, Ordering::Release);
         Some(at)
     }
 
-    /// Takes a slot back from the program, after looking at it from all sides, and
-    /// makes it zeros. What is to become of it is the caller's choice.
+    /// Makes an object of a slot that is in the caller's hands (K2). There are
+    /// [`SLACK_MAX`] bytes of slack at most.
     #[inline(always)]
-    pub(crate) fn receive(
+    pub(crate) fn hand_out(&self, slot: Slot, class: SizeClass, form: Form) -> NonNull<u8> {
+        let (at, end) = (slot.at(), class.size());
+        if !slot.is_untouched() {
+            verify(at, class);
+        }
+        let pattern = canary::pattern(self.secret(), at.addr().get());
+        // SAFETY: the slot is ours, and `class_for` leaves at least a byte of slack. It
+        // reads as zeros (R2).
+        unsafe { canary::write_on(at.as_ptr(), form.size, end, pattern, 0) };
+        let said = SlotWord::out_short(form.make, end - form.size);
+        // ORDERING: Release pairs with the Acquires of `before_holds` and of the free: the
+        // canary is written (R1).
+        slot.word().store(said.0, Ordering::Release);
+        at
+    }
+
+    /// Notes that the object at `at` is a sample.
+    pub(crate) fn mark_sample(&self, span: &Span, class: SizeClass, at: NonNull<u8>) {
+        let (_, word) = find(span, class, at.addr().get());
+        // ORDERING: Relaxed on both, nobody else knows of the object yet.
+        let seen = SlotWord(word.load(Ordering::Relaxed));
+        // ORDERING: Release: as in `hand_out`.
+        word.store(seen.sampled().0, Ordering::Release);
+    }
+
+    /// True when an object that was taken back, slot `index` of a span, is a plain one
+    /// and all is well with it at the first look. False: [`Harden::examine`] says what is
+    /// wrong, if anything is.
+    #[inline(always)]
+    pub(crate) fn is_well(
+        &self,
+        class: SizeClass,
+        at: NonNull<u8>,
+        (index, word, said): (u32, &AtomicU16, SlotWord),
+        given: Given,
+    ) -> bool {
+        let (address, size, secret) = (at.addr().get(), class.size(), self.secret());
+        let fits = if given.size == Given::UNKNOWN {
+            said.is_plain() && (said.make().0 ^ given.make.0) & 3 == 0
+        } else {
+            let told = SlotWord::out(given.make, size.wrapping_sub(given.size));
+            said == told && given.make.fits_slots()
+        };
+        let pattern = canary::pattern(secret, address);
+        // Where there is more slack than the word tells of, the note in it is in the way.
+        // SAFETY: the slot is the caller's, and of 256 bytes or more if its word says so.
+        if !fits || !unsafe { canary::holds(at.as_ptr(), size - said.told_slack(), size, pattern) } {
+            return false;
+        }
+        // What is before the first slot is another's.
+        if index == 0 {
+            return false;
+        }
+        // SAFETY: the word of the slot before stands before this one's in the table.
+        let before = unsafe { &*ptr::from_ref(word).wrapping_sub(1) };
+        // ORDERING: Acquire pairs with the Release in `hand_out`: the canary is written.
+        let before = SlotWord(before.load(Ordering::Acquire));
+        let pattern = canary::pattern(secret, address - size);
+        before.state() != State::Out
+            // SAFETY: the slot before ends where this one starts.
+            || unsafe { canary::tail_holds(at.as_ptr(), before.told_slack(), pattern) }
+    }
+
+    /// Looks at an object that is taken back from all sides, and with patience; ends the
+    /// process if there is something wrong. Returns its slot.
+    #[cold]
+    pub(crate) fn examine(
         &self,
         span: &Span,
         class: SizeClass,
         at: NonNull<u8>,
+        said: SlotWord,
         given: Given,
     ) -> Slot {
         let address = at.addr().get();
         let (index, word) = find(span, class, address);
-        // ORDERING: Relaxed, the exchange below decides.
-        let seen = SlotWord(word.load(Ordering::Relaxed));
-        let won = seen.state() == State::Out
-            && word
-                .compare_exchange(
-                    seen.0,
-                    SlotWord::HELD.0,
-                    // ORDERING: AcqRel: one freer wins, behind the writes of the holder.
-                    Ordering::AcqRel,
-                    // ORDERING: Relaxed on failure, nothing is read.
-                    Ordering::Relaxed,
-                )
-                .is_ok();
-        if !won {
+        if said.state() != State::Out {
             fatal::misuse(Misuse::DoubleFree, address, class.size());
         }
-        self.judge_word(seen, class, address, given);
-        self.check_canary(span, class, index, address, seen);
-        // SAFETY: the exchange made the slot ours.
-        unsafe { at.write_bytes(0, class.size()) };
+        let slack = self.check_canary(span, class, index, address, said);
+        self.judge(said.make(), class.size() - slack, given, address, class.size());
         Slot::new(at, word, false)
     }
 
-    /// Puts a slot that was received into quarantine, and what has been there long
-    /// enough to where it can be used again. False when a batch has gone back to
-    /// the shelf: a good moment for upkeep.
-    #[inline(always)]
-    pub(crate) fn retain<O: Os>(
+    /// What is to be done now and then, for a locker that is the caller's: the
+    /// quarantine is looked at, and a magazine with too much in it is thinned out. Returns
+    /// how many frees there were since the last time, and true when slots have gone back
+    /// to the shelf: a good moment for upkeep.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn see_to<O: Os>(
         &self,
         ground: Ground<'_, O>,
         locker: &Locker,
         class: SizeClass,
-        slot: Slot,
-    ) -> bool {
-        if locker.is_time_to_look() {
+    ) -> (usize, bool) {
+        let freed = locker.freed(class);
+        if locker.is_time_to_look(freed) {
             look(locker);
         }
-        let Some(out) = locker.retain(class, slot) else { return true };
-        if locker.put(class, out) {
-            return true;
-        }
-        self.thin_out(ground, locker, class, out);
-        false
-    }
-
-    /// Sends half of a full magazine, and a slot besides, back to the shelf.
-    #[cold]
-    #[inline(never)]
-    fn thin_out<O: Os>(&self, ground: Ground<'_, O>, locker: &Locker, class: SizeClass, out: Slot) {
-        let mut one = Some(out);
-        let mut left = Locker::batch(class);
-        let next = || {
-            one.take().or_else(|| {
-                left = left.checked_sub(1)?;
-                locker.take(class)
-            })
-        };
-        if let Some(shelves) = locker.shelves() {
+        let full = locker.is_full(class);
+        if full && let Some(shelves) = locker.shelves() {
+            let mut left = Locker::batch(class) + 1;
+            let magazine = locker.magazine(class);
+            let next = || {
+                if left == 0 {
+                    return None;
+                }
+                left -= 1;
+                magazine.take_oldest()
+            };
             shelves.give_back(ground, &self.tables, class, next);
         }
+        (freed, full)
     }
 
     /// Puts a slot back onto the common shelf at once, for a thread that has no
@@ -289,8 +374,8 @@ impl Harden {
         for c in 1..CLASSES {
             let class = SizeClass::from_index(c);
             locker.empty(class, |slot| {
-                if let (Some(at), false) = (slot.at(), slot.is_untouched()) {
-                    verify(at, class);
+                if !slot.is_untouched() {
+                    verify(slot.at(), class);
                 }
                 let mut one = Some(slot);
                 shelves.give_back(ground, &self.tables, class, || one.take());
@@ -317,44 +402,96 @@ impl Harden {
         span.class().map_or(0, |class| ground.wipe_out(&self.tables, class, span))
     }
 
-    /// Looks at an object of the program's and says how much of it was asked for.
-    /// Ends the process if none is there, or if it is damaged.
-    pub(crate) fn inspect(&self, span: &Span, class: SizeClass, address: usize) -> usize {
-        let (index, word) = find(span, class, address);
-        // ORDERING: Acquire pairs with the Release in `alloc`: the canary is written.
-        let seen = SlotWord(word.load(Ordering::Acquire));
-        if seen.state() != State::Out {
-            fatal::misuse(Misuse::DoubleFree, address, class.size());
+    /// As [`Harden::inspect`], for what is most often right.
+    #[inline(always)]
+    pub(crate) fn look<'a>(
+        &self,
+        span: &'a Span,
+        class: SizeClass,
+        at: NonNull<u8>,
+        given: Given,
+    ) -> Seen<'a> {
+        let (index, word) = find(span, class, at.addr().get());
+        // ORDERING: Acquire pairs with the Release in `hand_out`: the canary is written.
+        let said = SlotWord(word.load(Ordering::Acquire));
+        if self.is_well(class, at, (index, word, said), given) {
+            return Seen { word, said, size: class.size() - said.told_slack() };
         }
-        self.check_canary(span, class, index, address, seen);
-        class.size() - seen.slack()
+        self.inspect(span, class, at.addr().get(), Some(given))
     }
 
-    /// Makes an object of the program's hold `size` bytes, if its slot can.
+    /// Looks at an object of the program's, of which `given` is known. Ends the process
+    /// if none is there, if it is another, or if it is damaged.
+    #[inline(never)]
+    pub(crate) fn inspect<'a>(
+        &self,
+        span: &'a Span,
+        class: SizeClass,
+        address: usize,
+        given: Option<Given>,
+    ) -> Seen<'a> {
+        let (index, word) = find(span, class, address);
+        // ORDERING: Acquire pairs with the Release in `hand_out`: the canary is written.
+        let said = SlotWord(word.load(Ordering::Acquire));
+        if said.state() != State::Out {
+            fatal::misuse(Misuse::DoubleFree, address, class.size());
+        }
+        let slack = self.check_canary(span, class, index, address, said);
+        if let Some(given) = given {
+            self.judge(said.make(), class.size() - slack, given, address, class.size());
+        }
+        Seen { word, said, size: class.size() - slack }
+    }
+
+    /// False when something has been written to the last bytes of a span of slots.
+    pub(crate) fn ends_well(&self, span: &Span, class: SizeClass) -> bool {
+        match self.shelves.last_of(class, span) {
+            Last::Unknown => true,
+            Last::Zeros(whole) => whole,
+            Last::Slot(_guard, word, end) => {
+                let pattern = canary::pattern(self.secret(), end.addr() - class.size());
+                before_holds(word, end, pattern)
+            }
+        }
+    }
+
+    /// Makes an object of the program's, which was looked at, hold `size` bytes, if its
+    /// slot can.
     pub(crate) fn resize(
         &self,
-        span: &Span,
+        seen: Seen<'_>,
         class: SizeClass,
         at: NonNull<u8>,
         size: usize,
         align: usize,
     ) -> bool {
-        let address = at.addr().get();
-        let old = self.inspect(span, class, address);
         if slot::class_for(size, align) != Some(class) {
             return false;
         }
-        let (_, word) = find(span, class, address);
-        // ORDERING: Relaxed, the program holds the object and nobody else changes it.
-        let family = SlotWord(word.load(Ordering::Relaxed)).family();
-        let size = slot::kept(size, class);
-        let pattern = canary::pattern(self.secret(), address);
-        if size < old {
+        let (old, end) = (seen.size, class.size());
+        let pattern = canary::pattern(self.secret(), at.addr().get());
+        let slack = end - size;
+        let said = seen.said.resized(seen.said.make().at(align), slack);
+        // In an order in which whoever looks at the slot's last bytes, by what the word
+        // says at that moment, finds them as they should be.
+        let (was_long, is_long) = (seen.said.slack().is_none(), slack > SLACK_MAX);
+        if size < old && was_long {
             // SAFETY: the slot is the program's, which has given up these bytes.
-            unsafe { canary::write(at.as_ptr(), size, class.size(), pattern) };
+            unsafe { canary::write_long(at.as_ptr(), size, end, pattern) };
+        } else if size < old {
+            // SAFETY: as above.
+            unsafe { canary::write(at.as_ptr(), size, end, pattern) };
+        } else if was_long {
+            let note = if is_long { slack } else { 0 };
+            // SAFETY: the last word was canary, and nobody has asked for it.
+            unsafe { canary::note(at.as_ptr(), end, pattern, note) };
         }
         // ORDERING: Release: the canary is written before the word says how long it is.
-        word.store(SlotWord::out(family, class.size() - size).0, Ordering::Release);
+        seen.word.store(said.0, Ordering::Release);
+        if is_long && !was_long {
+            // SAFETY: as above.
+            unsafe { canary::note(at.as_ptr(), end, pattern, slack) };
+        }
         if size > old {
             // ORDERING: Release: whoever sees what the program writes over the canary sees
             // the word that says it may. Pairs with the fence in `before_holds`.
@@ -365,6 +502,23 @@ impl Harden {
             unsafe { grown.write_bytes(0, size - old) };
         }
         true
+    }
+
+    /// Takes the slot of an object back that was looked at, and says whether it was a
+    /// sample.
+    #[inline]
+    pub(crate) fn take_back_seen(
+        &self,
+        seen: Seen<'_>,
+        class: SizeClass,
+        at: NonNull<u8>,
+    ) -> (Slot, bool) {
+        // ORDERING: AcqRel, as in `take_back`.
+        let said = SlotWord(seen.word.swap(SlotWord::HELD.0, Ordering::AcqRel));
+        if said.state() != State::Out {
+            fatal::misuse(Misuse::DoubleFree, at.addr().get(), class.size());
+        }
+        (Slot::new(at, seen.word, false), said.is_sample())
     }
 
     /// Looks at all free memory that is at hand, at the end of the process, while
@@ -393,11 +547,11 @@ impl Harden {
             let at = span.base().wrapping_add(i as usize * size);
             let pattern = canary::pattern(self.secret(), at.addr());
             let look = || {
-                // ORDERING: Acquire pairs with the Release in `alloc`.
+                // ORDERING: Acquire pairs with the Release in `hand_out`.
                 let seen = SlotWord(word.load(Ordering::Acquire));
                 seen.state() != State::Out
                     // SAFETY: the slot is a span's, and readable.
-                    || unsafe { canary::holds(at, size - seen.slack(), size, pattern) }
+                    || unsafe { slack_of(at, size, seen, pattern) }.is_some()
                     // ORDERING: Relaxed, a change means that its holder is at work.
                     || word.load(Ordering::Relaxed) != seen.0
             };
@@ -417,14 +571,16 @@ impl Harden {
             // ORDERING: Relaxed, tests call this with the allocator to themselves.
             let word = SlotWord(word_of(span, i).expect("a table").load(Ordering::Relaxed));
             let pattern = canary::pattern(self.secret(), at.addr());
-            let (size, slack) = (class.size(), word.slack());
-            // SAFETY: the slot is the span's.
-            let holds = unsafe { canary::holds(at, size - slack, size, pattern) };
-            // SAFETY: as above.
-            let is_zero = unsafe { canary::is_zero(at, size) };
+            let size = class.size();
             match word.state() {
-                State::Out => assert!(holds, "R1: slot {i} of {class:?}"),
+                State::Out => {
+                    // SAFETY: the slot is the span's.
+                    let slack = unsafe { slack_of(at, size, word, pattern) };
+                    assert!(slack.is_some(), "R1: slot {i} of {class:?}");
+                }
                 state => {
+                    // SAFETY: as above.
+                    let is_zero = unsafe { canary::is_zero(at, size) };
                     free += u16::from(state == State::Free);
                     assert!(is_zero, "R2: slot {i} of {class:?}");
                 }
@@ -433,19 +589,20 @@ impl Harden {
         assert_eq!(free, span.free_count(), "V2 of {class:?}");
     }
 
-    /// Ends the process when the size, the alignment or the family of a free is
-    /// not the object's.
-    #[inline(always)]
-    fn judge_word(&self, seen: SlotWord, class: SizeClass, address: usize, given: Given) {
-        if let Some((size, align)) = given.layout {
-            let fits = slot::class_for(size, align) == Some(class)
-                && slot::kept(size, class) == class.size() - seen.slack();
-            if !fits {
-                fatal::misuse(Misuse::WrongSize, address, class.size());
+    /// Ends the process when the size, the alignment or the family of a free is not the
+    /// object's, which holds `block` bytes at `address`, and of which `asked` were asked
+    /// for.
+    pub(crate) fn judge(&self, make: Make, asked: usize, given: Given, address: usize, block: usize) {
+        if let Some(size) = given.size() {
+            if size != asked {
+                fatal::misuse(Misuse::WrongSize, address, block);
+            }
+            if make.align() != given.make.align() {
+                fatal::misuse(Misuse::WrongAlignment, address, block);
             }
         }
-        if seen.family() != given.family {
-            self.families(seen.family(), given.family, address, class.size());
+        if make.family() != given.of() {
+            self.families(make.family(), given.of(), address, block);
         }
     }
 
@@ -469,8 +626,7 @@ impl Harden {
     }
 
     /// Ends the process when the canary behind an object, or the one before it, is
-    /// not whole.
-    #[inline(always)]
+    /// not whole. Returns the object's slack.
     fn check_canary(
         &self,
         span: &Span,
@@ -478,21 +634,38 @@ impl Harden {
         index: u32,
         address: usize,
         seen: SlotWord,
-    ) {
+    ) -> usize {
         let at = span.base().wrapping_add(index as usize * class.size());
         let (size, secret) = (class.size(), self.secret());
         let pattern = canary::pattern(secret, address);
         // SAFETY: the slot is the program's or was a moment ago, and readable.
-        if !unsafe { canary::holds(at, size - seen.slack(), size, pattern) } {
+        let Some(slack) = (unsafe { slack_of(at, size, seen, pattern) }) else {
             fatal::misuse(Misuse::Overflow, address, size);
-        }
+        };
         if let Some(before) = index.checked_sub(1).and_then(|before| word_of(span, before)) {
             let pattern = canary::pattern(secret, address - size);
             if !before_holds(before, at, pattern) {
                 fatal::misuse(Misuse::Underflow, address, size);
             }
         }
+        slack
     }
+}
+
+/// The slack of an object in a slot of `size` bytes, whose word says `seen`; `None`
+/// when its canary is not whole.
+///
+/// # Safety
+///
+/// The slot is readable.
+#[inline(always)]
+unsafe fn slack_of(at: *const u8, size: usize, seen: SlotWord, pattern: u64) -> Option<usize> {
+    let Some(slack) = seen.slack() else {
+        // SAFETY: the caller's promise.
+        return unsafe { canary::long(at, size, pattern) };
+    };
+    // SAFETY: as above.
+    unsafe { canary::holds(at, size - slack, size, pattern) }.then_some(slack)
 }
 
 /// The number and the word of the slot at `address`; or the end of the process.
@@ -512,13 +685,13 @@ fn find(span: &Span, class: SizeClass, address: usize) -> (u32, &AtomicU16) {
 #[inline(always)]
 fn before_holds(word: &AtomicU16, end: *const u8, pattern: u64) -> bool {
     let look = || {
-        // ORDERING: Acquire pairs with the Release in `alloc`: the canary is written.
+        // ORDERING: Acquire pairs with the Release in `hand_out`: the canary is written.
         let seen = SlotWord(word.load(Ordering::Acquire));
         if seen.state() != State::Out {
             return true;
         }
         // SAFETY: the slot lies before `end`, in the same span.
-        if unsafe { canary::tail_holds(end, seen.slack(), pattern) } {
+        if unsafe { canary::tail_holds(end, seen.told_slack(), pattern) } {
             return true;
         }
         // ORDERING: Acquire pairs with the fence in `resize`: what we have seen of later
@@ -555,11 +728,7 @@ fn verify(at: NonNull<u8>, class: SizeClass) {
 #[cold]
 fn look(locker: &Locker) {
     let class = locker.next_turn();
-    locker.waiting(class, |slot| {
-        if let Some(at) = slot.at() {
-            verify(at, class);
-        }
-    });
+    locker.waiting(class, |slot| verify(slot.at(), class));
 }
 
 /// Looks at everything in a locker, at the end of the process.
@@ -567,8 +736,8 @@ pub(crate) fn look_at_all(locker: &Locker) {
     for c in 1..CLASSES {
         let class = SizeClass::from_index(c);
         locker.all(class, |slot| {
-            if let (Some(at), false) = (slot.at(), slot.is_untouched()) {
-                verify(at, class);
+            if !slot.is_untouched() {
+                verify(slot.at(), class);
             }
         });
     }

@@ -1,13 +1,14 @@
 //! Huge objects: more than 1 MiB, or an alignment that no chunk can give.
 //!
 //! ```text
-//!   | committed: the object          | reserved: room to grow    | guard |
-//!   +--------------------------------+---------------------------+-------+
-//!   ^ base: a multiple of 2 MiB      ^ base + len        base + reserved ^
+//!   | front | committed: the object          | reserved: room to grow    | guard |
+//!   +-------+--------------------------------+---------------------------+-------+
+//!           ^ base: a multiple of 2 MiB      ^ base + len        base + reserved ^
 //! ```
 //!
 //! Each has a mapping of its own. The pages behind the object stay
-//! inaccessible, so running off its end faults at once. An object that was
+//! inaccessible, so running off its end faults at once. At the hardened levels so
+//! does the page before it (`front`), where nobody else has it already. An object that was
 //! grown before is given room: growth is then one `mprotect`, and when the room
 //! ends, one `mremap`, which moves page tables and copies nothing.
 //!
@@ -26,6 +27,7 @@
 //!   holds the object.
 #![allow(unsafe_code)]
 
+mod front;
 mod state;
 
 use crate::arena::Arena;
@@ -55,6 +57,8 @@ pub(crate) struct Huge {
     base: Cell<*mut u8>,
     len: Cell<usize>,
     reserved: Cell<usize>,
+    /// Bytes before the object that are reserved for nobody: a page, or none.
+    front: Cell<usize>,
     /// The private heap it belongs to, and that heap's list. Under that heap's lock.
     pub(crate) heap: Cell<*mut ()>,
     pub(crate) next: Cell<*mut Huge>,
@@ -62,9 +66,9 @@ pub(crate) struct Huge {
     /// The sampler must hear of its free. The holder's to change.
     pub(crate) watched: Cell<bool>,
     freed_at: Cell<u64>,
-    /// What was asked for, and by which family: at the hardened levels.
+    /// What was asked for, and how (`harden::slot::made`): at the hardened levels.
     pub(crate) asked: Cell<usize>,
-    pub(crate) family: Cell<u8>,
+    pub(crate) made: Cell<u16>,
     /// The record made before this one; set once.
     older: Cell<*const Huge>,
 }
@@ -292,6 +296,7 @@ impl HugeObjects {
         huge.base.set(base.as_ptr());
         huge.len.set(len);
         huge.reserved.set(reserved);
+        huge.front.set(self.take_front(arena, base));
         huge.heap.set(ptr::null_mut());
         huge.state.set_live();
         arena.map.set_record(base.addr().get(), ptr::from_ref(huge).cast_mut().cast());
@@ -332,13 +337,14 @@ impl HugeObjects {
             base: Cell::new(ptr::null_mut()),
             len: Cell::new(0),
             reserved: Cell::new(0),
+            front: Cell::new(0),
             heap: Cell::new(ptr::null_mut()),
             next: Cell::new(ptr::null_mut()),
             prev: Cell::new(ptr::null_mut()),
             watched: Cell::new(false),
             freed_at: Cell::new(0),
             asked: Cell::new(0),
-            family: Cell::new(0),
+            made: Cell::new(0),
             older: Cell::new(ptr::null()),
         };
         let place = place.cast::<Huge>();
@@ -574,6 +580,7 @@ impl HugeObjects {
         arena.map.set_record(huge.base().addr(), ptr::null_mut());
         huge.state.set_gone();
         if let Some(base) = NonNull::new(huge.base()) {
+            self.give_front(arena, huge, base);
             // SAFETY: the range is the object's alone (H1), and the object is free.
             // A refusal (a mapping would have to be split) leaks addresses, not memory.
             if !unsafe { arena.kernel.release(base, huge.reserved.get()) } && huge.len() != 0 {
@@ -717,7 +724,9 @@ impl HugeObjects {
             // SAFETY: what `remap` left of the old reservation is ours and empty.
             unsafe { arena.kernel.release(rest, old_reserved - old_len) };
         }
+        self.give_front(arena, huge, old);
         arena.map.set_record(old.addr().get(), ptr::null_mut());
+        huge.front.set(self.take_front(arena, new));
         huge.base.set(new.as_ptr());
         huge.reserved.set(reserved);
         self.set_len(huge, len);

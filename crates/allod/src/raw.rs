@@ -7,7 +7,7 @@
 use crate::block::Block;
 use crate::config::Config;
 use crate::door;
-use crate::harden::{Given, HARD};
+use crate::harden::{Form, Given, HARD};
 use crate::harden::slot::{self, Family};
 use crate::local::{self, ALLOCATOR};
 use crate::report;
@@ -68,16 +68,25 @@ pub fn alloc_slow(size: usize) -> *mut u8 {
 #[inline(never)]
 #[must_use]
 pub fn alloc_slow_for<const FAMILY: u16>(size: usize) -> *mut u8 {
-    let mode = ALLOCATOR.harden.mode();
-    if mode != 0 {
-        if mode == HARD {
-            return hardened::<FAMILY>(size, false);
-        }
-        let special = watched(size, slot::family(FAMILY));
-        if !special.is_null() || mode & HARD != 0 {
-            return special;
-        }
+    match ALLOCATOR.harden.mode() {
+        0 => ordinary::<FAMILY>(size),
+        // What is here is the fast path of that level.
+        HARD => hardened::<FAMILY>(size),
+        _ => special::<FAMILY>(size),
     }
+}
+
+/// [`alloc_slow`] where some objects have pages of their own.
+#[cold]
+#[inline(never)]
+fn special<const FAMILY: u16>(size: usize) -> *mut u8 {
+    let at = watched(size, slot::family(FAMILY));
+    if at.is_null() && !ALLOCATOR.harden.is_on() { ordinary::<FAMILY>(size) } else { at }
+}
+
+/// [`alloc_slow`] at the default level.
+#[inline(never)]
+fn ordinary<const FAMILY: u16>(size: usize) -> *mut u8 {
     if size.wrapping_sub(1) < SMALL_MAX {
         let class = SizeClass::of_size(size);
         let heap = local::heap();
@@ -108,17 +117,23 @@ fn watched(size: usize, family: Family) -> *mut u8 {
     guarded.map_or(ptr::null_mut(), NonNull::as_ptr)
 }
 
-/// [`alloc_slow`] at the hardened levels.
-#[inline(always)]
-fn hardened<const FAMILY: u16>(size: usize, zeroed: bool) -> *mut u8 {
-    let family = slot::family(FAMILY);
+/// [`alloc_slow`] at the hardened level.
+#[inline(never)]
+fn hardened<const FAMILY: u16>(size: usize) -> *mut u8 {
     if size.wrapping_sub(1) < SMALL_MAX - 1 {
         let class = SizeClass::of_size(size + 1);
-        if let Some(at) = local::heap().alloc_slot(&ALLOCATOR, class, size, family) {
+        let form = Form::new(size, MIN_ALIGN, slot::family(FAMILY));
+        if let Some(at) = local::heap().alloc_slot_fast(&ALLOCATOR, class, form) {
             return at.as_ptr();
         }
     }
-    door::hardened(local::enter(), size, MIN_ALIGN, zeroed, family)
+    hardened_slowly::<FAMILY>(size)
+}
+
+#[cold]
+#[inline(never)]
+fn hardened_slowly<const FAMILY: u16>(size: usize) -> *mut u8 {
+    door::hardened(local::enter(), size, MIN_ALIGN, false, slot::family(FAMILY))
 }
 
 /// As [`alloc`], and the object reads as zeros.
@@ -131,10 +146,12 @@ pub fn alloc_zeroed(size: usize) -> *mut u8 {
     let mut at = alloc_fast(size);
     if at.is_null() {
         if ALLOCATOR.harden.is_on() {
-            return if ALLOCATOR.harden.mode() == HARD {
-                hardened::<C>(size, true)
+            // A slot reads as zeros.
+            let slots = ALLOCATOR.harden.mode() == HARD && size.wrapping_sub(1) < SMALL_MAX - 1;
+            return if slots {
+                hardened::<C>(size)
             } else {
-                watched(size, Family::C)
+                door::hardened(local::enter(), size, MIN_ALIGN, true, Family::C)
             };
         }
         at = alloc_slow(size);
@@ -214,8 +231,8 @@ unsafe fn free_slow<const FAMILY: u16>(at: *mut u8) {
     let Some(at) = NonNull::new(at) else { return };
     if ALLOCATOR.harden.is_on() {
         let given = Given::family(slot::family(FAMILY));
-        // SAFETY: the heap is this thread's; the caller's promise.
-        return unsafe { ALLOCATOR.free_hard(door::heap(), at, given) };
+        // SAFETY: the caller's promise.
+        return unsafe { door::free_hard(at, given) };
     }
     // SAFETY: the heap is this thread's; the caller's promise.
     unsafe { ALLOCATOR.free_slow(local::enter_to_free(), at) };
@@ -284,8 +301,8 @@ unsafe fn free_sized_hard(at: *mut u8, size: usize, align: usize, family: Family
     let Some(at) = NonNull::new(at) else { return };
     let size = if align > MIN_ALIGN { size.max(1) } else { size };
     let given = Given::layout(family, size, align.max(MIN_ALIGN));
-    // SAFETY: the heap is this thread's; the caller's promise.
-    unsafe { ALLOCATOR.free_hard(door::heap(), at, given) };
+    // SAFETY: the caller's promise.
+    unsafe { door::free_hard(at, given) };
 }
 
 /// Makes an object hold `size` bytes, in place or elsewhere. Null: it is as it was.
@@ -312,12 +329,11 @@ pub unsafe fn realloc(at: *mut u8, size: usize) -> *mut u8 {
             }
         }
     }
-    let heap = local::enter();
     if ALLOCATOR.harden.is_on() {
-        // SAFETY: the heap is this thread's; the caller's promise.
-        let moved = unsafe { ALLOCATOR.reallocate_hard(heap, at, size, MIN_ALIGN, Family::C) };
-        return moved.map_or(ptr::null_mut(), NonNull::as_ptr);
+        // SAFETY: the caller's promise.
+        return unsafe { door::reallocate_hard(at, size, MIN_ALIGN, Given::family(Family::C)) };
     }
+    let heap = local::enter();
     // SAFETY: the heap is this thread's; the caller's promise.
     let moved = unsafe { ALLOCATOR.reallocate(heap, at, size, MIN_ALIGN) };
     if moved.is_none() {

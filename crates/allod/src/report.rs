@@ -10,9 +10,11 @@
 #![allow(unsafe_code)]
 
 mod fault;
+mod site;
 
 use crate::background;
 use crate::config::Config;
+use crate::fatal;
 use crate::harden::GUARDS;
 use crate::local::{self, ALLOCATOR, Start};
 use crate::page::{ENV, HEADER_SIZE, Header, MAGIC, SLOT_SIZE, Slot};
@@ -74,6 +76,7 @@ fn begin() {
         // SAFETY: the three have the right shape. What this allocates we serve.
         unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
     }
+    fatal::set_teller(site::tell);
     if ALLOCATOR.harden.mode() & GUARDS != 0 {
         fault::watch();
     }

@@ -66,7 +66,7 @@ cfg_select! {
         mod tests;
         mod walk;
 
-        pub(crate) use walk::{capture, close, forget_thread, fork_prepare, fork_release, modules, set_alone};
+        pub(crate) use walk::{capture, close, forget_thread, fork_prepare, fork_release, modules, place, set_alone};
         use walk::{FP, OTHERS, RA, SP, register};
     }
     _ => {
@@ -79,6 +79,9 @@ cfg_select! {
 
         /// Calls `f` with nothing.
         pub(crate) fn modules(_: &mut dyn FnMut(&dump::Module)) {}
+
+        /// Calls `f` with nothing.
+        pub(crate) fn place(_: usize, _: &mut dyn FnMut(&[u8], usize)) {}
 
         /// Changes nothing.
         pub(crate) fn set_alone(_: bool) {}

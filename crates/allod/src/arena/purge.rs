@@ -123,6 +123,23 @@ impl<O: Os> Arena<O> {
         }
     }
 
+    /// What `see` says of slice `index` of a chunk, as its holder (B1); `None` when it is
+    /// not free.
+    pub(crate) fn visit_slice<T>(
+        &self,
+        chunk: &Chunk,
+        index: u32,
+        see: impl FnOnce(NonNull<u8>) -> T,
+    ) -> Option<T> {
+        let run = Run::new(index, 1);
+        if !chunk.bits.take_exactly(run) {
+            return None;
+        }
+        let said = see(chunk.slice(index));
+        chunk.bits.give(run);
+        Some(said)
+    }
+
     /// Gives back the slices of `mask` that can be had, about `limit` bytes of
     /// them. Returns the bytes. The caller holds the purger's lock.
     fn purge(&self, chunk: &Chunk, mask: u64, limit: usize) -> usize {

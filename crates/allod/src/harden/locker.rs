@@ -1,18 +1,23 @@
 //! Lockers: the slots that one thread has in hand.
 //!
 //! ```text
-//!   freed --> [ chance: a random one goes out ] --> [ line: the oldest goes out ] --+
-//!                                                                                   |
-//!   handed out <-- [ magazine: a random one goes out ] <----------------------------+
-//!                         ^        |
-//!                  refill |        | full: half of it
-//!                         +--------+----> the shelf of the class
+//!   freed --> [ chance: a random one goes out ] --+
+//!                                                 v
+//!    ring:      | magazine ............ | line .......|
+//!               ^ first    |            ^ line        ^ end
+//!     refill ---+          | a random one: handed out
+//!                          +--> too many: half of them go to the shelf of the class
 //! ```
 //!
-//! All of it is a few arrays for each class. Which slot an allocation gets is
-//! one of up to 32 at random; a freed slot waits until sixteen to forty others
-//! of its class have been freed after it, give or take a random number of them.
-//! Both are bounded in bytes as well: see [`plan`].
+//! Two arrays for each class. Which slot an allocation gets is one of up to 32 at
+//! random; a freed slot waits until sixteen to forty others of its class have been
+//! freed after it, give or take a random number of them. It goes from the line to
+//! the magazine by a boundary that moves. Both are bounded in bytes as well: see
+//! [`Plan`].
+//!
+//! What is to be done now and then (figures, samples, the clock, a look at the
+//! quarantine) hangs on two numbers for each class that count calls down: the
+//! fast paths only compare them.
 //!
 //! A locker is zeros when it is made, so the pages of it that a thread does
 //! not need are never touched.
@@ -22,6 +27,8 @@
 //! * K1. A locker is touched by its heap's thread alone while `busy` is set by it,
 //!   or, for a private heap's, under the heap's lock.
 //! * K2. The slots in a locker are HELD, and in no other place.
+//! * K3. The entries of the ring from `first` to `end` are slots; those of the chance
+//!   may be, and whoever takes one out looks.
 #![allow(unsafe_code)]
 
 use super::shelf::Shelves;
@@ -32,6 +39,8 @@ use core::ptr::{self, NonNull};
 
 /// A slot in hand: where it is, and its word. The lowest bit of the address says
 /// that nobody has ever had the slot, and it need not be looked at.
+///
+/// An entry of a locker without a slot is all zeros; no such value leaves this file (K3).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
     at: *mut u8,
@@ -47,8 +56,9 @@ impl Slot {
     }
 
     #[inline(always)]
-    pub(crate) fn at(self) -> Option<NonNull<u8>> {
-        NonNull::new(self.at.map_addr(|a| a & !1))
+    pub(crate) fn at(self) -> NonNull<u8> {
+        // SAFETY: by K3 the slot is one, and starts at a multiple of 8 that is not 0.
+        unsafe { NonNull::new_unchecked(self.at.map_addr(|a| a & !1)) }
     }
 
     /// True when it reads as zeros because nobody has ever had it.
@@ -59,59 +69,115 @@ impl Slot {
 
     /// Its word.
     #[inline(always)]
-    pub(crate) fn word(&self) -> Option<&AtomicU16> {
-        // SAFETY: null, or a word of a table: tables are never unmapped.
-        unsafe { self.word.as_ref() }
+    pub(crate) fn word(&self) -> &AtomicU16 {
+        // SAFETY: by K3 the word of a table: tables are never unmapped.
+        unsafe { &*self.word }
     }
 }
 
-/// How many slots of a class a locker holds: magazine, chance, line.
-const fn plan(c: usize) -> [usize; 3] {
-    if c == 0 {
-        return [0; 3];
-    }
-    let n = 4096 / SizeClass::from_index(c).size();
-    let magazine = if n > 32 { 32 } else if n < 4 { 4 } else { n };
-    let chance = if n > 32 { 16 } else if n < 4 { 2 } else { n / 2 };
-    let line = if n > 64 { 16 } else if n < 4 { 1 } else { n / 4 };
-    [magazine, chance, line]
+/// What a locker holds of a class, and where.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    /// The first entry of the ring; the chance is before it.
+    ring: u16,
+    /// Slots of the chance, the line and, at most, the magazine.
+    chance: u8,
+    line: u8,
+    magazine: u8,
+    /// The ring's length, a power of two, without one.
+    mask: u8,
+    /// Calls of a kind between two that see to what is to be done now and then.
+    calls: u8,
 }
 
-const PLANS: [[u8; 3]; CLASSES] = {
-    let mut plans = [[0; 3]; CLASSES];
-    let mut c = 0;
+const PLANS: ([Plan; CLASSES], usize) = {
+    let none = Plan { ring: 0, chance: 0, line: 0, magazine: 0, mask: 0, calls: 1 };
+    let (mut plans, mut entries, mut c) = ([none; CLASSES], 0, 1);
     while c < CLASSES {
-        let [magazine, chance, line] = plan(c);
-        plans[c] = [magazine as u8, chance as u8, line as u8];
+        let size = SizeClass::from_index(c).size();
+        let n = 4096 / size;
+        let magazine = if n > 32 { 32 } else if n < 4 { 4 } else { n };
+        let chance = if n > 32 { 16 } else if n < 4 { 2 } else { n / 2 };
+        let line = if n > 64 { 16 } else if n < 4 { 1 } else { n / 4 };
+        // One more of the magazine than there may be, until it is thinned out.
+        let ring = (magazine + line + 2).next_power_of_two();
+        let calls = (16 << 10) / size;
+        plans[c] = Plan {
+            ring: (entries + chance) as u16,
+            chance: chance as u8,
+            line: line as u8,
+            magazine: magazine as u8,
+            mask: (ring - 1) as u8,
+            calls: if calls > CALLS { CALLS as u8 } else if calls == 0 { 1 } else { calls as u8 },
+        };
+        entries += chance + ring;
         c += 1;
     }
-    plans
+    (plans, entries)
 };
 
-/// Where each class's entries begin; the last is their number.
-static OFFSETS: [u16; CLASSES + 1] = {
-    let mut offsets = [0; CLASSES + 1];
-    let mut c = 0;
-    while c < CLASSES {
-        let [magazine, chance, line] = plan(c);
-        offsets[c + 1] = offsets[c] + (magazine + chance + line) as u16;
-        c += 1;
-    }
-    offsets
-};
+/// Calls of a kind and class at most, between two that have more to do.
+const CALLS: usize = 16;
+const ENTRIES: usize = PLANS.1;
+static PLAN: [Plan; CLASSES] = PLANS.0;
 
-const ENTRIES: usize = OFFSETS[CLASSES] as usize;
-static PLAN: [[u8; 3]; CLASSES] = PLANS;
-
-/// What of a class is in use.
+/// What of a class is in use. Numbers that go round, and mean the entry of the ring
+/// that they are when the ring's length is taken off.
 #[repr(C)]
 #[derive(Debug)]
-struct Counts {
-    magazine: Cell<u8>,
-    chance: Cell<u8>,
-    line: Cell<u8>,
-    /// The oldest of the line.
+struct Row {
+    /// The magazine is from here ...
     first: Cell<u8>,
+    /// ... to here, and the line behind it ...
+    line: Cell<u8>,
+    /// ... to here.
+    end: Cell<u8>,
+    /// Allocations that may come before one that has more to do; as many there were.
+    left: Cell<u8>,
+    armed: Cell<u8>,
+    /// Frees until one that has more to do, and as many there were.
+    frees: Cell<u8>,
+    frees_armed: Cell<u8>,
+}
+
+/// The magazine of one class.
+#[derive(Debug)]
+pub(crate) struct Magazine<'a> {
+    row: &'a Row,
+    plan: Plan,
+    ring: *const Cell<Slot>,
+}
+
+impl Magazine<'_> {
+    #[inline(always)]
+    fn entry(&self, number: u8) -> &Cell<Slot> {
+        let place = usize::from(number & self.plan.mask);
+        // SAFETY: the ring has as many entries as its mask says, all of them the locker's.
+        unsafe { &*self.ring.wrapping_add(place) }
+    }
+
+    /// The slot that has been in it for longest.
+    #[inline(always)]
+    pub(crate) fn take_oldest(&self) -> Option<Slot> {
+        let first = self.row.first.get();
+        if self.row.line.get() == first {
+            return None;
+        }
+        self.row.first.set(first.wrapping_add(1));
+        Some(self.entry(first).get())
+    }
+
+    /// Puts a slot into it. False when it is full.
+    #[inline(always)]
+    pub(crate) fn put(&self, slot: Slot) -> bool {
+        let first = self.row.first.get();
+        if self.row.line.get().wrapping_sub(first) >= self.plan.magazine {
+            return false;
+        }
+        self.row.first.set(first.wrapping_sub(1));
+        self.entry(first.wrapping_sub(1)).set(slot);
+        true
+    }
 }
 
 /// The slots that one thread, or one private heap, has in hand.
@@ -125,9 +191,9 @@ pub(crate) struct Locker {
     /// The locker's thread is in it; a handler above must not be.
     busy: Cell<bool>,
     /// Frees since the quarantine was last looked at, and the class to look at next.
-    frees: Cell<u8>,
+    frees: Cell<u16>,
     turn: Cell<u8>,
-    counts: [Counts; CLASSES],
+    rows: [Row; CLASSES],
     entries: [Cell<Slot>; ENTRIES],
 }
 
@@ -169,93 +235,157 @@ impl Locker {
         (((x >> 32) * below as u64) >> 32) as usize
     }
 
+    /// Entry `i` of all.
     #[inline(always)]
     fn entry(&self, i: usize) -> &Cell<Slot> {
         debug_assert!(i < ENTRIES);
-        // SAFETY: the callers add a count that is within the class's plan to the
-        // class's offset, and the offsets end at ENTRIES.
+        // SAFETY: the callers add a number that is within the class's plan to the
+        // class's offset, and the plans end at ENTRIES.
         unsafe { self.entries.get_unchecked(i) }
     }
 
+    /// Entry `number` of a class's ring.
     #[inline(always)]
-    fn row(&self, class: SizeClass) -> (&Counts, usize, [usize; 3]) {
+    fn ring(&self, plan: Plan, number: u8) -> &Cell<Slot> {
+        self.entry(usize::from(plan.ring) + usize::from(number & plan.mask))
+    }
+
+    /// Entry `i` of a class's chance.
+    #[inline(always)]
+    fn chance(&self, plan: Plan, i: usize) -> &Cell<Slot> {
+        self.entry(usize::from(plan.ring) - 1 - i)
+    }
+
+    #[inline(always)]
+    fn row(&self, class: SizeClass) -> (&Row, Plan) {
         let c = class.index();
         // SAFETY: a class is below CLASSES.
-        let counts = unsafe { self.counts.get_unchecked(c) };
+        let row = unsafe { self.rows.get_unchecked(c) };
         // SAFETY: as above.
-        let offset = unsafe { *OFFSETS.get_unchecked(c) };
-        // SAFETY: as above.
-        let [magazine, chance, line] = unsafe { *PLAN.get_unchecked(c) };
-        let plan = [usize::from(magazine), usize::from(chance), usize::from(line)];
-        (counts, usize::from(offset), plan)
+        (row, unsafe { *PLAN.get_unchecked(c) })
+    }
+
+    /// A random slot of the magazine, for an allocation that is counted. `None`, and
+    /// nothing done, when the magazine is empty or there is more to do.
+    #[inline(always)]
+    pub(crate) fn take_counted(&self, class: SizeClass) -> Option<Slot> {
+        let (row, _) = self.row(class);
+        let left = row.left.get();
+        if left == 0 {
+            return None;
+        }
+        let slot = self.take(class)?;
+        row.left.set(left - 1);
+        Some(slot)
+    }
+
+    /// True when the next allocation has more to do: [`Locker::arm`] follows.
+    pub(crate) fn is_due(&self, class: SizeClass) -> bool {
+        let (row, _) = self.row(class);
+        row.left.get() == 0
+    }
+
+    /// Counts an allocation that is not due.
+    pub(crate) fn count(&self, class: SizeClass) {
+        let (row, _) = self.row(class);
+        row.left.set(row.left.get().saturating_sub(1));
+    }
+
+    /// How many allocations have passed since it was last asked, and how many of
+    /// those allowed have not.
+    pub(crate) fn passed(&self, class: SizeClass) -> (usize, usize) {
+        let (row, _) = self.row(class);
+        let (armed, left) = (row.armed.replace(0), row.left.replace(0));
+        (usize::from(armed.wrapping_sub(left)), usize::from(left))
+    }
+
+    /// Lets `count` allocations pass; [`Locker::calls`] at most.
+    pub(crate) fn arm(&self, class: SizeClass, count: usize) {
+        let (row, _) = self.row(class);
+        row.armed.set(count as u8);
+        row.left.set(count as u8);
+    }
+
+    /// Calls between two that have more to do.
+    pub(crate) fn calls(class: SizeClass) -> usize {
+        PLAN.get(class.index()).map_or(1, |plan| usize::from(plan.calls))
     }
 
     /// A random slot of the magazine.
     #[inline(always)]
     pub(crate) fn take(&self, class: SizeClass) -> Option<Slot> {
-        let (counts, base, _) = self.row(class);
-        let count = usize::from(counts.magazine.get());
+        let (row, plan) = self.row(class);
+        let first = row.first.get();
+        let count = row.line.get().wrapping_sub(first);
         if count == 0 {
             return None;
         }
-        let found = self.entry(base + self.roll(count));
-        let last = self.entry(base + count - 1);
+        let found = self.ring(plan, first.wrapping_add(self.roll(usize::from(count)) as u8));
         let slot = found.get();
-        found.set(last.get());
-        counts.magazine.set((count - 1) as u8);
+        found.set(self.ring(plan, first).get());
+        row.first.set(first.wrapping_add(1));
         Some(slot)
     }
 
-    /// Puts a slot into the magazine. False when it is full.
-    #[inline(always)]
-    pub(crate) fn put(&self, class: SizeClass, slot: Slot) -> bool {
-        let (counts, base, [magazine, ..]) = self.row(class);
-        let count = usize::from(counts.magazine.get());
-        if count == magazine {
-            return false;
-        }
-        self.entry(base + count).set(slot);
-        counts.magazine.set((count + 1) as u8);
-        true
+    /// The way into the magazine of `class`, and out of it, for many slots.
+    #[inline]
+    pub(crate) fn magazine(&self, class: SizeClass) -> Magazine<'_> {
+        let (row, plan) = self.row(class);
+        let ring = self.entry(usize::from(plan.ring));
+        Magazine { row, plan, ring }
     }
 
     /// Slots that a refill is for: half a magazine.
     pub(crate) fn batch(class: SizeClass) -> usize {
-        PLAN.get(class.index()).map_or(1, |[magazine, ..]| usize::from(*magazine).div_ceil(2))
+        PLAN.get(class.index()).map_or(1, |plan| usize::from(plan.magazine).div_ceil(2))
     }
 
-    /// Puts a freed slot into quarantine. Returns the one that has been there
-    /// long enough.
+    /// Puts a freed slot into quarantine, and what has been there long enough into
+    /// the magazine. False when there is more to do: [`Locker::is_full`] and
+    /// [`Locker::freed`] follow.
     #[inline(always)]
-    pub(crate) fn retain(&self, class: SizeClass, slot: Slot) -> Option<Slot> {
-        let (counts, base, [magazine, chance, line]) = self.row(class);
-        let by_chance = base + magazine;
-        let count = usize::from(counts.chance.get());
-        if count < chance {
-            self.entry(by_chance + count).set(slot);
-            counts.chance.set((count + 1) as u8);
-            return None;
+    pub(crate) fn retain(&self, class: SizeClass, slot: Slot) -> bool {
+        let (row, plan) = self.row(class);
+        let frees = row.frees.get().wrapping_sub(1);
+        row.frees.set(frees);
+        let by_chance = self.roll(usize::from(plan.chance));
+        let out = self.chance(plan, by_chance).replace(slot);
+        if out.at.is_null() {
+            return frees != 0;
         }
-        let out = self.entry(by_chance + self.roll(chance)).replace(slot);
-        let in_line = by_chance + chance;
-        let count = usize::from(counts.line.get());
-        if count < line {
-            self.entry(in_line + count).set(out);
-            counts.line.set((count + 1) as u8);
-            return None;
+        let end = row.end.get();
+        self.ring(plan, end).set(out);
+        row.end.set(end.wrapping_add(1));
+        let line = row.line.get();
+        if end.wrapping_sub(line) < plan.line {
+            return frees != 0;
         }
-        let first = usize::from(counts.first.get());
-        counts.first.set(if first + 1 == line { 0 } else { (first + 1) as u8 });
-        Some(self.entry(in_line + first).replace(out))
+        row.line.set(line.wrapping_add(1));
+        frees != 0 && line.wrapping_sub(row.first.get()) < plan.magazine
     }
 
-    /// True for one free in 256: the time to look at a class's quarantine. Says
-    /// which.
-    #[inline(always)]
-    pub(crate) fn is_time_to_look(&self) -> bool {
-        let frees = self.frees.get().wrapping_add(1);
-        self.frees.set(frees);
-        frees == 0
+    /// True when the magazine holds more than it should.
+    pub(crate) fn is_full(&self, class: SizeClass) -> bool {
+        let (row, plan) = self.row(class);
+        row.line.get().wrapping_sub(row.first.get()) > plan.magazine
+    }
+
+    /// How many frees there were since it was last asked.
+    pub(crate) fn freed(&self, class: SizeClass) -> usize {
+        let (row, plan) = self.row(class);
+        // At first neither is armed, and the numbers go round.
+        let freed = row.frees_armed.get().wrapping_sub(row.frees.get());
+        row.frees.set(plan.calls);
+        row.frees_armed.set(plan.calls);
+        usize::from(freed)
+    }
+
+    /// Counts frees. True when there were 256: the time to look at a class's
+    /// quarantine.
+    pub(crate) fn is_time_to_look(&self, more: usize) -> bool {
+        let frees = self.frees.get() + more as u16;
+        self.frees.set(frees % 256);
+        frees >= 256
     }
 
     /// The class whose quarantine is to be looked at, in turn.
@@ -268,37 +398,42 @@ impl Locker {
 
     /// Visits the slots in quarantine.
     pub(crate) fn waiting(&self, class: SizeClass, mut see: impl FnMut(Slot)) {
-        let (counts, base, [magazine, chance, _]) = self.row(class);
-        for i in 0..usize::from(counts.chance.get()) {
-            see(self.entry(base + magazine + i).get());
+        let (row, plan) = self.row(class);
+        for i in 0..usize::from(plan.chance) {
+            let slot = self.chance(plan, i).get();
+            if !slot.at.is_null() {
+                see(slot);
+            }
         }
-        for i in 0..usize::from(counts.line.get()) {
-            see(self.entry(base + magazine + chance + i).get());
+        let line = row.line.get();
+        for i in 0..row.end.get().wrapping_sub(line) {
+            see(self.ring(plan, line.wrapping_add(i)).get());
         }
     }
 
     /// Visits every slot of a class.
     pub(crate) fn all(&self, class: SizeClass, mut see: impl FnMut(Slot)) {
-        let (counts, base, _) = self.row(class);
-        for i in 0..usize::from(counts.magazine.get()) {
-            see(self.entry(base + i).get());
+        let (row, plan) = self.row(class);
+        let first = row.first.get();
+        for i in 0..row.line.get().wrapping_sub(first) {
+            see(self.ring(plan, first.wrapping_add(i)).get());
         }
         self.waiting(class, see);
     }
 
     /// Takes every slot of a class out, quarantine included.
     pub(crate) fn empty(&self, class: SizeClass, mut see: impl FnMut(Slot)) {
-        let (counts, base, plan) = self.row(class);
-        let [magazine, chance, line] = plan;
-        let parts = [
-            (base, counts.magazine.replace(0), magazine),
-            (base + magazine, counts.chance.replace(0), chance),
-            (base + magazine + chance, counts.line.replace(0), line),
-        ];
-        counts.first.set(0);
-        for (from, count, most) in parts {
-            for i in 0..usize::from(count).min(most) {
-                see(self.entry(from + i).replace(Slot::NONE));
+        let (row, plan) = self.row(class);
+        let (first, end) = (row.first.get(), row.end.get());
+        row.line.set(first);
+        row.end.set(first);
+        for i in 0..end.wrapping_sub(first) {
+            see(self.ring(plan, first.wrapping_add(i)).replace(Slot::NONE));
+        }
+        for i in 0..usize::from(plan.chance) {
+            let slot = self.chance(plan, i).replace(Slot::NONE);
+            if !slot.at.is_null() {
+                see(slot);
             }
         }
     }
@@ -306,7 +441,8 @@ impl Locker {
     /// Slots of a class in hand.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn held(&self, class: SizeClass) -> usize {
-        let (counts, ..) = self.row(class);
-        [&counts.magazine, &counts.chance, &counts.line].iter().map(|c| usize::from(c.get())).sum()
+        let mut held = 0;
+        self.all(class, |_| held += 1);
+        held
     }
 }

@@ -22,7 +22,7 @@
 #![allow(unsafe_code)]
 
 use super::canary;
-use super::shelf::Ground;
+use super::shelf::{BEFORE, Ground};
 use crate::arena::bits::Run;
 use crate::fatal::{self, Misuse};
 use crate::os::Os;
@@ -37,8 +37,6 @@ const RING: usize = 32;
 const RING_BYTES: usize = 1 << 20;
 /// From this size on a freed object's memory goes back.
 const GIVE_BACK: usize = 256 << 10;
-/// The last bytes of a run, where a write before the start of what lies behind it goes.
-const BEFORE: usize = 16;
 /// The page that canaries end with, whatever the system's is.
 const PAGE: usize = 4096;
 

@@ -36,7 +36,7 @@ use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
 use crate::span::Span;
 use crate::span::word::{Remote, State, Word};
-use crate::sync::{AtomicU16, AtomicUsize, Lock, Ordering};
+use crate::sync::{AtomicU16, AtomicUsize, Guard, Lock, Ordering};
 use crate::units::{SLICE, SLICE_SHIFT, SLICES_PER_CHUNK};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -45,6 +45,21 @@ use core::ptr::{self, NonNull};
 const GUARD_EVERY: usize = 8;
 /// Guards at most: each costs the process two mappings, of 65,530.
 const GUARDS_MAX: usize = 8192;
+
+/// Bytes before a slice that are looked at, where something is written before its start.
+pub(crate) const BEFORE: usize = 16;
+
+/// What stands at the end of a span.
+#[derive(Debug)]
+pub(crate) enum Last<'a> {
+    /// Something that nobody can say from here.
+    Unknown,
+    /// Nothing but zeros, if nobody has written there.
+    Zeros(bool),
+    /// The end of an object in a slot: its word, and where it ends. With it the lock,
+    /// which keeps the span what it is.
+    Slot(Guard<'a>, &'a AtomicU16, *const u8),
+}
 
 /// What lies below the shelves.
 #[derive(Debug)]
@@ -199,6 +214,7 @@ impl Shelves {
     ) -> bool {
         let row = self.row(class);
         let Some(_guard) = row.lock.lock() else { return false };
+        let magazine = locker.magazine(class);
         let (mut found, wanted) = (0, Locker::batch(class));
         while found < wanted {
             // SAFETY: null, or a span: records are never unmapped (M4).
@@ -211,7 +227,7 @@ impl Shelves {
                     None => break,
                 },
             };
-            found += take(span, class, wanted - found, |slot| locker.put(class, slot));
+            found += take(span, class, wanted - found, |slot| magazine.put(slot));
             if span.free_count() == 0 && usize::from(span.carved()) == class.capacity() {
                 row.unlist(span);
                 row.filled.set(true);
@@ -299,10 +315,13 @@ impl Shelves {
         // Without the lock (a handler above a holder) the slots stay HELD: they are
         // used again when their span's heap is gone, or never.
         let Some(_guard) = row.lock.lock() else { return };
+        let mut chunks = ground.arena.walk();
+        let (divide, listed_from) = (class.divide(), class.capacity() / 16);
         while let Some(slot) = next() {
-            let (Some(at), Some(word)) = (slot.at(), slot.word()) else { continue };
-            let Some(span) = ground.arena.span_at(at.addr().get()) else { continue };
-            let index = class.divide().block_index(at.addr().get() - span.base().addr());
+            let (address, word) = (slot.at().addr().get(), slot.word());
+            let Some(chunk) = chunks.chunk_at(address) else { continue };
+            let span = chunk.span_of(address);
+            let index = divide.block_index(address - span.base().addr());
             if index >= u32::from(pristine(span)) {
                 set_pristine(span, (index + 1) as u16);
             }
@@ -312,7 +331,7 @@ impl Shelves {
             span.set_free_count(free);
             if free == span.carved() {
                 row.release(ground, tables, class, span, false);
-            } else if !span.is_listed() && usize::from(free) * 16 >= class.capacity() {
+            } else if !span.is_listed() && usize::from(free) >= listed_from {
                 row.list(span);
             }
         }
@@ -343,16 +362,55 @@ impl Shelves {
         if span.word.load().state() != State::Hard || span.class() != Some(class) {
             return None;
         }
-        for i in 0..u32::from(span.carved()) {
+        let (size, carved) = (class.size(), u32::from(span.carved()));
+        let is_free = |i: u32| {
             // ORDERING: Relaxed, a slot leaves and enters FREE under the lock (V1).
-            let word = SlotWord(word_of(span, i)?.load(Ordering::Relaxed));
-            let at = span.base().wrapping_add(i as usize * class.size());
-            // SAFETY: the slot is the span's, and nobody's while the lock is held.
-            if word.state() == Is::Free && !unsafe { canary::is_zero(at, class.size()) } {
-                return Some(at.addr());
+            word_of(span, i).is_some_and(|word| word.load(Ordering::Relaxed) == SlotWord::FREE.0)
+        };
+        let at = |i: u32| span.base().wrapping_add(i as usize * size);
+        let mut i = 0;
+        while i < carved {
+            let first = i;
+            while i < carved && is_free(i) {
+                i += 1;
             }
+            // SAFETY: the slots are the span's, and nobody's while the lock is held.
+            let zeros = |a: u32, b: u32| unsafe { canary::is_zero(at(a), (b - a) as usize * size) };
+            if i != first && !zeros(first, i) {
+                return (first..i).find(|slot| !zeros(*slot, slot + 1)).map(|slot| at(slot).addr());
+            }
+            i += 1;
         }
         None
+    }
+
+    /// What stands in the last bytes of a span of these shelves, which nobody may write.
+    pub(crate) fn last_of<'a>(&'a self, class: SizeClass, span: &'a Span) -> Last<'a> {
+        let row = self.row(class);
+        let Some(guard) = row.lock.lock() else { return Last::Unknown };
+        if span.word.load().state() != State::Hard || span.class() != Some(class) {
+            return Last::Unknown;
+        }
+        let (count, used) = (class.span_slices() * SLICE, class.capacity() * class.size());
+        if span.slices() != class.span_slices() {
+            return Last::Unknown;
+        }
+        let end = span.base().wrapping_add(count);
+        let last = (class.capacity() - 1) as u32;
+        if used == count && last < u32::from(span.carved()) {
+            let Some(word) = word_of(span, last) else { return Last::Unknown };
+            // ORDERING: Relaxed, a slot leaves and enters FREE under the lock (V1).
+            match SlotWord(word.load(Ordering::Relaxed)).state() {
+                Is::Free => {}
+                // Its holder looks at it.
+                Is::Held => return Last::Unknown,
+                Is::Out => return Last::Slot(guard, word, end),
+            }
+        }
+        let len = if used == count { BEFORE } else { (count - used).min(BEFORE) };
+        // SAFETY: the lock is held: the bytes are the span's, and behind its slots, or in
+        // one that is FREE or not carved.
+        Last::Zeros(unsafe { canary::is_zero(end.wrapping_sub(len), len) })
     }
 
     /// Forgets every span, when they have been given back by another way.
@@ -429,50 +487,57 @@ fn set_pristine(span: &Span, index: u16) {
     span.set_below(span.below() & 0xFFFF | usize::from(index) << 16);
 }
 
+/// Cuts slots to the end of the 4 KiB that the next one begins in, all of them FREE as
+/// any other. Returns the first; `None` when there is no room for more.
+fn carve(span: &Span, class: SizeClass) -> Option<u16> {
+    let (carved, size) = (span.carved(), class.size());
+    let left = class.capacity() - usize::from(carved);
+    let more = (4096 - usize::from(carved) * size % 4096).div_ceil(size).min(left);
+    if more == 0 {
+        return None;
+    }
+    span.set_carved(carved + more as u16);
+    set_pristine(span, carved);
+    Some(more as u16)
+}
+
 /// Takes up to `wanted` free slots of a span. Returns how many.
+#[inline]
 fn take(span: &Span, class: SizeClass, wanted: usize, mut put: impl FnMut(Slot) -> bool) -> usize {
-    let untouched = span.word.load().key() != 0;
-    let size = class.size();
+    let Some(table) = NonNull::new(span.table()) else { return 0 };
+    let (base, size, untouched) = (span.base(), class.size(), span.word.load().key() != 0);
+    let (mut free, mut index) = (span.free_count(), span.below() & 0xFFFF);
+    // From here on nobody has ever had a slot, and they read as zeros.
+    let clean = |from: usize| if untouched { from } else { usize::MAX };
+    let (mut carved, mut never) = (usize::from(span.carved()), clean(pristine(span).into()));
     let mut found = 0;
-    let mut index = (span.below() & 0xFFFF) as u32;
     while found < wanted {
-        let carved = u32::from(span.carved());
-        let fresh = span.free_count() == 0;
-        if fresh {
-            // To the end of the 4 KiB that the next slot begins in.
-            let left = class.capacity() as u32 - carved;
-            let more = ((4096 - carved as usize * size % 4096).div_ceil(size) as u32).min(left);
-            if more == 0 {
-                break;
-            }
-            // What is carved together and not taken at once is FREE as any other.
-            span.set_carved((carved + more) as u16);
-            span.set_free_count(more as u16);
-            set_pristine(span, carved as u16);
+        if free == 0 {
             index = carved;
+            let Some(more) = carve(span, class) else { break };
+            (free, never, carved) = (more, clean(index), index + usize::from(more));
         } else if index >= carved {
             index = 0;
         }
-        let Some(word) = word_of(span, index) else { break };
+        // SAFETY: the table has a word for each carved slot.
+        let word = unsafe { table.add(index) };
+        // SAFETY: as above, and it is never unmapped (V5).
+        let word = unsafe { word.as_ref() };
         // ORDERING: Relaxed, the lock orders it after the last giver.
-        if SlotWord(word.load(Ordering::Relaxed)).state() == Is::Free {
-            let at = span.base().wrapping_add(index as usize * size);
-            let Some(at) = NonNull::new(at) else { break };
-            let never = untouched && index >= u32::from(pristine(span));
-            // ORDERING: Relaxed, the slot is ours: whoever has it next has it from us.
-            word.store(SlotWord::HELD.0, Ordering::Relaxed);
-            span.set_free_count(span.free_count() - 1);
-            if !put(Slot::new(at, word, never)) {
-                // ORDERING: Relaxed, as above.
-                word.store(SlotWord::FREE.0, Ordering::Relaxed);
-                span.set_free_count(span.free_count() + 1);
+        if SlotWord(word.load(Ordering::Relaxed)) == SlotWord::FREE {
+            let Some(at) = NonNull::new(base.wrapping_add(index * size)) else { break };
+            if !put(Slot::new(at, word, index >= never)) {
                 break;
             }
+            // ORDERING: Relaxed, the slot is ours: whoever has it next has it from us.
+            word.store(SlotWord::HELD.0, Ordering::Relaxed);
+            free -= 1;
             found += 1;
         }
         index += 1;
     }
-    span.set_below(span.below() & !0xFFFF | index as usize);
+    span.set_free_count(free);
+    span.set_below(span.below() & !0xFFFF | index);
     found
 }
 

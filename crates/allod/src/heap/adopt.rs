@@ -363,8 +363,8 @@ impl Heap {
             // SAFETY: as above.
             unsafe { self.send_home(a, class, list, count) };
         }
-        a.live.shift(self.drift.replace(0));
         a.drain_hard(self);
+        a.live.shift(self.drift.replace(0));
         let Some(_guard) = self.lock.lock() else { return };
         // SAFETY: the lock is held.
         unsafe { self.share_all(a) };

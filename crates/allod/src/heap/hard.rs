@@ -13,13 +13,16 @@
 //! objects at these levels does it there.
 #![allow(unsafe_code)]
 
+mod resize;
+mod slots;
+
 use super::{Allocator, Heap, Use};
 use crate::arena::Chunk;
 use crate::fatal::{self, Misuse};
-use crate::harden::locker::{Locker, Slot};
-use crate::harden::shelf::Ground;
-use crate::harden::slot::{self, Family};
-use crate::harden::{GUARDS, Given, HARD, canary, look_at_all, runs};
+use crate::harden::locker::Locker;
+use crate::harden::shelf::{BEFORE, Ground};
+use crate::harden::slot::{self, Family, Make};
+use crate::harden::{Form, GUARDS, Given, HARD, canary, look_at_all, runs};
 use crate::huge::Huge;
 use crate::map::{Kind, Record};
 use crate::nothing::Freed;
@@ -28,11 +31,8 @@ use crate::size::SizeClass;
 use crate::span::Span;
 use crate::span::word::{Remote, State, Word};
 use crate::sync::{Lock, Ordering};
-use crate::units::{LARGE_MAX, SLICE, slices_for};
+use crate::units::{CHUNK, LARGE_MAX, SLICE, SLICES_PER_CHUNK, slices_for};
 use core::ptr::{self, NonNull};
-
-/// Allocations between two ticks, as a front list has them at the default level.
-const SEEN_BY_CLOCK: usize = 16;
 
 /// Slices from which on a large object does not ask for huge pages: 128 KiB.
 const THIN_FROM: usize = 4;
@@ -49,38 +49,9 @@ enum Found<'a> {
 impl Heap {
     /// The locker, at the hardened levels.
     #[inline(always)]
-    pub(super) fn locker(&self) -> Option<&Locker> {
+    pub(crate) fn locker(&self) -> Option<&Locker> {
         // SAFETY: null, or a locker, which is never unmapped.
         unsafe { self.locker.get().as_ref() }
-    }
-
-    /// True when the heap has a locker.
-    #[inline(always)]
-    pub(crate) fn is_equipped(&self) -> bool {
-        !self.locker.get().is_null()
-    }
-
-    /// An object of `size` bytes in a slot of `class`, for the heap's thread. `None`
-    /// when there is no memory, or this is a handler above the locker.
-    #[inline(always)]
-    pub(crate) fn alloc_slot<O: Os>(
-        &self,
-        a: &Allocator<O>,
-        class: SizeClass,
-        size: usize,
-        family: Family,
-    ) -> Option<NonNull<u8>> {
-        let locker = self.locker().filter(|locker| locker.enter())?;
-        let at = a.harden.alloc(a.ground(), locker, class, size, family);
-        locker.leave();
-        let at = at?;
-        a.sample_slot(self, class, at, size, None);
-        self.installed.add(1);
-        self.account(a, class.size() as isize);
-        if self.installed.get().is_multiple_of(SEEN_BY_CLOCK) {
-            self.tick(a);
-        }
-        Some(at)
     }
 
     /// Looks at what waits in this heap's locker.
@@ -137,7 +108,7 @@ impl<O: Os> Allocator<O> {
         }
         if let Some(class) = slot::class_for(size, align) {
             // SAFETY: the caller's promise.
-            let at = unsafe { self.slot_hard(heap, class, size, family) }?;
+            let at = unsafe { self.slot_hard(heap, class, Form::new(size, align, family)) }?;
             return Some((at, true));
         }
         let owner = heap.filter(|heap| heap.is_private());
@@ -148,7 +119,7 @@ impl<O: Os> Allocator<O> {
             return Some((at, true));
         }
         let fresh = self.huge_object(owner, size, align, 0)?;
-        self.seal_huge(fresh.at, size, family);
+        self.seal_huge(fresh.at, size, Make::new(family, align));
         Some((fresh.at, fresh.zeroed))
     }
 
@@ -159,12 +130,11 @@ impl<O: Os> Allocator<O> {
         &self,
         heap: Option<&Heap>,
         class: SizeClass,
-        size: usize,
-        family: Family,
+        form: Form,
     ) -> Option<NonNull<u8>> {
         let heap = match heap {
             Some(heap) if heap.is_private() => heap,
-            Some(heap) => match heap.alloc_slot(self, class, size, family) {
+            Some(heap) => match heap.alloc_slot(self, class, form) {
                 Some(at) => return Some(at),
                 None => self.any_common()?,
             },
@@ -172,9 +142,11 @@ impl<O: Os> Allocator<O> {
         };
         let _guard = heap.lock.lock()?;
         let locker = heap.locker()?;
-        let at = self.harden.alloc(self.ground(), locker, class, size, family)?;
-        let owner = (!heap.is_common()).then_some(heap);
-        self.sample_slot(heap, class, at, size, owner);
+        let at = self.harden.alloc(self.ground(), locker, class, form)?;
+        if let Some(interval) = heap.due(self, class) {
+            let owner = (!heap.is_common()).then_some(heap);
+            self.take_sample(class, at, form.size, interval, owner);
+        }
         self.others.add(1);
         self.live.add(class.size());
         Some(at)
@@ -191,6 +163,7 @@ impl<O: Os> Allocator<O> {
     ) -> Option<NonNull<u8>> {
         let nowhere = core::cell::Cell::new(ptr::null());
         let home = heap.filter(|heap| !heap.is_private()).map_or(&nowhere, Heap::large_home);
+        let asked_align = align;
         let align = slices_for(align).max(1).next_power_of_two();
         let count = slices_for(size + 1);
         // A canary is a touch: where nothing else is touched it must not cost a huge page.
@@ -203,12 +176,12 @@ impl<O: Os> Allocator<O> {
         let span = self.span_of(&slices);
         self.tie(&slices);
         // SAFETY: the slices are ours, and read as zeros (V4 of the shelves).
-        if !slices.clean && !unsafe { canary::is_zero(at.as_ptr(), count * SLICE) } {
+        if !slices.clean && !unsafe { canary::is_zero_long(at.as_ptr(), count * SLICE) } {
             fatal::misuse(Misuse::UseAfterFree, at.addr().get(), count * SLICE);
         }
         let field = owner.map_or(ptr::null_mut(), |owner| ptr::from_ref(owner).cast_mut().cast());
         span.begin_large(at, count, field);
-        span.set_carved(family as u16);
+        span.set_carved(Make::new(family, asked_align).0);
         // SAFETY: the run is ours, and a byte longer than asked for at least.
         unsafe { runs::seal(span, size, self.harden.secret()) };
         span.word.store(Word::new(State::Large, 0, Remote::NONE));
@@ -227,10 +200,10 @@ impl<O: Os> Allocator<O> {
     }
 
     /// Notes what was asked for of a huge object, and writes its canary.
-    fn seal_huge(&self, at: NonNull<u8>, size: usize, family: Family) {
+    fn seal_huge(&self, at: NonNull<u8>, size: usize, make: Make) {
         let Some(huge) = self.huge.find(&self.arena, at.addr().get()) else { return };
         huge.asked.set(size);
-        huge.family.set(family as u8);
+        huge.made.set(make.0);
         let end = page_end(huge, size);
         let pattern = canary::pattern(self.harden.secret(), at.addr().get());
         if size < end {
@@ -239,14 +212,59 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// Ends the process if the canary of a huge object is not whole.
-    fn check_huge(&self, huge: &Huge) {
+    /// Ends the process if the canary of a huge object is not whole, or if it is not what
+    /// is known of it.
+    fn check_huge(&self, huge: &Huge, given: Option<Given>) {
         let (base, size) = (huge.base(), huge.asked.get());
         let end = page_end(huge, size);
         let pattern = canary::pattern(self.harden.secret(), base.addr());
         // SAFETY: the object is live.
         if size < end && !unsafe { canary::holds(base, size, end, pattern) } {
             fatal::misuse(Misuse::Overflow, base.addr(), huge.len());
+        }
+        if let Some(given) = given {
+            self.harden.judge(Make(huge.made.get()), size, given, base.addr(), huge.len());
+        }
+    }
+
+    /// Ends the process when the last bytes before `address`, where a slice begins, have
+    /// been written to. What is there may be another's: then only as far as he cannot
+    /// take it away meanwhile.
+    fn check_before(&self, address: usize, size: usize) {
+        // The end of another chunk, which may be inaccessible.
+        if address.is_multiple_of(CHUNK) {
+            return;
+        }
+        let Some(chunk) = self.arena.chunk_at(address) else { return };
+        let index = (address / SLICE) % SLICES_PER_CHUNK - 1;
+        let free = self.arena.visit_slice(chunk, index as u32, |slice| {
+            let last = slice.as_ptr().wrapping_add(SLICE - BEFORE);
+            // SAFETY: the visitor holds the slice, and all free ones read as zeros (V4 of
+            // the shelves).
+            unsafe { canary::is_zero(last, BEFORE) }
+        });
+        let well = free.unwrap_or_else(|| {
+            let span = chunk.span_of(address - 1);
+            match (span.word.load().state(), span.class()) {
+                (State::Hard, Some(class)) if span.heap().is_null() => {
+                    self.harden.ends_well(span, class)
+                }
+                // A large object's end is looked at when it is freed itself.
+                _ => true,
+            }
+        });
+        if !well {
+            fatal::misuse(Misuse::Underflow, address, size);
+        }
+    }
+
+    /// As [`Allocator::check_huge`], for a large object.
+    fn check_run(&self, span: &Span, given: Option<Given>) {
+        runs::check(span, self.harden.secret());
+        self.check_before(span.base().addr(), span.block_size());
+        if let Some(given) = given {
+            let (address, held) = (span.base().addr(), span.block_size());
+            self.harden.judge(Make(span.carved()), span.below(), given, address, held);
         }
     }
 
@@ -281,59 +299,6 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// Frees an object, after looking at it from all sides.
-    ///
-    /// # Safety
-    ///
-    /// `heap` is the calling thread's, if any; the program gives the object up.
-    #[inline(always)]
-    pub(crate) unsafe fn free_hard(&self, heap: Option<&Heap>, at: NonNull<u8>, given: Given) {
-        // What is by far the most frequent goes first, and straight.
-        if let Some(chunk) = self.arena.chunk_at(at.addr().get()) {
-            let span = chunk.span_of(at.addr().get());
-            if let (State::Hard, Some(class)) = (span.word.load().state(), span.class()) {
-                let slot = self.harden.receive(span, class, at, given);
-                if span.is_watched() {
-                    self.sampler.freed(&self.arena.kernel, at.addr().get());
-                }
-                if let Some(heap) = heap
-                    && span.heap().is_null()
-                    && let Some(locker) = heap.locker()
-                    && locker.enter()
-                {
-                    let quiet = self.harden.retain(self.ground(), locker, class, slot);
-                    locker.leave();
-                    heap.account(self, -(class.size() as isize));
-                    if !quiet {
-                        heap.tick(self);
-                    }
-                } else {
-                    self.put_elsewhere(span, class, slot);
-                }
-                return;
-            }
-        }
-        self.free_hard_other(at, given);
-    }
-
-    /// Puts a slot that was freed where its heap wants it, or back onto the shelf.
-    #[cold]
-    #[inline(never)]
-    fn put_elsewhere(&self, span: &Span, class: SizeClass, slot: Slot) {
-        self.live.sub(class.size());
-        let Some(owner) = self.private_owner(span.heap()) else {
-            self.harden.return_now(self.ground(), class, slot);
-            return;
-        };
-        // Under a handler above the lock's holder the slot stays HELD, until the heap is
-        // destroyed.
-        if let Some(_guard) = owner.lock.lock()
-            && let Some(locker) = owner.locker()
-        {
-            self.harden.retain(self.ground(), locker, class, slot);
-        }
-    }
-
     /// The rest of [`Allocator::free_hard`]: what is no slot.
     #[cold]
     #[inline(never)]
@@ -344,16 +309,7 @@ impl<O: Os> Allocator<O> {
             Found::Slot(_, class) => fatal::misuse(Misuse::DoubleFree, address, class.size()),
             Found::Run(span) => {
                 let size = span.block_size();
-                runs::check(span, self.harden.secret());
-                if let Some((asked, _)) = given.layout
-                    && asked != span.below()
-                {
-                    fatal::misuse(Misuse::WrongSize, address, size);
-                }
-                let family = slot::family(span.carved());
-                if family != given.family {
-                    self.harden.families(family, given.family, address, size);
-                }
+                self.check_run(span, Some(given));
                 if let Some(owner) = self.private_owner(span.heap())
                     && !owner.forget_large(span)
                 {
@@ -370,21 +326,12 @@ impl<O: Os> Allocator<O> {
                 self.upkeep_soon();
             }
             Found::Huge(huge) => {
-                self.check_huge(huge);
-                if let Some((asked, _)) = given.layout
-                    && asked != huge.asked.get()
-                {
-                    fatal::misuse(Misuse::WrongSize, address, huge.len());
-                }
-                let family = slot::family(u16::from(huge.family.get()));
-                if family != given.family {
-                    self.harden.families(family, given.family, address, huge.len());
-                }
+                self.check_huge(huge, Some(given));
                 self.free_huge(address);
             }
             Found::Guarded(record) => self.free_guarded(record, address, Some(given)),
             Found::Nothing => {
-                if given.layout.is_some_and(|(size, _)| size != 0) {
+                if given.size().is_some_and(|size| size != 0) {
                     fatal::misuse(Misuse::WrongSize, address, 0);
                 }
                 match self.nothing.free(address) {
@@ -398,14 +345,19 @@ impl<O: Os> Allocator<O> {
 
     /// Bytes that were asked for of the object at `address`, after a look at it.
     pub(crate) fn usable_hard(&self, address: usize) -> usize {
+        self.look_at(address, None)
+    }
+
+    /// As [`Allocator::usable_hard`], and what is known of the object must be so.
+    fn look_at(&self, address: usize, given: Option<Given>) -> usize {
         match self.find_hard(address) {
-            Found::Slot(span, class) => self.harden.inspect(span, class, address),
+            Found::Slot(span, class) => self.harden.inspect(span, class, address, given).size,
             Found::Run(span) => {
-                runs::check(span, self.harden.secret());
+                self.check_run(span, given);
                 span.below()
             }
             Found::Huge(huge) => {
-                self.check_huge(huge);
+                self.check_huge(huge, given);
                 huge.asked.get()
             }
             Found::Guarded(record) => self.usable_guarded(record, address),
@@ -415,121 +367,25 @@ impl<O: Os> Allocator<O> {
 
     /// As [`Allocator::check_size`].
     pub(crate) fn check_size_hard(&self, address: usize, size: usize, align: usize) {
-        let (right, block) = match self.find_hard(address) {
+        let (had, block) = match self.find_hard(address) {
             Found::Slot(span, class) => {
-                let fits = slot::class_for(size, align) == Some(class)
-                    && slot::kept(size, class) == self.harden.inspect(span, class, address);
-                (fits, class.size())
+                let seen = self.harden.inspect(span, class, address, None);
+                if seen.size == size && seen.align() != align {
+                    fatal::misuse(Misuse::WrongAlignment, address, class.size());
+                }
+                (seen.size, class.size())
             }
-            Found::Run(span) => (span.below() == size, span.block_size()),
-            Found::Huge(huge) => (huge.asked.get() == size, huge.len()),
+            Found::Run(span) => (span.below(), span.block_size()),
+            Found::Huge(huge) => (huge.asked.get(), huge.len()),
             Found::Guarded(record) => {
                 let asked = self.usable_guarded(record, address);
-                (asked == size, asked)
+                (asked, asked)
             }
-            Found::Nothing => (size == 0, 0),
+            Found::Nothing => (0, 0),
         };
-        if !right {
+        if had != size {
             fatal::misuse(Misuse::WrongSize, address, block);
         }
-    }
-
-    /// As [`Allocator::resize_in_place`].
-    pub(crate) fn resize_hard(&self, at: NonNull<u8>, size: usize, align: usize) -> bool {
-        let address = at.addr().get();
-        let secret = self.harden.secret();
-        match self.find_hard(address) {
-            Found::Slot(span, class) => self.harden.resize(span, class, at, size, align),
-            Found::Run(span) => {
-                runs::check(span, secret);
-                let (had, wants, old) = (span.slices(), slices_for(size + 1), span.below());
-                if slot::class_for(size, align).is_some() || size >= LARGE_MAX {
-                    return false;
-                }
-                if wants < had {
-                    // What goes back to the arena reads as zeros (V4 of the shelves).
-                    // SAFETY: `wants` slices are within the run.
-                    let tail = unsafe { at.add(wants * SLICE) };
-                    runs::clear(self.ground(), tail, (had - wants) * SLICE);
-                }
-                if wants != had && !self.resize_large(span, size + 1) {
-                    return false;
-                }
-                let end = runs::canary_end(old).min(wants * SLICE);
-                clear_canary(at, old, size, end);
-                if let Some(rest) = end.checked_sub(runs::canary_end(size)) {
-                    // Nothing but zeros behind a canary.
-                    // SAFETY: within the run, and given up by the program.
-                    let from = unsafe { at.add(runs::canary_end(size)) };
-                    // SAFETY: as above.
-                    unsafe { from.write_bytes(0, rest) };
-                }
-                // SAFETY: the object is the program's, which has it again after this.
-                unsafe { runs::seal(span, size, secret) };
-                true
-            }
-            Found::Huge(huge) => {
-                self.check_huge(huge);
-                let (before, old) = (huge.len(), huge.asked.get());
-                let end = page_end(huge, old);
-                if size < LARGE_MAX || !self.huge.resize(&self.arena, huge, size) {
-                    return false;
-                }
-                self.live.shift(huge.len() as isize - before as isize);
-                self.resample_huge(huge, before, size);
-                clear_canary(at, old, size, end.min(huge.len()));
-                self.seal_huge(at, size, slot::family(u16::from(huge.family.get())));
-                true
-            }
-            Found::Guarded(record) => self.usable_guarded(record, address) == size,
-            Found::Nothing => size == 0,
-        }
-    }
-
-    /// As [`Allocator::reallocate`]; `family` as for a free.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Allocator::reallocate`].
-    pub(crate) unsafe fn reallocate_hard(
-        &self,
-        heap: Option<&Heap>,
-        at: NonNull<u8>,
-        size: usize,
-        align: usize,
-        family: Family,
-    ) -> Option<NonNull<u8>> {
-        if size > isize::MAX as usize - align {
-            return None;
-        }
-        if self.resize_hard(at, size, align) {
-            return Some(at);
-        }
-        let address = at.addr().get();
-        let old = self.usable_hard(address);
-        if size >= LARGE_MAX
-            && size > old
-            && align <= crate::units::CHUNK
-            && let Some(huge) = self.huge.find(&self.arena, address)
-        {
-            let end = page_end(huge, old);
-            if let Some(moved) = self.grow_huge_elsewhere(huge, size) {
-                clear_canary(moved, old, size, end);
-                self.seal_huge(moved, size, slot::family(u16::from(huge.family.get())));
-                return Some(moved);
-            }
-        }
-        // SAFETY: the caller's promise.
-        let (fresh, _) = unsafe { self.allocate_hard(heap, size, align, family) }?;
-        let bytes = old.min(size);
-        // SAFETY: two objects of at least `bytes`, and no two objects overlap.
-        unsafe { fresh.copy_from_nonoverlapping(at, bytes) };
-        // ORDERING: Relaxed, a figure.
-        self.copied.fetch_add(bytes, Ordering::Relaxed);
-        let own = heap.filter(|heap| !heap.is_private());
-        // SAFETY: the program gives the old object up.
-        unsafe { self.free_hard(own, at, Given::family(family)) };
-        Some(fresh)
     }
 
     /// A guarded object, when it is time for one. `heap` is the calling thread's.
@@ -570,11 +426,11 @@ impl<O: Os> Allocator<O> {
         let family = self.guarded.family(record, address);
         let asked = self.usable_guarded(record, address);
         if let (Some(made), Some(given)) = (family, given)
-            && made != given.family
+            && made != given.of()
         {
-            self.harden.families(made, given.family, address, asked);
+            self.harden.families(made, given.of(), address, asked);
         }
-        let size = given.and_then(|given| given.layout).map(|(size, _)| size);
+        let size = given.and_then(Given::size);
         match self.guarded.free(&self.arena, record, address, size, self.harden.secret()) {
             Ok(()) => self.live.sub(asked),
             Err((what, asked)) => fatal::misuse(what, address, asked),
@@ -600,7 +456,7 @@ impl<O: Os> Allocator<O> {
         self.harden.look_at_free(spans());
         self.arena.visit_spare(|at, len| {
             // SAFETY: the visitor holds the slices, which read as zeros (V4 of the shelves).
-            if !unsafe { canary::is_zero(at.as_ptr(), len) } {
+            if !unsafe { canary::is_zero_long(at.as_ptr(), len) } {
                 fatal::misuse(Misuse::UseAfterFree, at.addr().get(), len);
             }
         });
@@ -637,6 +493,7 @@ impl<O: Os> Allocator<O> {
             && locker.enter()
         {
             self.harden.drain(self.ground(), locker);
+            heap.settle(self, locker);
             locker.leave();
         }
     }
@@ -681,17 +538,6 @@ impl<O: Os> Allocator<O> {
 /// Where the page ends that the last of `size` bytes of a huge object lies in.
 fn page_end(huge: &Huge, size: usize) -> usize {
     size.next_multiple_of(4096).min(huge.len())
-}
-
-/// Makes zeros of what was canary from `old` to `end`, as far as `size` bytes reach.
-fn clear_canary(at: NonNull<u8>, old: usize, size: usize, end: usize) {
-    let until = end.min(size);
-    if until > old {
-        // SAFETY: the object holds `size` bytes and had canary up to `end`.
-        let from = unsafe { at.add(old) };
-        // SAFETY: as above.
-        unsafe { from.write_bytes(0, until - old) };
-    }
 }
 
 #[cfg(test)]

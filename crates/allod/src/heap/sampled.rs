@@ -363,19 +363,17 @@ impl<O: Os> Allocator<O> {
         moved
     }
 
-    /// Counts a slot of the hardened levels, and takes it if its turn has come. The
-    /// heap is the caller's.
-    pub(super) fn sample_slot(
+    /// Takes a slot of the hardened levels, just handed out, as a sample for `interval`.
+    pub(super) fn take_sample(
         &self,
-        heap: &Heap,
         class: SizeClass,
         at: NonNull<u8>,
         size: usize,
+        interval: u32,
         owner: Option<&Heap>,
     ) {
-        let Some(interval) = heap.due(self, class) else { return };
         let Some(span) = self.arena.span_at(at.addr().get()) else { return };
-        span.watch();
+        self.harden.mark_sample(span, class, at);
         if let Some(owner) = owner {
             owner.watch();
         }

@@ -201,38 +201,40 @@ pub(super) fn nothing_is_lost(a: &Allocator<Fake>) {
     assert_eq!(a.depot.buried(), 0);
 }
 
+/// So many heaps, that free for each other, against the model, at whatever level the
+/// allocator is.
+pub(super) fn against_the_model(
+    a: &Allocator<Fake>,
+    heaps: usize,
+    mut dice: Dice,
+    rounds: usize,
+    most: usize,
+) {
+    let heaps: Vec<_> = (0..heaps).map(|_| a.adopt().unwrap()).collect();
+    let mut model = Model::default();
+    for round in 0..rounds {
+        let heap = heaps[dice.roll(heaps.len())];
+        step(a, heap, &mut model, &mut dice, most);
+        if round % 1000 == 0 {
+            a.check();
+            a.sweep();
+        }
+    }
+    end(a, heaps[heaps.len() - 1], &mut model);
+    nothing_is_lost(a);
+}
+
 #[test]
 fn one_heap_against_the_model() {
     for seed in 0..4 {
-        let a = open(Fake::new(SPACE, 4096));
-        let heap = a.adopt().unwrap();
-        let (mut model, mut dice) = (Model::default(), Dice(seed));
-        for round in 0..6000 {
-            step(&a, heap, &mut model, &mut dice, 400);
-            if round % 500 == 0 {
-                a.check();
-            }
-        }
-        end(&a, heap, &mut model);
-        nothing_is_lost(&a);
+        against_the_model(&open(Fake::new(SPACE, 4096)), 1, Dice(seed), 6000, 400);
     }
 }
 
 #[test]
 fn heaps_that_free_for_each_other_against_the_model() {
     for seed in 10..14 {
-        let a = open(Fake::new(SPACE, 4096));
-        let heaps: Vec<_> = (0..4).map(|_| a.adopt().unwrap()).collect();
-        let (mut model, mut dice) = (Model::default(), Dice(seed));
-        for round in 0..12_000 {
-            let heap = heaps[dice.roll(heaps.len())];
-            step(&a, heap, &mut model, &mut dice, 600);
-            if round % 1000 == 0 {
-                a.check();
-            }
-        }
-        end(&a, heaps[3], &mut model);
-        nothing_is_lost(&a);
+        against_the_model(&open(Fake::new(SPACE, 4096)), 4, Dice(seed), 12_000, 600);
     }
 }
 

@@ -38,6 +38,11 @@ fn hex(text: &[u8]) -> Option<usize> {
 impl Mapping {
     /// None when the line is none.
     pub(super) fn parse(line: &[u8]) -> Option<Self> {
+        Self::with_path(line).map(|(mapping, _)| mapping)
+    }
+
+    /// The same, and the path at the line's end.
+    pub(super) fn with_path(line: &[u8]) -> Option<(Self, &[u8])> {
         let mut words = line.splitn(6, |byte| *byte == b' ');
         let mut range = words.next()?.splitn(2, |byte| *byte == b'-');
         let (start, end) = (hex(range.next()?)?, hex(range.next()?)?);
@@ -51,14 +56,15 @@ impl Mapping {
         } else {
             0
         };
-        Some(Self {
+        let mapping = Self {
             start,
             end,
             is_readable: access.first() == Some(&b'r'),
             is_code: access.get(2) == Some(&b'x'),
             offset,
             file,
-        })
+        };
+        Some((mapping, path))
     }
 }
 

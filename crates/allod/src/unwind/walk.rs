@@ -11,6 +11,7 @@
 #![allow(unsafe_code)]
 
 use super::cfi::{self, Memory};
+use super::maps::Mapping;
 use super::modules::{self, Kind as Code, Modules};
 use super::rules::{Key, Kind, Others, Rule, Rules, Size};
 use super::stack::{Stack, Stacks};
@@ -232,6 +233,27 @@ pub(crate) fn modules(f: &mut dyn FnMut(&dump::Module)) {
     // ORDERING: Relaxed, a flag that guards no data.
     let own = if ALONE.load(Ordering::Relaxed) { own_address() } else { 0 };
     tables.modules.each(own, f);
+}
+
+/// Tells `f` the name of the file that the code at `pc` is from, without its directory,
+/// and where the code is in that file's own addresses. Reads the list of mappings: for
+/// those who have time, or nothing to lose.
+pub(crate) fn place(pc: usize, f: &mut dyn FnMut(&[u8], usize)) {
+    let mut bias = None;
+    modules(&mut |module| {
+        if (module.start..module.end).contains(&(pc as u64)) {
+            bias = Some(module.bias as usize);
+        }
+    });
+    memory::mappings(&mut |line| {
+        if let Some((mapping, path)) = Mapping::with_path(line)
+            && (mapping.start..mapping.end).contains(&pc)
+        {
+            let own = bias.unwrap_or(mapping.start.wrapping_sub(mapping.offset));
+            let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            f(if name.is_empty() { b"?" } else { name }, pc.wrapping_sub(own));
+        }
+    });
 }
 
 /// Says whether the module that this code is in holds nothing but Allod. Before

@@ -5,7 +5,8 @@
 use super::*;
 use crate::config::Level;
 use crate::heap::tests::{
-    Dice, Model, SPACE, alloc, end, free, nothing_is_lost, open_at, open_hard, step,
+    Dice, Model, SPACE, against_the_model, alloc, end, free, nothing_is_lost, open_at, open_hard,
+    step,
 };
 use crate::os::fake::Fake;
 use crate::size::CLASSES;
@@ -16,50 +17,19 @@ use std::vec::Vec;
 #[test]
 fn one_heap_against_the_model() {
     for seed in 20..22 {
-        let a = open_hard(Fake::new(SPACE, 4096));
-        let heap = a.adopt().unwrap();
-        let (mut model, mut dice) = (Model::default(), Dice(seed));
-        for round in 0..3000 {
-            step(&a, heap, &mut model, &mut dice, 400);
-            if round % 500 == 0 {
-                a.check();
-                a.sweep();
-            }
-        }
-        end(&a, heap, &mut model);
-        nothing_is_lost(&a);
+        against_the_model(&open_hard(Fake::new(SPACE, 4096)), 1, Dice(seed), 3000, 400);
     }
 }
 
 #[test]
 fn heaps_that_free_for_each_other_against_the_model() {
-    let a = open_hard(Fake::new(SPACE, 4096));
-    let heaps: Vec<_> = (0..4).map(|_| a.adopt().unwrap()).collect();
-    let (mut model, mut dice) = (Model::default(), Dice(31));
-    for round in 0..6000 {
-        let heap = heaps[dice.roll(heaps.len())];
-        step(&a, heap, &mut model, &mut dice, 600);
-        if round % 1000 == 0 {
-            a.check();
-            a.sweep();
-        }
-    }
-    end(&a, heaps[3], &mut model);
-    nothing_is_lost(&a);
+    against_the_model(&open_hard(Fake::new(SPACE, 4096)), 4, Dice(31), 6000, 600);
 }
 
 #[test]
 fn pages_of_other_sizes_against_the_model() {
     for page in [16 << 10, 64 << 10] {
-        let a = open_hard(Fake::new(SPACE, page));
-        let heap = a.adopt().unwrap();
-        let (mut model, mut dice) = (Model::default(), Dice(41));
-        for _ in 0..1000 {
-            step(&a, heap, &mut model, &mut dice, 300);
-        }
-        a.check();
-        end(&a, heap, &mut model);
-        nothing_is_lost(&a);
+        against_the_model(&open_hard(Fake::new(SPACE, page)), 1, Dice(41), 1000, 300);
     }
 }
 
