@@ -126,7 +126,7 @@ impl Sites {
     fn site<O: Os>(&self, kernel: &Kernel<O>, taken: &Taken<'_>) -> usize {
         // ORDERING: Relaxed, under the lock.
         let count = self.site_count.load(Ordering::Relaxed);
-        let thread = if count > self.sites.room() / 2 { 0 } else { taken.thread };
+        let thread = if count > self.sites.room() / 8 { 0 } else { taken.thread };
         let Some(stack) = self.stack(kernel, taken) else { return 0 };
         let Some(at) = self.stacks.get(stack) else { return 0 };
         let words = u64::from(at.words);

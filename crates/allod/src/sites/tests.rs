@@ -45,7 +45,7 @@ fn what_has_no_place_is_summed_in_the_first_site() {
     let bytes: u64 = rows.iter().map(|site| site.live[1]).sum();
     assert_eq!(bytes, 60 * 200, "nothing is lost");
     assert!(rows[0].live[1] >= 44 * 200 && rows[0].depth == 0, "{:?}", rows[0]);
-    // Past half of the sites a thread gets none of its own.
+    // Past an eighth of the sites a thread gets none of its own.
     assert!(rows.iter().skip(1).any(|site| site.thread == 0));
     assert!(rows.iter().skip(1).any(|site| site.thread == 7));
     for site in rows {
