@@ -5,7 +5,7 @@ use crate::odds::Weight;
 use crate::os::fake::Fake;
 use std::vec::Vec;
 
-const ROOM: Room = Room { sites: 16, stacks: 12, words: 64, samples: 100, labels: 64 };
+const ROOM: Room = Room { sites: 40, stacks: 12, words: 64, samples: 100, labels: 64 };
 /// A room whose columns are no larger than they say: less than a step of a column.
 fn tables() -> (Sites, Kernel<Fake>) {
     (Sites::with_room(ROOM), Kernel::new(Fake::new(64 << 20, 4096)))
