@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(SlotWord::FREE.state(), State::Free);
         assert_eq!(SlotWord::HELD.state(), State::Held);
         assert!(!SlotWord::HELD.is_sample() && !SlotWord::FREE.is_plain());
-        for align in (16..48).map(|shift| 1usize << shift) {
+        for align in (16..usize::BITS.min(48)).map(|shift| 1usize << shift) {
             let make = Make::new(Family::New, align);
             assert_eq!((make.family(), make.align()), (Family::New, align));
             assert!(!make.fits_slots(), "it would be taken for a smaller one");
