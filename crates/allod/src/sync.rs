@@ -273,11 +273,35 @@ impl Tally {
     #[inline]
     pub(crate) fn add(&self, more: usize) {
         // ORDERING: Relaxed, a figure.
-        let now = self.now.fetch_add(more, Ordering::Relaxed).wrapping_add(more);
+        self.rise(self.now.fetch_add(more, Ordering::Relaxed).wrapping_add(more));
+    }
+
+    /// Hears that the sum has become `now`.
+    #[inline]
+    fn rise(&self, now: usize) {
         // ORDERING: Relaxed, a figure.
         if now <= isize::MAX as usize && now > self.peak.load(Ordering::Relaxed) {
             // ORDERING: Relaxed, a figure.
             self.peak.fetch_max(now, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds one while the sum is below `limit`, so that it never passes it by this.
+    /// Costs one load when it is not.
+    #[inline]
+    pub(crate) fn add_below(&self, limit: usize) -> bool {
+        loop {
+            // ORDERING: Relaxed, a figure; nothing is read on its strength.
+            let now = self.now.load(Ordering::Relaxed);
+            if (now as isize) >= limit as isize {
+                return false;
+            }
+            let more = now.wrapping_add(1);
+            // ORDERING: Relaxed, a figure.
+            if self.now.compare_exchange(now, more, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                self.rise(more);
+                return true;
+            }
         }
     }
 

@@ -35,24 +35,37 @@ impl<O: Os> Allocator<O> {
     /// A heap for a thread that starts: an orphan, or a new one. `None` when the
     /// system has no memory for one.
     pub(crate) fn adopt(&self) -> Option<&Heap> {
-        let heap = match self.pop_orphan() {
-            Some(heap) => heap,
-            None => self.make_heap(Use::Thread)?,
-        };
-        // ORDERING: Relaxed, the idle lock ordered the hand-over.
-        heap.in_use.store(Use::Thread as u32, Ordering::Relaxed);
+        let heap = self.find_heap()?;
         self.threads.add(1);
         Some(heap)
+    }
+
+    fn find_heap(&self) -> Option<&Heap> {
+        self.pop_orphan().or_else(|| self.make_heap(Use::Thread))
     }
 
     /// A heap for a thread that has only just started: where threads are few, or
     /// where one has just ended and left a heap with memory in it. `None`, and the
     /// thread is better served by the common heaps.
+    ///
+    /// The place is counted before the heap is made. Making one takes long enough that
+    /// of a thousand threads started at once a hundred found fewer than [`FEW`].
     #[inline]
     pub(crate) fn adopt_at_once(&self) -> Option<&Heap> {
+        if self.threads.add_below(FEW) {
+            let heap = self.find_heap();
+            if heap.is_none() {
+                self.threads.sub(1);
+            }
+            return heap;
+        }
         // ORDERING: Relaxed, a hint: being wrong costs some memory, or some time.
-        let warm = self.orphan_count.load(Ordering::Relaxed) != 0;
-        if warm || self.threads.get() < FEW { self.adopt() } else { None }
+        if self.orphan_count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let heap = self.pop_orphan()?;
+        self.threads.add(1);
+        Some(heap)
     }
 
     /// The heap that was left last, or else one that was drained.
@@ -69,6 +82,8 @@ impl<O: Os> Allocator<O> {
                 list.set(heap.next_idle.get());
                 // ORDERING: Relaxed, as above; changed under the lock only.
                 count.fetch_sub(1, Ordering::Relaxed);
+                // ORDERING: Relaxed, the idle lock ordered the hand-over.
+                heap.in_use.store(Use::Thread as u32, Ordering::Relaxed);
                 return Some(heap);
             }
         }

@@ -81,3 +81,24 @@ fn a_thread_takes_a_heap_at_once_where_threads_are_few_or_one_has_just_ended() {
     assert!(ptr::eq(a.adopt().unwrap(), grown), "its record serves again");
     drop(heaps);
 }
+
+/// A thousand threads that start together once got a hundred heaps, each as large as
+/// what the common heaps are there to save.
+#[test]
+fn threads_that_start_at_one_moment_do_not_all_find_that_they_are_few() {
+    const THREADS: usize = 4 * FEW;
+    for _ in 0..if cfg!(miri) { 1 } else { 20 } {
+        let a = open();
+        let start = std::sync::Barrier::new(THREADS);
+        let heaps: usize = std::thread::scope(|scope| {
+            let life = || {
+                start.wait();
+                usize::from(a.adopt_at_once().is_some())
+            };
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(life)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!((heaps, a.threads.get(), a.threads.peak()), (FEW, FEW, FEW));
+        assert_eq!(a.heaps().count(), FEW);
+    }
+}
