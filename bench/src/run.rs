@@ -80,6 +80,16 @@ impl Yard {
         Ok(Yard { root, probe, binaries: built, huge_pages: true, more_env: Vec::new(), runs: 0 })
     }
 
+    /// Puts a copy of a program beside `stress`, for jobs that run it.
+    pub(crate) fn add_binary(&self, program: &Path) -> Result<()> {
+        copy(program, &self.binaries).map(drop)
+    }
+
+    /// A path that runs may write to.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
     /// The same allocator, from a copy of its library.
     pub(crate) fn freeze(&self, mut library: Library) -> Result<Library> {
         if let Some(file) = &mut library.file {

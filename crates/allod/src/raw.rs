@@ -81,7 +81,13 @@ pub fn alloc_slow_for<const FAMILY: u16>(size: usize) -> *mut u8 {
 #[inline(never)]
 fn special<const FAMILY: u16>(size: usize) -> *mut u8 {
     let at = watched(size, slot::family(FAMILY));
-    if at.is_null() && !ALLOCATOR.harden.is_on() { ordinary::<FAMILY>(size) } else { at }
+    if !at.is_null() || ALLOCATOR.harden.is_on() {
+        return at;
+    }
+    // Not by way of `ordinary`: whether the object was to be guarded was its heap's to
+    // say, so the thread may have come to one that an exited thread has left, whose list
+    // is not dry.
+    door::allocate(&CONFIG, size, MIN_ALIGN, false, slot::family(FAMILY))
 }
 
 /// [`alloc_slow`] at the default level.
