@@ -43,7 +43,7 @@ const LEVELS: [Level; 5] = [
     },
     Level { name: "hardened", options: "harden:hardened,guard_rate:500" },
     Level { name: "watched", options: "harden:hardened,profile:16384,background:on,purge_delay:0" },
-    Level { name: "paranoid", options: "harden:paranoid,guard_rate:10" },
+    Level { name: "paranoid", options: "harden:paranoid,guard_rate:300" },
 ];
 
 /// Scenes of `checks`, which say what went wrong and else nothing.
@@ -109,7 +109,9 @@ pub(crate) fn main(arguments: &SoakArguments) -> Result<bool> {
     let all = chosen(&arguments.only)?;
     let needs: Vec<_> = all.iter().flat_map(|job| job.needs).collect();
     install::ensure(&needs)?;
-    let yard = Yard::new(artifacts::helpers()?)?;
+    let mut yard = Yard::new(artifacts::helpers()?)?;
+    // Looks take time, and so does the paranoid level; a hang is a hang all the same.
+    yard.patience = 6;
     yard.add_binary(&artifacts::build_scenes()?)?;
     let library = yard.freeze(audited()?)?;
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u32(..));
