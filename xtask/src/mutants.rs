@@ -35,7 +35,7 @@ const EACH_SECONDS: &str = "60";
 /// The files of `allod`, and the module that has each one's tests.
 const FILES: [(&str, &str); 5] = [
     ("size.rs", "size::"),
-    ("units.rs", "size::"),
+    ("units.rs", "units::"),
     ("config.rs", "config::"),
     ("arena/bits.rs", "arena::bits::"),
     ("odds.rs", "odds::"),
