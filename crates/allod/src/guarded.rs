@@ -227,14 +227,16 @@ impl Guarded {
         let page = arena.kernel.page_size();
         let pages = size.div_ceil(page).next_power_of_two();
         let order = pages.trailing_zeros() as usize;
-        // ORDERING: Relaxed, a bound that may be passed by a few.
-        let full = self.live.load(Ordering::Relaxed) >= self.most.load(Ordering::Relaxed);
-        if full || size == 0 || align > page || page > CHUNK / 64 {
+        if self.is_full() || size == 0 || align > page || page > CHUNK / 64 {
             return None;
         }
         let row = self.orders.get(order)?;
         let callers = callers();
         let _guard = self.lock.lock()?;
+        // Threads that come at once have all seen that there was room for one.
+        if self.is_full() {
+            return None;
+        }
         // As many places again are kept closed as are in use, and sixty-four.
         if row.places.get() < row.live.get() * 2 + 64 {
             self.add_plot(arena, row, pages as u32);
@@ -272,6 +274,12 @@ impl Guarded {
         place.state.store(LIVE, Ordering::Release);
         // SAFETY: the offset is within the data pages.
         Some(unsafe { data.add(offset) })
+    }
+
+    /// True when there are as many live objects as may be. More come under the lock only.
+    fn is_full(&self) -> bool {
+        // ORDERING: Relaxed on both, a bound; the lock orders what it holds for.
+        self.live.load(Ordering::Relaxed) >= self.most.load(Ordering::Relaxed)
     }
 
     /// One more plot for an order, if that may be. The lock is held.

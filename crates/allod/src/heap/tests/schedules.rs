@@ -245,10 +245,22 @@ fn rehearse(play: Play) {
     }
 }
 
+/// The same for a play that is a function.
+#[cfg(not(shuttle))]
+fn rehearse_all(play: fn(u64)) {
+    (0..20).for_each(play);
+}
+
 /// Plays it under schedules of shuttle's choice: at random, and with few switches at
 /// places that are chosen to hurt.
 #[cfg(shuttle)]
 fn rehearse(play: Play) {
+    rehearse_all(move |seed| perform(play, seed));
+}
+
+/// The same for a play that is a function.
+#[cfg(shuttle)]
+fn rehearse_all(play: impl Fn(u64) + Clone + Send + Sync + 'static) {
     use shuttle::scheduler::{PctScheduler, RandomScheduler};
     use shuttle::{Config, Runner};
     let mut config = Config::new();
@@ -262,7 +274,7 @@ fn rehearse(play: Play) {
         // ORDERING: Relaxed, a number. The same schedule comes with the same seed only
         // where it comes in the same order, as `replay` in one process does not: it
         // repeats the round that the failure names.
-        move || perform(play, counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+        move || play(counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
     };
     let at_random = RandomScheduler::new_from_seed(1, rounds);
     Runner::new(at_random, config.clone()).run(body.clone());
@@ -313,4 +325,45 @@ fn shuttle_large_and_huge_objects_of_the_hardened_level() {
 #[test]
 fn shuttle_forks_wait_for_everybody() {
     rehearse(Play { forks: true, interval: 40_000, ..USUAL });
+}
+
+/// Has three threads do the same at once, and returns what came of it.
+fn three<T: Send + 'static>(
+    stage: &Arc<Stage>,
+    what: fn(&Allocator<Fake>) -> T,
+) -> Vec<T> {
+    let threads: Vec<_> = (0..3)
+        .map(|_| {
+            let stage = Arc::clone(stage);
+            thread::spawn(move || what(&stage.a))
+        })
+        .collect();
+    threads.into_iter().map(|thread| thread.join().expect("no thread has failed")).collect()
+}
+
+/// Threads that start at once find no slices, all of them. One opens a chunk, and there is
+/// room for the others in it: a chunk may be a huge page.
+#[test]
+fn shuttle_one_chunk_is_opened_for_threads_that_need_slices_at_once() {
+    rehearse_all(|_| {
+        let stage = Stage::new(USUAL);
+        let taken = three(&stage, |a| {
+            a.arena.take(&Cell::new(ptr::null()), 1, 1, true).map(|slices| slices.run.count())
+        });
+        assert_eq!(taken, [Some(1); 3]);
+        assert_eq!(stage.a.arena.chunks().count(), 1);
+    });
+}
+
+#[test]
+fn shuttle_no_more_objects_are_guarded_than_may_be() {
+    rehearse_all(|_| {
+        let stage = Stage::new(USUAL);
+        stage.a.guarded.open(1, true, 2);
+        let made = three(&stage, |a| {
+            let at = a.guarded.alloc(&a.arena, 100, 16, crate::harden::slot::Family::C, 0);
+            usize::from(at.is_some())
+        });
+        assert_eq!(made.iter().sum::<usize>(), 2);
+    });
 }
