@@ -5,7 +5,7 @@
 //! with the files' headers, into a table that readers search without a lock.
 //!
 //! ```text
-//!   current = 7  ---->  tables[7 % 2]   what readers search
+//!   current = 8  ---->  tables[7 % 2]   what readers search
 //!                       tables[8 % 2]   what the next reading of the list fills
 //! ```
 //!
@@ -260,6 +260,19 @@ impl Modules {
         self.epoch.load(Ordering::Acquire)
     }
 
+    /// The table of a generation. The first generation's is next to `current`: one page
+    /// holds both in a small process.
+    fn table(&self, generation: u64) -> Option<&Table> {
+        self.tables.get(generation.wrapping_sub(1) as usize % 2)
+    }
+
+    /// Has memory put behind that page, which is read before it is written. Before
+    /// anybody knows of it.
+    pub(super) fn touch(&self) {
+        // ORDERING: Relaxed, published with the tables.
+        self.current.store(0, Ordering::Relaxed);
+    }
+
     /// Runs `read` on the table in use until nobody has written meanwhile (N1).
     fn consistent<R>(&self, mut read: impl FnMut(&Table) -> R) -> Option<R> {
         // Tables change some times a second at most: the second try succeeds.
@@ -269,7 +282,7 @@ impl Modules {
             if generation == 0 {
                 return None;
             }
-            let table = self.tables.get(generation as usize % 2)?;
+            let table = self.table(generation)?;
             let result = read(table);
             // ORDERING: Acquire pairs with the Release fence in `refresh`: whoever has
             // read a word of a later table sees that `current` has moved on.
@@ -337,8 +350,8 @@ impl Modules {
         // ORDERING: Relaxed, only the holder of the lock writes it.
         let generation = self.current.load(Ordering::Relaxed);
         let next = generation.wrapping_add(1).max(1);
-        let old = self.tables.get(generation as usize % 2).filter(|_| generation != 0);
-        let Some(table) = self.tables.get(next as usize % 2) else { return false };
+        let old = self.table(generation).filter(|_| generation != 0);
+        let Some(table) = self.table(next) else { return false };
         // ORDERING: Release pairs with the Acquire fence in `consistent`: the words
         // written below come after `current` has left their table.
         fence(Ordering::Release);
