@@ -336,11 +336,13 @@ impl Modules {
     }
 
     /// Reads the list again, if nobody else does. True when it has changed.
-    /// `clock` tells milliseconds and nanoseconds.
+    /// `clock` tells milliseconds and nanoseconds; `staying` is the memory of a mapping
+    /// whose file stays: its first address, and its end.
     #[cold]
-    pub(super) fn refresh(
+    pub(super) fn refresh<M: Memory>(
         &self,
-        memory: &impl Memory,
+        memory: &M,
+        staying: impl Fn(usize, usize) -> M,
         list: impl FnOnce(&mut dyn FnMut(&[u8])) -> bool,
         clock: impl Fn() -> (u64, u64),
     ) -> bool {
@@ -361,7 +363,7 @@ impl Modules {
         let mut head: Option<Mapping> = None;
         let done = list(&mut |line| {
             if let Some(mapping) = Mapping::parse(line) {
-                filling.take(memory, &mut head, mapping);
+                filling.take(memory, &staying, &mut head, mapping);
             }
         });
         filling.pass(usize::MAX, usize::MAX);
@@ -408,7 +410,13 @@ impl Modules {
 impl Filling<'_> {
     /// Takes the next mapping. `head` is the beginning of the file that the last
     /// ones were of, until its code is found.
-    fn take(&mut self, memory: &impl Memory, head: &mut Option<Mapping>, mapping: Mapping) {
+    fn take<M: Memory>(
+        &mut self,
+        memory: &M,
+        staying: &impl Fn(usize, usize) -> M,
+        head: &mut Option<Mapping>,
+        mapping: Mapping,
+    ) {
         if mapping.file != 0 && mapping.offset == 0 && mapping.is_readable {
             *head = Some(mapping);
         }
@@ -429,10 +437,16 @@ impl Filling<'_> {
         let known = self.old.get(place).map(Record::load).filter(|old| {
             old.kind == Kind::File && old.identity == identity && old.image.index.count != 0
         });
-        let image = known.map(|known| known.image).or_else(|| Image::read(memory, base));
+        let has_anchor =
+            |start: usize, end: usize| self.anchors.iter().any(|at| (start..end).contains(at));
+        let image = known.map(|known| known.image).or_else(|| {
+            // Its headers lie in the first mapping, if that is of a file that stays.
+            let stays = has_anchor(base, first.end) || has_anchor(mapping.start, mapping.end);
+            if stays { Image::read(&staying(base, first.end), base) } else { Image::read(memory, base) }
+        });
         match image {
             Some(image) => {
-                let stays = self.anchors.iter().any(|at| (image.start..image.end).contains(at));
+                let stays = has_anchor(image.start, image.end);
                 self.add(Module { image, identity, kind: Kind::File, stays });
             }
             None => {

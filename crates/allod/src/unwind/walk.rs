@@ -216,7 +216,10 @@ fn own_address() -> usize {
 #[cold]
 fn refresh(tables: &Tables) -> bool {
     let clock = || (Linux.clock(), Linux.nanoseconds());
-    let changed = tables.modules.refresh(&memory::Ahead::new(), memory::mappings, clock);
+    // SAFETY: the kernel says that the mapping is there, and its file stays.
+    let staying = |low, high| unsafe { memory::Ahead::with_segment(low, high) };
+    let memory = memory::Ahead::new();
+    let changed = tables.modules.refresh(&memory, staying, memory::mappings, clock);
     let [start, len] = &OWN;
     // ORDERING: Relaxed, a flag and two numbers that guard no data.
     if changed && ALONE.load(Ordering::Relaxed) {
