@@ -9,7 +9,7 @@
 //!   direct, whatever else in the process has the same name.
 //! * `-z separate-loadable-segments`: each segment begins with a page, so that what
 //!   the loader relocates is one page and not two.
-//! * `layout.ld`, where glibc's programs run on x86-64: what every process runs and
+//! * `src/layout.ld`, where glibc's programs run on x86-64: what every process runs and
 //!   writes lies together (`docs/decisions/052-what-a-tiny-process-pays.md`).
 
 fn main() {
@@ -17,11 +17,11 @@ fn main() {
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("linux") {
         return;
     }
-    println!("cargo::rerun-if-changed=layout.ld");
+    println!("cargo::rerun-if-changed=src/layout.ld");
     let target = |what| std::env::var(what).unwrap_or_default();
     if target("CARGO_CFG_TARGET_ARCH") == "x86_64" && target("CARGO_CFG_TARGET_ENV") == "gnu" {
-        let layout = concat!(env!("CARGO_MANIFEST_DIR"), "/layout.ld");
-        println!("cargo::rustc-link-arg-cdylib=-Wl,-T,{layout}");
+        let home = target("CARGO_MANIFEST_DIR");
+        println!("cargo::rustc-link-arg-cdylib=-T{home}/src/layout.ld");
     }
     for argument in [
         "-Wl,-soname,liballod.so",
