@@ -141,7 +141,7 @@ fn what_every_process_touches_lies_together() {
         let relocated = range(elf::PT_GNU_RELRO, 0).next().expect("what the loader relocates");
         let start = relocated.p_vaddr(endian);
         assert!(start % PAGE == 0 && relocated.p_memsz(endian) <= PAGE, "one page of it");
-        let written = range(elf::PT_LOAD, elf::PF_W.0).last().expect("data");
+        let written = range(elf::PT_LOAD, elf::PF_W.0).next_back().expect("data");
         let first = written.p_vaddr(endian);
         assert_eq!(written.p_filesz(endian), written.p_memsz(endian), "zeros are among the data");
         for (place, _) in file.dynamic_relocations().expect("relocations") {
