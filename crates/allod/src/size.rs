@@ -211,12 +211,15 @@ const SIZES: [u32; CLASSES] = {
     sizes
 };
 
+/// As few slices as lose at most an eighth of them behind the last block. What a class
+/// holds is whole spans: with eight blocks to each, a program that has been through all
+/// classes held four times as much of the upper ones (docs/decisions/043).
 const SPAN_SLICES: [u8; CLASSES] = {
     let mut slices = [1; CLASSES];
     let mut i = 1;
     while i < CLASSES {
         let mut n = 1;
-        while n < 8 && n * SLICE / (SIZES[i] as usize) < 8 {
+        while n < 8 && n * SLICE % (SIZES[i] as usize) > n * SLICE / 8 {
             n *= 2;
         }
         slices[i] = n as u8;
