@@ -97,6 +97,7 @@ const UNSAFE_FILES: &[&str] = &[
     "report/audit.rs",
     "sites.rs",
     "sites/column.rs",
+    "sites/place.rs",
     "report/fault.rs",
     "span.rs",
     "sync.rs",
