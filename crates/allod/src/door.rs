@@ -459,13 +459,37 @@ pub(crate) fn allocate(
 /// The program gives the object up.
 #[inline(always)]
 pub(crate) unsafe fn free_hard(at: NonNull<u8>, given: Given) {
-    let heap = local::heap();
-    match heap.locker() {
+    let entry = ALLOCATOR.arena.map.entry(at.addr().get()).unwrap_or(0);
+    // SAFETY: the heap is this thread's; the caller's promise.
+    unsafe { free_slot(local::heap(), entry, at, given) };
+}
+
+/// As [`free_hard`], for the thread's heap and the address's entry in the map.
+///
+/// # Safety
+///
+/// As for [`free_hard`].
+#[inline(always)]
+pub(crate) unsafe fn free_slot(heap: &Heap, entry: u32, at: NonNull<u8>, given: Given) {
+    if heap.locker().is_some() {
         // SAFETY: the heap is this thread's; the caller's promise.
-        Some(locker) => unsafe { ALLOCATOR.free_in_hand::<false>(heap, locker, at, given) },
+        unsafe { ALLOCATOR.free_in_hand::<false>(heap, entry, at, given) };
+    } else {
         // SAFETY: as above.
-        None => unsafe { ALLOCATOR.free_hard(local::enter(), at, given) },
+        unsafe { free_homeless(at, given) };
     }
+}
+
+/// As [`free_hard`], for a thread that has no heap yet, or no more.
+///
+/// # Safety
+///
+/// As for [`free_hard`].
+#[cold]
+#[inline(never)]
+unsafe fn free_homeless(at: NonNull<u8>, given: Given) {
+    // SAFETY: the caller's promise.
+    unsafe { ALLOCATOR.free_hard(local::enter(), at, given) };
 }
 
 /// Makes an object hold `size` bytes at the hardened levels.

@@ -28,8 +28,29 @@ use super::slot::SLACK_MAX;
 /// The eight bytes of the slot at `address`.
 #[inline(always)]
 pub(crate) const fn pattern(secret: u64, address: usize) -> u64 {
+    spread(secret, address) | ODD
+}
+
+const ODD: u64 = 0x0101_0101_0101_0101;
+const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The pattern before each of its bytes is made odd.
+#[inline(always)]
+const fn spread(secret: u64, address: usize) -> u64 {
     // The highest bytes, where the slack is when there is little of it, are the best mixed.
-    (address as u64 ^ secret).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 0x0101_0101_0101_0101
+    (address as u64).wrapping_add(secret).wrapping_mul(FACTOR)
+}
+
+/// What patterns differ by, before they are made odd, where addresses differ by `size`.
+pub(crate) const fn step(size: usize) -> u64 {
+    (size as u64).wrapping_mul(FACTOR)
+}
+
+/// The pattern of the slot at `address`, and the one of the slot that is a [`step`] before.
+#[inline(always)]
+pub(crate) const fn patterns(secret: u64, address: usize, step: u64) -> (u64, u64) {
+    let own = spread(secret, address);
+    (own | ODD, own.wrapping_sub(step) | ODD)
 }
 
 /// Writes the canary from `asked` to `end`, counted from `at`.
@@ -56,18 +77,24 @@ pub(crate) unsafe fn write(at: *mut u8, asked: usize, end: usize, pattern: u64) 
 #[inline(always)]
 pub(crate) unsafe fn write_on(at: *mut u8, asked: usize, end: usize, pattern: u64, kept: u64) {
     let mut here = at.wrapping_add(asked & !7).cast::<u64>();
-    let end = at.wrapping_add(end).cast::<u64>();
-    let mut word = pattern & u64::MAX << ((asked & 7) * 8) | kept;
+    let last = at.wrapping_add(end - 8).cast::<u64>();
+    // Volatile, here and below: one or two words are the rule, and a loop made for many of
+    // them costs more than it saves.
+    // SAFETY: the word before `end`, which is above `asked`: the caller's.
+    unsafe { last.write_volatile(pattern) };
+    // It may be the same word.
+    // SAFETY: the caller's.
+    unsafe { here.write_volatile(pattern & u64::MAX << ((asked & 7) * 8) | kept) };
+    if end - asked <= 16 {
+        return;
+    }
     loop {
-        // Volatile, here and below: one or two words are the rule, and a loop made for
-        // many of them costs more than it saves.
-        // SAFETY: below `end`, so the caller's.
-        unsafe { here.write_volatile(word) };
         here = here.wrapping_add(1);
-        if here >= end {
+        if here >= last {
             return;
         }
-        word = pattern;
+        // SAFETY: below `end`, so the caller's.
+        unsafe { here.write_volatile(pattern) };
     }
 }
 
@@ -143,6 +170,21 @@ pub(crate) unsafe fn holds(at: *const u8, asked: usize, end: usize, pattern: u64
         // SAFETY: below `end`, so readable.
         wrong |= unsafe { here.read_volatile() } ^ pattern;
     }
+}
+
+/// As [`holds`], for the last `slack` bytes of the slot that ends at `end`.
+///
+/// # Safety
+///
+/// As for [`holds`].
+#[inline(always)]
+pub(crate) unsafe fn end_holds(end: *const u8, slack: usize, pattern: u64) -> bool {
+    if slack <= 8 {
+        // SAFETY: the caller's promise.
+        return unsafe { tail_holds(end, slack, pattern) };
+    }
+    // SAFETY: the caller's promise.
+    unsafe { holds(end.wrapping_sub(slack & !7), slack.wrapping_neg() & 7, slack & !7, pattern) }
 }
 
 /// True when the last bytes of the slot that ends at `end`, up to eight of its

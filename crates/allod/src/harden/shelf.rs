@@ -13,7 +13,9 @@
 //!
 //! The record of a span of slots is an ordinary `Span` in state `Hard`, whose
 //! `free` field leads to the table, and whose `below` says where the next look for
-//! a free slot begins, and from which slot on nobody has ever had one. Its slices' entries in the map stay 0.
+//! a free slot begins, and from which slot on nobody has ever had one. Its slices' entries
+//! in the map lead to the [`Head`] of the table, where all is that a free must know; those
+//! of a private heap's spans, and of tables that lie too far away for an entry, stay 0.
 //!
 //! # Invariants
 //!
@@ -23,7 +25,8 @@
 //! * V3. A span is listed when it has a sixteenth of its slots FREE, or some not
 //!   carved, or when it is empty and the only one of its class.
 //! * V4. Slices of the arena that are free read as zeros, and so do FREE slots.
-//! * V5. A table that is in no span is all zeros. Tables are never unmapped.
+//! * V5. The words of a table that is in no span are zeros. A table is for one class, has a
+//!   head, and is never unmapped.
 #![allow(unsafe_code)]
 
 use super::canary;
@@ -33,10 +36,12 @@ use crate::arena::bits::Run;
 use crate::arena::{Arena, Chunk, Slices};
 use crate::huge::HugeObjects;
 use crate::os::Os;
-use crate::size::{CLASSES, SizeClass};
+use crate::size::{CLASSES, Divide, SizeClass};
 use crate::span::Span;
 use crate::span::word::{Remote, State, Word};
-use crate::sync::{AtomicU16, AtomicUsize, Guard, Lock, Ordering};
+use crate::sync::{
+    AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Guard, Lock, Ordering,
+};
 use crate::units::{SLICE, SLICE_SHIFT, SLICES_PER_CHUNK};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -48,6 +53,122 @@ const GUARDS_MAX: usize = 8192;
 
 /// Bytes before a slice that are looked at, where something is written before its start.
 pub(crate) const BEFORE: usize = 16;
+
+/// The bit of an entry in the map that leads to a [`Head`]. No heap's key reaches it.
+const HEAD: u32 = 1 << 31;
+/// How far a head may be from the place that entries count from: 64 GiB either way.
+const REACH: u64 = 1 << 37;
+
+/// What stands before the words of a table: what a free must know of the slots of a span,
+/// and nothing else.
+#[repr(C, align(32))]
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// Where the span begins.
+    base: AtomicPtr<u8>,
+    /// What the patterns of canaries differ by from slot to slot.
+    step: AtomicU64,
+    /// The class's: the division by its size, and the size.
+    inverse: AtomicU32,
+    size: AtomicU32,
+    /// Slots of a span; none where it takes long to clear one.
+    short: AtomicU16,
+    capacity: AtomicU16,
+    shift: AtomicU8,
+    class: AtomicU8,
+}
+
+const _: () = assert!(size_of::<Head>() == 32, "the words follow");
+
+/// Where an address leads to, at a hardened level.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    head: &'a Head,
+    /// The number of the slot in its span.
+    pub(crate) index: u32,
+    pub(crate) word: &'a AtomicU16,
+}
+
+impl Place<'_> {
+    /// Bytes of the slot.
+    #[inline(always)]
+    pub(crate) fn size(&self) -> usize {
+        // ORDERING: Relaxed, see `Head::place`.
+        self.head.size.load(Ordering::Relaxed) as usize
+    }
+
+    #[inline(always)]
+    pub(crate) fn class(&self) -> SizeClass {
+        // ORDERING: Relaxed, see `Head::place`.
+        SizeClass::from_index(self.head.class.load(Ordering::Relaxed).into())
+    }
+
+    /// What the pattern of the slot before is less than this one's.
+    #[inline(always)]
+    pub(crate) fn step(&self) -> u64 {
+        // ORDERING: Relaxed, see `Head::place`.
+        self.head.step.load(Ordering::Relaxed)
+    }
+}
+
+impl Head {
+    /// The slot at `address` in the span that the head stands for, if one can start there;
+    /// those that take long to clear only when `LONG` says so.
+    #[inline(always)]
+    pub(crate) fn place<const LONG: bool>(&self, address: usize) -> Option<Place<'_>> {
+        // ORDERING: Relaxed on all here and below: what is a slot's was written before its
+        // address reached us, by whatever brought it here. For any other address each
+        // value there ever was is one of this class (V5), or 0.
+        let base = self.base.load(Ordering::Relaxed).addr();
+        // ORDERING: Relaxed, as above.
+        let inverse = self.inverse.load(Ordering::Relaxed);
+        // ORDERING: Relaxed, as above.
+        let shift = self.shift.load(Ordering::Relaxed);
+        let index = Divide::new(inverse, shift.into()).block_index(address.wrapping_sub(base));
+        let capacity = if LONG { &self.capacity } else { &self.short };
+        // ORDERING: Relaxed, as above.
+        if index >= capacity.load(Ordering::Relaxed).into() {
+            return None;
+        }
+        let words = ptr::from_ref(self).wrapping_add(1).cast::<AtomicU16>();
+        // SAFETY: the table has a word for each slot of the capacity (V5).
+        let word = unsafe { &*words.wrapping_add(index as usize) };
+        Some(Place { head: self, index, word })
+    }
+
+    /// The slot numbered `index`, which is below the capacity.
+    pub(crate) fn nth<'a>(span: &Span, index: u32, word: &'a AtomicU16) -> Option<Place<'a>> {
+        let head = Self::of(NonNull::new(span.table())?);
+        // SAFETY: a head stands before the words of each table, and is never unmapped (V5).
+        Some(Place { head: unsafe { head.as_ref() }, index, word })
+    }
+
+    /// Sets up the head of a table for a span of `class`, but for where it begins.
+    fn begin(&self, class: SizeClass) {
+        let (inverse, shift) = class.divide().parts();
+        let short = if class.size() < canary::LONG { class.capacity() } else { 0 };
+        // ORDERING: Relaxed on all, see `place`.
+        self.step.store(canary::step(class.size()), Ordering::Relaxed);
+        // ORDERING: Relaxed, as above.
+        self.inverse.store(inverse, Ordering::Relaxed);
+        // ORDERING: Relaxed, as above.
+        self.shift.store(shift as u8, Ordering::Relaxed);
+        // ORDERING: Relaxed, as above.
+        self.size.store(class.size() as u32, Ordering::Relaxed);
+        // ORDERING: Relaxed, as above.
+        self.class.store(class.index() as u8, Ordering::Relaxed);
+        // ORDERING: Relaxed, as above.
+        self.short.store(short as u16, Ordering::Relaxed);
+        // ORDERING: Relaxed, as above.
+        self.capacity.store(class.capacity() as u16, Ordering::Relaxed);
+    }
+
+    /// The head before the words of a table.
+    fn of(words: NonNull<AtomicU16>) -> NonNull<Self> {
+        // SAFETY: a head stands before the words of each table (V5).
+        unsafe { words.cast::<Self>().sub(1) }
+    }
+}
 
 /// What stands at the end of a span.
 #[derive(Debug)]
@@ -104,10 +225,19 @@ pub(crate) struct Tables {
     lock: Lock,
     unused: [Cell<*mut AtomicU16>; CLASSES],
     guards: AtomicUsize,
+    /// Where entries of the map that lead to heads count from.
+    origin: AtomicUsize,
 }
 
 // SAFETY: the cells are touched under the lock.
 unsafe impl Sync for Tables {}
+
+/// True for an entry of the map that leads to a [`Head`]; or for one that a heap's key was
+/// taken off.
+#[inline(always)]
+pub(crate) const fn leads_to_head(entry: u32) -> bool {
+    entry & HEAD != 0
+}
 
 impl Tables {
     pub(crate) const fn new() -> Self {
@@ -115,6 +245,44 @@ impl Tables {
             lock: Lock::new(),
             unused: [const { Cell::new(ptr::null_mut()) }; CLASSES],
             guards: AtomicUsize::new(0),
+            origin: AtomicUsize::new(0),
+        }
+    }
+
+    /// Has entries reach heads that are not too far from `near`. Before there is any.
+    pub(crate) fn open(&self, near: usize) {
+        // On 32 bits everything is near.
+        let origin = if usize::BITS == 32 { 0 } else { near.wrapping_sub((REACH / 2) as usize) };
+        // With the bit that all entries have taken off.
+        let origin = origin.wrapping_sub((HEAD as usize).wrapping_mul(64));
+        // ORDERING: Relaxed, published with the open allocator by the caller.
+        self.origin.store(origin, Ordering::Relaxed);
+    }
+
+    /// The head that an entry of the map leads to.
+    #[inline(always)]
+    pub(crate) fn head(&self, entry: u32) -> Option<&Head> {
+        if !leads_to_head(entry) {
+            return None;
+        }
+        // ORDERING: Relaxed, set before the allocator was published as open.
+        let origin = self.origin.load(Ordering::Relaxed);
+        let address = (entry as usize).wrapping_mul(64).wrapping_add(origin);
+        // SAFETY: `entry` below makes no entry with this bit but for a head, and heads are
+        // never unmapped (V5).
+        Some(unsafe { &*ptr::with_exposed_provenance::<Head>(address) })
+    }
+
+    /// The entry that leads to a head; 0 for one that is too far away.
+    fn entry(&self, head: NonNull<Head>) -> u32 {
+        // ORDERING: Relaxed, as above.
+        let origin = self.origin.load(Ordering::Relaxed);
+        let far = head.as_ptr().expose_provenance().wrapping_sub(origin) / 64;
+        match u32::try_from(far) {
+            Ok(far) if far >= HEAD => far,
+            // The highest bit is in the difference already, where it has room for it.
+            _ if usize::BITS == 32 => (far as u32) | HEAD,
+            _ => 0,
         }
     }
 
@@ -135,8 +303,13 @@ impl Tables {
             unsafe { link.write(ptr::null_mut()) };
             return Some(table);
         }
-        let bytes = (class.capacity() * size_of::<AtomicU16>()).next_multiple_of(64);
-        Some(arena.meta.take(&arena.kernel, bytes, 64)?.cast())
+        let words = class.capacity() * size_of::<AtomicU16>();
+        let bytes = (size_of::<Head>() + words).next_multiple_of(64);
+        let head = arena.meta.take(&arena.kernel, bytes, 64)?.cast::<Head>();
+        // SAFETY: fresh zeros of the right size and alignment are a head, and stay.
+        unsafe { head.as_ref() }.begin(class);
+        // SAFETY: the words follow it.
+        Some(unsafe { head.add(1) }.cast())
     }
 
     /// Keeps a table of zeros. Without the lock (a handler above a holder) it is lost.
@@ -266,6 +439,15 @@ impl Shelves {
         span.begin(chunk.slice(first), class, self.owner.get());
         span.set_table(table.as_ptr());
         span.set_below(0);
+        let head = Head::of(table);
+        // ORDERING: Relaxed, see `Head::place`.
+        // SAFETY: the table is ours, and never unmapped (V5).
+        unsafe { head.as_ref() }.base.store(span.base(), Ordering::Relaxed);
+        if self.owner.get().is_null() {
+            let entry = tables.entry(head);
+            // SAFETY: the slices are ours (M3).
+            unsafe { ground.arena.map.set_entries(span.base().addr(), count, entry) };
+        }
         for i in 1..slices.run.count() {
             chunk.span((first + i) as usize).set_back(i as u8);
         }
@@ -588,6 +770,8 @@ impl<O: Os> Ground<'_, O> {
             tables.give(class, table);
         }
         span.set_table(ptr::null_mut());
+        // SAFETY: the slices are ours (M3).
+        unsafe { self.arena.map.set_entries(base, class.span_slices(), 0) };
         span.word.store(Word::new(State::Free, 0, Remote::NONE));
         // SAFETY: the run is ours, and only its carved part was ever touched.
         unsafe { self.arena.give(chunk, run, touched as u32) };

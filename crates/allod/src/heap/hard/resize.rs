@@ -111,7 +111,7 @@ impl<O: Os> Allocator<O> {
             let form = Form::new(size, align, given.of());
             let own = heap.filter(|heap| !heap.is_private());
             let fresh = match (own, slot::class_for(size, align)) {
-                (Some(heap), Some(class)) if size != 0 => heap.alloc_slot_fast(self, class, form),
+                (Some(heap), Some(class)) if size != 0 => heap.alloc_slot_fast::<false>(class, form),
                 _ => None,
             };
             let fresh = match fresh {
