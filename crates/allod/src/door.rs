@@ -22,6 +22,7 @@ use crate::local::{self, ALLOCATOR};
 use crate::report;
 use crate::os::Os;
 use crate::size::SizeClass;
+use crate::units::MIN_ALIGN;
 use crate::span::word::{Remote, State, Word};
 use crate::sync::Ordering;
 use crate::units::{LARGE_MAX, SLICE, slices_for};
@@ -497,6 +498,7 @@ unsafe fn free_homeless(at: NonNull<u8>, given: Given) {
 /// # Safety
 ///
 /// As for [`Allocator::reallocate`].
+#[inline(never)]
 pub(crate) unsafe fn reallocate_hard(
     at: NonNull<u8>,
     size: usize,
@@ -511,6 +513,30 @@ pub(crate) unsafe fn reallocate_hard(
         report::refused(size);
     }
     moved.map_or(ptr::null_mut(), NonNull::as_ptr)
+}
+
+/// As [`reallocate_hard`], for functions that know no alignment, an object that the map's
+/// `entry` leads to, and a size that is not 0 and below that of the tables of classes.
+///
+/// # Safety
+///
+/// As for [`Allocator::reallocate`]; the heap is the thread's.
+#[inline(never)]
+pub(crate) unsafe fn reallocate_slot(
+    heap: &Heap,
+    entry: u32,
+    at: NonNull<u8>,
+    size: usize,
+    given: Given,
+) -> *mut u8 {
+    if heap.locker().is_some() {
+        // SAFETY: the caller's promise.
+        if let Some(moved) = unsafe { ALLOCATOR.move_slot(heap, entry, at, size, given) } {
+            return moved.as_ptr();
+        }
+    }
+    // SAFETY: as above.
+    unsafe { reallocate_hard(at, size, MIN_ALIGN, given) }
 }
 
 /// [`allocate`] at the hardened levels, for the calling thread's heap.

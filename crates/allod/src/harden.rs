@@ -354,29 +354,16 @@ impl Harden {
         locker: &Locker,
         class: SizeClass,
     ) -> (usize, bool) {
-        let (freed, mut left) = locker.settle(class);
+        let (freed, excess) = locker.settle(class);
         if locker.is_time_to_look(freed) {
             look(locker);
         }
-        let full = left != 0;
-        if full && let Some(shelves) = locker.shelves() {
-            let magazine = locker.magazine(class);
-            let next = || {
-                if left == 0 {
-                    return None;
-                }
-                left -= 1;
-                magazine.take_oldest()
-            };
-            shelves.give_back(ground, &self.tables, class, next);
-            // Above a holder of the shelf's lock nothing has gone: these stay HELD, until
-            // their span is wiped out, or for good.
-            while magazine.is_over(left) {
-                left -= 1;
-                magazine.take_oldest();
-            }
+        if excess != 0 && let Some(shelves) = locker.shelves() {
+            // Above a holder of the shelf's lock these are nowhere from here on, and HELD.
+            let mut out = locker.magazine(class).drain(excess);
+            shelves.give_back(ground, &self.tables, class, || out.next());
         }
-        (freed, full)
+        (freed, excess != 0)
     }
 
     /// Puts a slot back onto the common shelf at once, for a thread that has no
@@ -473,6 +460,12 @@ impl Harden {
                 before_holds(word, end, pattern)
             }
         }
+    }
+
+    /// An object that was looked at and found well.
+    #[inline(always)]
+    pub(crate) fn seen<'a>(place: Place<'a>, said: SlotWord) -> Seen<'a> {
+        Seen { word: place.word, said, size: place.size() - said.told_slack() }
     }
 
     /// Makes an object of the program's, which was looked at, hold `size` bytes, if its

@@ -159,15 +159,26 @@ fn hardened<F: Face>(size: usize) -> *mut u8 {
         let class = SizeClass::of_size(size + 1);
         let form = Form::new(size, MIN_ALIGN, slot::family(F::FAMILY));
         // Classes of the table are 64 bytes apart at most.
-        if let Some(at) = local::heap().alloc_slot_fast::<true>(class, form) {
-            return at.as_ptr();
-        }
+        return match local::heap().alloc_slot_fast::<true>(class, form) {
+            Some(at) => at.as_ptr(),
+            None => hardened_again::<F>(size),
+        };
     }
     hardened_medium::<F>(size)
 }
 
-/// As [`hardened`], for sizes that the table of classes does not know, and for what was
-/// not at hand.
+/// The rest of [`hardened`], when there is nothing at hand.
+#[cold]
+#[inline(never)]
+fn hardened_again<F: Face>(size: usize) -> *mut u8 {
+    let form = Form::new(size, MIN_ALIGN, slot::family(F::FAMILY));
+    match local::heap().alloc_slot(&ALLOCATOR, SizeClass::of_size(size + 1), form) {
+        Some(at) => at.as_ptr(),
+        None => hardened_slowly::<F>(size),
+    }
+}
+
+/// As [`hardened`], for sizes that the table of classes does not know.
 #[cold]
 #[inline(never)]
 fn hardened_medium<F: Face>(size: usize) -> *mut u8 {
@@ -415,6 +426,10 @@ pub unsafe fn realloc(at: *mut u8, size: usize) -> *mut u8 {
             if let Some(moved) = moved {
                 return moved.as_ptr();
             }
+        } else if leads_to_head(c as u32) && size < TABLE_MAX {
+            let given = Given::family(Family::C);
+            // SAFETY: the heap is this thread's; the caller's promise.
+            return unsafe { door::reallocate_slot(heap, entry, at, size, given) };
         }
     }
     if ALLOCATOR.harden.is_on() {

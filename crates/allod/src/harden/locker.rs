@@ -175,32 +175,68 @@ pub(crate) struct Magazine<'a> {
     most: u32,
 }
 
-impl Magazine<'_> {
-    /// The slot that has been in it for longest.
+impl<'a> Magazine<'a> {
+    /// Takes up to `count` slots out, those that have been in it for longest.
+    pub(crate) fn drain(&self, count: usize) -> Drain<'a> {
+        let first = self.row.first.get();
+        let left = self.row.count().min(count as u32);
+        self.row.shift(left);
+        Drain { row: self.row, at: first, left }
+    }
+
+    /// The way in for many slots; [`Filler::close`] follows.
+    pub(crate) fn fill(&self) -> Filler<'a> {
+        let (row, first) = (self.row, self.row.first.get());
+        Filler { row, ring: row.ring.get(), mask: row.mask.get(), first, room: self.most.saturating_sub(row.count()) }
+    }
+}
+
+/// Slots that were taken out of a magazine, as long as its locker is not used otherwise.
+#[derive(Debug)]
+pub(crate) struct Drain<'a> {
+    row: &'a Row,
+    at: u32,
+    left: u32,
+}
+
+impl Iterator for Drain<'_> {
+    type Item = Slot;
+
     #[inline(always)]
-    pub(crate) fn take_oldest(&self) -> Option<Slot> {
-        if self.row.count() == 0 {
-            return None;
-        }
-        let slot = self.row.entry(self.row.first.get()).get();
-        self.row.shift(1);
+    fn next(&mut self) -> Option<Slot> {
+        self.left = self.left.checked_sub(1)?;
+        let slot = self.row.entry(self.at).get();
+        self.at = self.at.wrapping_add(1);
         Some(slot)
     }
+}
 
-    /// True while there is something left to take.
-    pub(crate) fn is_over(&self, left: usize) -> bool {
-        left != 0 && self.row.count() != 0
+/// Puts slots into a magazine.
+#[derive(Debug)]
+pub(crate) struct Filler<'a> {
+    row: &'a Row,
+    ring: *const Cell<Slot>,
+    mask: u32,
+    first: u32,
+    room: u32,
+}
+
+impl Filler<'_> {
+    /// Puts a slot in. False when the magazine is full.
+    #[inline(always)]
+    pub(crate) fn put(&mut self, slot: Slot) -> bool {
+        let Some(room) = self.room.checked_sub(1) else { return false };
+        (self.room, self.first) = (room, self.first.wrapping_sub(1));
+        let place = (self.first & self.mask) as usize;
+        // SAFETY: the ring has as many entries as its mask says, all of them the locker's.
+        let entry = unsafe { &*self.ring.wrapping_add(place) };
+        entry.set(slot);
+        true
     }
 
-    /// Puts a slot into it. False when it is full.
-    #[inline(always)]
-    pub(crate) fn put(&self, slot: Slot) -> bool {
-        if self.row.count() >= self.most {
-            return false;
-        }
-        self.row.shift(u32::MAX);
-        self.row.entry(self.row.first.get()).set(slot);
-        true
+    /// The magazine has what was put in.
+    pub(crate) fn close(self) {
+        self.row.shift(self.first.wrapping_sub(self.row.first.get()));
     }
 }
 
@@ -310,6 +346,11 @@ impl Locker {
     pub(crate) fn is_due(&self, class: SizeClass) -> bool {
         let row = self.row(class);
         row.first.get() == row.due.get()
+    }
+
+    /// True when the magazine has nothing.
+    pub(crate) fn is_empty(&self, class: SizeClass) -> bool {
+        self.row(class).count() == 0
     }
 
     /// Does not count the last allocation.

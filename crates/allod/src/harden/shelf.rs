@@ -387,7 +387,7 @@ impl Shelves {
     ) -> bool {
         let row = self.row(class);
         let Some(_guard) = row.lock.lock() else { return false };
-        let magazine = locker.magazine(class);
+        let mut filler = locker.magazine(class).fill();
         let (mut found, wanted) = (0, Locker::batch(class));
         while found < wanted {
             // SAFETY: null, or a span: records are never unmapped (M4).
@@ -400,12 +400,13 @@ impl Shelves {
                     None => break,
                 },
             };
-            found += take(span, class, wanted - found, |slot| magazine.put(slot));
+            found += take(span, class, wanted - found, |slot| filler.put(slot));
             if span.free_count() == 0 && usize::from(span.carved()) == class.capacity() {
                 row.unlist(span);
                 row.filled.set(true);
             }
         }
+        filler.close();
         found != 0
     }
 
@@ -498,25 +499,24 @@ impl Shelves {
         // used again when their span's heap is gone, or never.
         let Some(_guard) = row.lock.lock() else { return };
         let mut chunks = ground.arena.walk();
-        let (divide, listed_from) = (class.divide(), class.capacity() / 16);
+        let (size, len) = (class.size(), class.span_slices() * SLICE);
+        let mut pile = Pile { span: None, base: 0, never: 0, count: 0 };
         while let Some(slot) = next() {
             let (address, word) = (slot.at().addr().get(), slot.word());
-            let Some(chunk) = chunks.chunk_at(address) else { continue };
-            let span = chunk.span_of(address);
-            let index = divide.block_index(address - span.base().addr());
-            if index >= u32::from(pristine(span)) {
-                set_pristine(span, (index + 1) as u16);
+            if pile.span.is_none() || address.wrapping_sub(pile.base) >= len {
+                let Some(chunk) = chunks.chunk_at(address) else { continue };
+                row.take_home(ground, tables, class, &pile);
+                let span = chunk.span_of(address);
+                let base = span.base().addr();
+                let never = base + usize::from(pristine(span)) * size;
+                pile = Pile { span: Some(span), base, never, count: 0 };
             }
+            pile.never = pile.never.max(address + size);
+            pile.count += 1;
             // ORDERING: Relaxed, the lock orders it before the next taker.
             word.store(SlotWord::FREE.0, Ordering::Relaxed);
-            let free = span.free_count() + 1;
-            span.set_free_count(free);
-            if free == span.carved() {
-                row.release(ground, tables, class, span, false);
-            } else if !span.is_listed() && usize::from(free) >= listed_from {
-                row.list(span);
-            }
         }
+        row.take_home(ground, tables, class, &pile);
     }
 
     /// Gives back the spans that are empty.
@@ -605,7 +605,35 @@ impl Shelves {
     }
 }
 
+/// Slots of one span that have become FREE, and that it does not count yet.
+struct Pile<'a> {
+    span: Option<&'a Span>,
+    base: usize,
+    /// From where on nobody has ever had a slot.
+    never: usize,
+    count: u16,
+}
+
 impl Shelf {
+    /// Counts slots of a span that have become FREE, and lists the span, or gives it back.
+    fn take_home<O: Os>(
+        &self,
+        ground: Ground<'_, O>,
+        tables: &Tables,
+        class: SizeClass,
+        pile: &Pile<'_>,
+    ) {
+        let Some(span) = pile.span else { return };
+        set_pristine(span, class.divide().block_index(pile.never - pile.base) as u16);
+        let free = span.free_count() + pile.count;
+        span.set_free_count(free);
+        if free == span.carved() {
+            self.release(ground, tables, class, span, false);
+        } else if !span.is_listed() && usize::from(free) >= class.capacity() / 16 {
+            self.list(span);
+        }
+    }
+
     fn list(&self, span: &Span) {
         let first = self.first.get();
         span.set_prev(ptr::null_mut());

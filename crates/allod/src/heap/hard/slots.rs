@@ -58,9 +58,15 @@ impl Heap {
         form: Form,
     ) -> Option<NonNull<u8>> {
         let locker = self.locker().filter(|locker| locker.enter())?;
-        let (mut out, mut sample, is_due) = (0, None, locker.is_due(class));
+        // Where the magazine is empty the rest is done as well: it is time soon.
+        let (mut out, mut sample) = (0, None);
+        let is_due = locker.is_due(class) || locker.is_empty(class);
         if is_due {
-            out = locker.passed(class).0 * class.size();
+            let (passed, left) = locker.passed(class);
+            if let Some(countdown) = self.countdowns.get(class.index()) {
+                countdown.give_back(left);
+            }
+            out = passed * class.size();
             sample = self.arm(a, locker, class);
         }
         let at = a.harden.alloc(a.ground(), locker, class, form);
@@ -184,7 +190,7 @@ impl<O: Os> Allocator<O> {
 
     /// Puts a slot that was taken back, and is zeros, into quarantine.
     #[inline(always)]
-    fn keep(&self, heap: &Heap, class: SizeClass, slot: Slot) {
+    pub(super) fn keep(&self, heap: &Heap, class: SizeClass, slot: Slot) {
         let Some(locker) = heap.locker() else { return self.put_elsewhere(slot, class) };
         if !locker.enter() {
             self.put_elsewhere(slot, class);
