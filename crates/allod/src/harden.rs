@@ -296,7 +296,7 @@ impl Harden {
         given: Given,
     ) -> bool {
         let fits = if given.size == Given::UNKNOWN {
-            said.is_plain() && (said.make().0 ^ given.make.0) & 3 == 0
+            said.is_plain_of(given.make)
         } else {
             let told = SlotWord::out(given.make, place.size().wrapping_sub(given.size));
             said == told && given.make.fits_slots()

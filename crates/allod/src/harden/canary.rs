@@ -183,8 +183,19 @@ pub(crate) unsafe fn end_holds(end: *const u8, slack: usize, pattern: u64) -> bo
         // SAFETY: the caller's promise.
         return unsafe { tail_holds(end, slack, pattern) };
     }
-    // SAFETY: the caller's promise.
-    unsafe { holds(end.wrapping_sub(slack & !7), slack.wrapping_neg() & 7, slack & !7, pattern) }
+    let from = end.wrapping_sub(slack);
+    let mut here = from.map_addr(|a| a & !7).cast::<u64>();
+    // The first word has bytes of the program's below the canary.
+    // SAFETY: the word is readable.
+    let mut wrong = (unsafe { here.read_volatile() } ^ pattern).wrapping_shr((from.addr() as u32) << 3);
+    loop {
+        here = here.wrapping_add(1);
+        if here.addr() >= end.addr() {
+            return wrong == 0;
+        }
+        // SAFETY: below `end`, so readable.
+        wrong |= unsafe { here.read_volatile() } ^ pattern;
+    }
 }
 
 /// True when the last bytes of the slot that ends at `end`, up to eight of its
@@ -367,7 +378,21 @@ mod tests {
                 // SAFETY: as above.
                 let tail = unsafe { tail_holds(end, 64 - asked, own) };
                 assert_eq!(tail, i < asked.max(56), "byte {i} of {asked}, from behind");
+                // SAFETY: as above.
+                let whole = unsafe { end_holds(end, 64 - asked, own) };
+                assert_eq!(whole, i < asked, "byte {i} of {asked}, by its end");
                 slot.0[i] ^= 0x80;
+            }
+        }
+    }
+
+    #[test]
+    fn the_pattern_of_the_slot_before_is_a_step_away() {
+        for size in [8, 16, 48, 120, 1024, 32768] {
+            for address in [0x7F00_0000_8000, 0x10_0000, 0x5555_5555_0040] {
+                let (secret, before) = (0xFEDC_BA98_7654_3211, address - size);
+                let both = (pattern(secret, address), pattern(secret, before));
+                assert_eq!(patterns(secret, address, step(size)), both);
             }
         }
     }

@@ -35,6 +35,7 @@ use super::slot::{SlotWord, State as Is};
 use crate::arena::bits::Run;
 use crate::arena::{Arena, Chunk, Slices};
 use crate::huge::HugeObjects;
+use crate::map::Map;
 use crate::os::Os;
 use crate::size::{CLASSES, Divide, SizeClass};
 use crate::span::Span;
@@ -61,11 +62,13 @@ const REACH: u64 = 1 << 37;
 
 /// What stands before the words of a table: what a free must know of the slots of a span,
 /// and nothing else.
-#[repr(C, align(32))]
+#[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Head {
     /// Where the span begins.
     base: AtomicPtr<u8>,
+    /// Its record, for who holds a slot of it.
+    span: AtomicPtr<Span>,
     /// What the patterns of canaries differ by from slot to slot.
     step: AtomicU64,
     /// The class's: the division by its size, and the size.
@@ -78,7 +81,7 @@ pub(crate) struct Head {
     class: AtomicU8,
 }
 
-const _: () = assert!(size_of::<Head>() == 32, "the words follow");
+const _: () = assert!(size_of::<Head>().is_multiple_of(8), "the words follow");
 
 /// Where an address leads to, at a hardened level.
 #[derive(Clone, Copy, Debug)]
@@ -273,6 +276,16 @@ impl Tables {
         Some(unsafe { &*ptr::with_exposed_provenance::<Head>(address) })
     }
 
+    /// The record of the span of the slot at `address`, which the caller holds, if the
+    /// address's entry leads there.
+    #[inline(always)]
+    fn span(&self, map: &Map, address: usize) -> Option<&Span> {
+        // ORDERING: Relaxed, see `Head::place`.
+        let span = self.head(map.entry(address)?)?.span.load(Ordering::Relaxed);
+        // SAFETY: null, or a span: records are never unmapped (M4).
+        unsafe { span.as_ref() }
+    }
+
     /// The entry that leads to a head; 0 for one that is too far away.
     fn entry(&self, head: NonNull<Head>) -> u32 {
         // ORDERING: Relaxed, as above.
@@ -441,9 +454,12 @@ impl Shelves {
         span.set_table(table.as_ptr());
         span.set_below(0);
         let head = Head::of(table);
-        // ORDERING: Relaxed, see `Head::place`.
         // SAFETY: the table is ours, and never unmapped (V5).
-        unsafe { head.as_ref() }.base.store(span.base(), Ordering::Relaxed);
+        let known = unsafe { head.as_ref() };
+        // ORDERING: Relaxed, see `Head::place`.
+        known.base.store(span.base(), Ordering::Relaxed);
+        // ORDERING: Relaxed, as above.
+        known.span.store(ptr::from_ref(span).cast_mut(), Ordering::Relaxed);
         if self.owner.get().is_null() {
             let entry = tables.entry(head);
             // SAFETY: the slices are ours (M3).
@@ -504,15 +520,20 @@ impl Shelves {
         while let Some(slot) = next() {
             let (address, word) = (slot.at().addr().get(), slot.word());
             if pile.span.is_none() || address.wrapping_sub(pile.base) >= len {
-                let Some(chunk) = chunks.chunk_at(address) else { continue };
+                let known = tables.span(&ground.arena.map, address);
+                let find = || Some(chunks.chunk_at(address)?.span_of(address));
+                let Some(span) = known.or_else(find) else { continue };
                 row.take_home(ground, tables, class, &pile);
-                let span = chunk.span_of(address);
                 let base = span.base().addr();
-                let never = base + usize::from(pristine(span)) * size;
-                pile = Pile { span: Some(span), base, never, count: 0 };
+                pile = Pile { span: Some(span), base, never: base + pristine(span), count: 0 };
             }
-            pile.never = pile.never.max(address + size);
             pile.count += 1;
+            if address >= pile.never
+                && let Some(span) = pile.span
+            {
+                pile.never = address + size;
+                set_pristine(span, pile.never - pile.base);
+            }
             // ORDERING: Relaxed, the lock orders it before the next taker.
             word.store(SlotWord::FREE.0, Ordering::Relaxed);
         }
@@ -606,6 +627,7 @@ impl Shelves {
 }
 
 /// Slots of one span that have become FREE, and that it does not count yet.
+#[derive(Debug)]
 struct Pile<'a> {
     span: Option<&'a Span>,
     base: usize,
@@ -624,7 +646,6 @@ impl Shelf {
         pile: &Pile<'_>,
     ) {
         let Some(span) = pile.span else { return };
-        set_pristine(span, class.divide().block_index(pile.never - pile.base) as u16);
         let free = span.free_count() + pile.count;
         span.set_free_count(free);
         if free == span.carved() {
@@ -688,13 +709,14 @@ impl Shelf {
     }
 }
 
-/// The number of the first slot that nobody has ever had; the upper half of `below`.
-fn pristine(span: &Span) -> u16 {
-    (span.below() >> 16) as u16
+/// How many bytes from the span's start on nobody has ever had a slot; the upper half of
+/// `below`, in words.
+fn pristine(span: &Span) -> usize {
+    (span.below() >> 16) * 8
 }
 
-fn set_pristine(span: &Span, index: u16) {
-    span.set_below(span.below() & 0xFFFF | usize::from(index) << 16);
+fn set_pristine(span: &Span, offset: usize) {
+    span.set_below(span.below() & 0xFFFF | (offset / 8) << 16);
 }
 
 /// Cuts slots to the end of the 4 KiB that the next one begins in, all of them FREE as
@@ -707,7 +729,7 @@ fn carve(span: &Span, class: SizeClass) -> Option<u16> {
         return None;
     }
     span.set_carved(carved + more as u16);
-    set_pristine(span, carved);
+    set_pristine(span, usize::from(carved) * size);
     Some(more as u16)
 }
 
@@ -719,13 +741,13 @@ fn take(span: &Span, class: SizeClass, wanted: usize, mut put: impl FnMut(Slot) 
     let (mut free, mut index) = (span.free_count(), span.below() & 0xFFFF);
     // From here on nobody has ever had a slot, and they read as zeros.
     let clean = |from: usize| if untouched { from } else { usize::MAX };
-    let (mut carved, mut never) = (usize::from(span.carved()), clean(pristine(span).into()));
+    let (mut carved, mut never) = (usize::from(span.carved()), clean(pristine(span)));
     let mut found = 0;
     while found < wanted {
         if free == 0 {
             index = carved;
             let Some(more) = carve(span, class) else { break };
-            (free, never, carved) = (more, clean(index), index + usize::from(more));
+            (free, never, carved) = (more, clean(index * size), index + usize::from(more));
         } else if index >= carved {
             index = 0;
         }
@@ -735,8 +757,9 @@ fn take(span: &Span, class: SizeClass, wanted: usize, mut put: impl FnMut(Slot) 
         let word = unsafe { word.as_ref() };
         // ORDERING: Relaxed, the lock orders it after the last giver.
         if SlotWord(word.load(Ordering::Relaxed)) == SlotWord::FREE {
-            let Some(at) = NonNull::new(base.wrapping_add(index * size)) else { break };
-            if !put(Slot::new(at, word, index >= never)) {
+            let offset = index * size;
+            let Some(at) = NonNull::new(base.wrapping_add(offset)) else { break };
+            if !put(Slot::new(at, word, offset >= never)) {
                 break;
             }
             // ORDERING: Relaxed, the slot is ours: whoever has it next has it from us.
@@ -824,5 +847,55 @@ impl<O: Os> Ground<'_, O> {
             self.retire(tables, class, span);
         }
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Entries of the map that lead to heads, and how far.
+
+    use super::*;
+
+    #[repr(align(64))]
+    struct Aligned(Head);
+
+    fn head() -> Head {
+        let zero = || AtomicU32::new(0);
+        Head {
+            base: AtomicPtr::new(ptr::null_mut()),
+            span: AtomicPtr::new(ptr::null_mut()),
+            step: AtomicU64::new(0),
+            inverse: zero(),
+            size: zero(),
+            short: AtomicU16::new(0),
+            capacity: AtomicU16::new(0),
+            shift: AtomicU8::new(0),
+            class: AtomicU8::new(0),
+        }
+    }
+
+    #[test]
+    fn an_entry_leads_back_to_its_head_or_there_is_none() {
+        let own = Aligned(head());
+        let (at, tables) = (NonNull::from(&own.0), Tables::new());
+        let address = at.addr().get();
+        const GIB: usize = 1 << 30;
+        for (near, reaches) in [
+            (address, true),
+            (address + 4096, true),
+            (address.wrapping_sub(4096), true),
+            (address.wrapping_add(63 * GIB), true),
+            (address.wrapping_sub(63 * GIB), true),
+            (address.wrapping_add(65 * GIB), false),
+            (address.wrapping_sub(65 * GIB), false),
+            (address ^ 1 << 46, false),
+        ] {
+            tables.open(near);
+            let entry = tables.entry(at);
+            assert_eq!(leads_to_head(entry), reaches || usize::BITS == 32, "{near:#x}");
+            let found = tables.head(entry).map(NonNull::from);
+            assert_eq!(found, leads_to_head(entry).then_some(at), "{near:#x}");
+        }
+        assert!(tables.head(0).is_none() && tables.head(HEAD - 1).is_none());
     }
 }
