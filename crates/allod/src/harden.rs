@@ -4,6 +4,7 @@
 //!   heap ---- which locker ----> harden
 //!                                  locker   slots in hand: random choice, quarantine
 //!                                  shelf    spans of slots, for all lockers; guards
+//!                                  table    the words of a span's slots; how a free finds them
 //!                                  runs     large objects
 //!                                  slot     a slot's word: state, family, slack
 //!                                  canary   bytes that nobody may write; zeros
@@ -41,6 +42,7 @@ pub(crate) mod locker;
 pub(crate) mod runs;
 pub(crate) mod shelf;
 pub(crate) mod slot;
+pub(crate) mod table;
 
 use crate::fatal::{self, Misuse};
 use crate::os::Os;
@@ -51,7 +53,8 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::fence;
 use locker::{Locker, Slot};
 use runs::Runs;
-use shelf::{Ground, Head, Last, Place, Shelves, Tables, word_of};
+use shelf::{Ground, Last, Shelves};
+use table::{Head, Place, Tables, word_of};
 use slot::{Family, Make, SLACK_MAX, SlotWord, State};
 
 /// Objects live in slots, and take the slow path.
@@ -153,7 +156,7 @@ impl Harden {
 
     /// Has entries of the map reach what is not too far from `near`, before the first
     /// allocation.
-    pub(crate) fn reach(&self, near: usize) {
+    pub(crate) fn reach(&self, near: *mut u8) {
         self.tables.open(near);
     }
 

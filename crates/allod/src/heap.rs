@@ -87,7 +87,7 @@ pub(crate) const C_CLASSES: usize = size::FIRST_ODD;
 const MOST_GUARDED: usize = 16_000;
 const MOST_SAMPLED: usize = 64;
 /// A key that no heap has. All are below 2^23: entries of the map with the highest bit are
-/// those of spans of slots (`harden/shelf.rs`).
+/// those of spans of slots (`harden/table.rs`).
 const NO_KEY: u32 = 0x7F_FFFF;
 /// Batches of the ring: together they hold back at most 16 spans and 64 KiB.
 const RING: usize = 16;

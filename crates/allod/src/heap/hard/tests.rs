@@ -246,7 +246,7 @@ fn an_object_that_is_moved_keeps_what_is_in_it() {
         assert_eq!(a.usable(now.addr().get()), new);
         for i in 0..new {
             // SAFETY: the object holds `new` bytes.
-            let byte = unsafe { now.add(i).read() };
+            let byte = unsafe { now.as_ptr().wrapping_add(i).read() };
             assert_eq!(byte, if i < old { 0xA7 } else { 0 }, "byte {i} of {new}, from {old}");
         }
         if now != at {
