@@ -506,6 +506,16 @@ impl Locker {
         }
     }
 
+    /// Tests the invariants of a class's ring.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn check(&self, class: SizeClass) {
+        let (row, most) = (self.row(class), u32::from(Self::plan(class).magazine));
+        assert!(row.spread.get() < row.hold.get().max(1), "K4 of {class:?}");
+        let room = row.limit.get().wrapping_sub(row.end.get());
+        assert!(room < most && row.count() + room < most, "K5 of {class:?}");
+        assert!(row.hold.get() + most <= row.mask.get() + 1, "K3 of {class:?}");
+    }
+
     /// Slots of a class in hand.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn held(&self, class: SizeClass) -> usize {

@@ -133,6 +133,7 @@ fn a_locker_has_each_slot_once_and_room_for_all() {
                 let i = dice.roll(made.len());
                 free(&a, heap, made.swap_remove(i));
             }
+            locker.check(class);
             let (mut held, mut count) = (BTreeSet::new(), 0);
             locker.all(class, |slot| {
                 // ORDERING: Relaxed, there is one thread.
