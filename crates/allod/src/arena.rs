@@ -128,6 +128,8 @@ pub(crate) struct Slices {
     pub(crate) run: Run,
     /// All of it reads as zeros.
     pub(crate) clean: bool,
+    /// A chunk was opened for it: the process is about to hold more than it did.
+    pub(crate) opened: bool,
 }
 
 /// What may be chosen about an arena, before its first use.
@@ -373,7 +375,7 @@ impl<O: Os> Arena<O> {
         }
         let (chunk, run) = self.open_chunk(count, dense)?;
         home.set(chunk);
-        Some(self.taken(chunk, run, fills))
+        Some(Slices { opened: true, ..self.taken(chunk, run, fills) })
     }
 
     /// True once so much was filled on small pages that more is better on huge ones.
@@ -403,7 +405,7 @@ impl<O: Os> Arena<O> {
         {
             self.touched.add(CHUNK);
         }
-        Slices { chunk: NonNull::from(chunk), run, clean: dirty == 0 }
+        Slices { chunk: NonNull::from(chunk), run, clean: dirty == 0, opened: false }
     }
 
     /// Takes the `more` slices that follow slice `last` of `chunk`, if they are free.

@@ -27,6 +27,7 @@
 //!   holds the object.
 #![allow(unsafe_code)]
 
+mod cache;
 mod front;
 mod state;
 
@@ -365,27 +366,6 @@ impl HugeObjects {
         }
     }
 
-    /// Takes the freed object that comes nearest to `len` bytes, if one is within
-    /// a quarter and four times of it. What it has too much goes back, what it lacks
-    /// is added (`fit`): either costs less than to touch all of a new one.
-    fn take_cached(&self, len: usize) -> Option<&Huge> {
-        let _guard = self.lock.lock()?;
-        let mut best: Option<(&Cell<*mut Huge>, &Huge)> = None;
-        for cell in &self.cache {
-            // SAFETY: cached records are the lock holder's, and never unmapped.
-            let Some(huge) = (unsafe { cell.get().as_ref() }) else { continue };
-            let near = huge.len() / 4 <= len && len / 4 <= huge.len();
-            let off = huge.len().abs_diff(len);
-            if near && best.is_none_or(|(_, other)| off < other.len().abs_diff(len)) {
-                best = Some((cell, huge));
-            }
-        }
-        let (cell, huge) = best?;
-        cell.set(ptr::null_mut());
-        huge.state.set_live();
-        Some(huge)
-    }
-
     /// Frees an object that [`Huge::retire`] has given to the caller.
     pub(crate) fn free<O: Os>(&self, arena: &Arena<O>, huge: &Huge) {
         self.live.sub(huge.len());
@@ -457,111 +437,6 @@ impl HugeObjects {
         self.waiting_len.set(0);
         drop(guard);
         self.unmap_all(arena, out);
-    }
-
-    fn put_late(&self, huge: &Huge) {
-        // ORDERING: Relaxed, only linked to; the exchange below publishes.
-        let mut head = self.late.load(Ordering::Relaxed);
-        loop {
-            huge.next.set(head);
-            let new = ptr::from_ref(huge).cast_mut();
-            // ORDERING: Release pairs with the Acquire in `take_late`.
-            match self.late.compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(seen) => head = seen,
-            }
-        }
-    }
-
-    /// One of the objects freed late. The caller holds the lock.
-    fn take_late(&self) -> Option<&Huge> {
-        // ORDERING: Acquire pairs with the Release in `put_late`.
-        let head = self.late.swap(ptr::null_mut(), Ordering::Acquire);
-        // SAFETY: records are never unmapped, and the swap made the chain ours.
-        let huge = unsafe { head.as_ref() }?;
-        // SAFETY: as above.
-        if let Some(rest) = unsafe { huge.next.get().as_ref() } {
-            self.put_late(rest);
-        }
-        huge.next.set(ptr::null_mut());
-        Some(huge)
-    }
-
-    /// Puts a freed object into the cache. Returns the one that has to go.
-    fn put(&self, huge: &Huge) -> Option<&Huge> {
-        huge.next.set(ptr::null_mut());
-        let turn = self.turn.get();
-        self.turn.set((turn + 1) % REMEMBERED);
-        if let Some(cell) = self.remembered.get(turn) {
-            cell.set(huge.base().addr());
-        }
-        let kept = self.held.get() - self.live.get().min(self.held.get());
-        // ORDERING: Relaxed, an option.
-        let limit = self.cache_limit.load(Ordering::Relaxed);
-        let place = self.cache.iter().find(|cell| cell.get().is_null());
-        match place {
-            Some(cell) if kept <= limit => {
-                cell.set(ptr::from_ref(huge).cast_mut());
-                None
-            }
-            // The record outlives the reference's borrow: never unmapped.
-            // SAFETY: records are never unmapped (M4).
-            _ => Some(unsafe { &*ptr::from_ref(huge) }),
-        }
-    }
-
-    /// Gives back cached objects whose time is up.
-    pub(crate) fn decay<O: Os>(&self, arena: &Arena<O>, now: u64) {
-        // ORDERING: Relaxed, an option.
-        let keep = self.keep.load(Ordering::Relaxed);
-        // Every thread comes by here: where nothing is kept, none writes to the lock's line.
-        if self.held.get() <= self.live.get() {
-            return;
-        }
-        let Some(guard) = self.lock.try_lock() else { return };
-        let mut out: Option<&Huge> = None;
-        for cell in &self.cache {
-            // SAFETY: cached records are the lock holder's, and never unmapped.
-            let Some(huge) = (unsafe { cell.get().as_ref() }) else { continue };
-            if now.saturating_sub(huge.freed_at.get()) >= keep {
-                cell.set(ptr::null_mut());
-                huge.next.set(out.map_or(ptr::null_mut(), |h| ptr::from_ref(h).cast_mut()));
-                out = Some(huge);
-            }
-        }
-        drop(guard);
-        self.unmap_all(arena, out);
-    }
-
-    /// Gives back cached objects, at least `bytes` of them if there are as many.
-    /// Returns the bytes.
-    pub(crate) fn release_cached<O: Os>(&self, arena: &Arena<O>, bytes: usize) -> usize {
-        self.release_waiting(arena);
-        let Some(guard) = self.lock.lock() else { return 0 };
-        let (mut out, mut given): (Option<&Huge>, usize) = (None, 0);
-        for cell in &self.cache {
-            if given >= bytes {
-                break;
-            }
-            // SAFETY: cached records are the lock holder's, and never unmapped.
-            let Some(huge) = (unsafe { cell.get().as_ref() }) else { continue };
-            given += huge.len();
-            cell.set(ptr::null_mut());
-            huge.next.set(out.map_or(ptr::null_mut(), |h| ptr::from_ref(h).cast_mut()));
-            out = Some(huge);
-        }
-        drop(guard);
-        self.unmap_all(arena, out);
-        given
-    }
-
-    /// Before `len` bytes are mapped: keeps the peak near where it is.
-    fn make_room<O: Os>(&self, arena: &Arena<O>, len: usize) {
-        let (held, peak) = (self.held.get(), self.held.peak());
-        let slack = (peak / 8).max(4 << 20);
-        if held > self.live.get() && held + len > peak + slack {
-            self.release_cached(arena, len);
-        }
     }
 
     /// Unmaps a chain of objects and keeps their records.

@@ -49,7 +49,7 @@ pub(crate) const MIN_ALIGN: usize = 16;
 
 const _: () = assert!(SLICES_PER_CHUNK == u64::BITS as usize, "a chunk's free set is one word");
 const _: () = assert!(LARGE_MAX <= CHUNK / 2, "a run that starts anywhere must fit a chunk");
-const _: () = assert!(SMALL_MAX <= SLICE * 8, "the widest span holds eight of the largest block");
+const _: () = assert!(SMALL_MAX <= SLICE, "the narrowest span holds the largest block");
 
 /// Rounds `n` up to a multiple of `to`, a power of two. `None` past the end.
 pub(crate) const fn round_up(n: usize, to: usize) -> Option<usize> {

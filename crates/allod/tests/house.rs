@@ -81,6 +81,7 @@ const UNSAFE_FILES: &[&str] = &[
     "heap/sampled.rs",
     "heap/walk.rs",
     "huge.rs",
+    "huge/cache.rs",
     "huge/front.rs",
     "local.rs",
     "map.rs",

@@ -28,6 +28,9 @@ use core::ptr::{self, NonNull};
 /// Spans with free blocks that a heap keeps of one class while other threads
 /// run; what is more goes to the depot.
 const KEPT_SPANS: u32 = 16;
+/// The same of classes above a page: their spans are larger, and a thread that has been
+/// through all of them would hold megabytes that no other can use.
+const KEPT_WIDE: u32 = 2;
 
 impl Heap {
     /// Sends home what is on the front's free list of `class`.
@@ -155,7 +158,8 @@ impl Heap {
             return;
         }
         if !span.is_listed() {
-            if !self.is_private() && bin.count.get() >= KEPT_SPANS && a.threads.get() > 1 {
+            let kept = if class.size() <= 4096 { KEPT_SPANS } else { KEPT_WIDE };
+            if !self.is_private() && bin.count.get() >= kept && a.threads.get() > 1 {
                 // SAFETY: the span is ours, on no list, and the lock is held.
                 unsafe { self.share(a, class, span) };
             } else {

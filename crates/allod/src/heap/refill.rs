@@ -20,7 +20,7 @@ use crate::size::{CLASSES, SizeClass};
 use crate::span::Span;
 use crate::span::word::{Remote, State, Word};
 use crate::sync::Ordering;
-use crate::units::{SLICE, SLICE_SHIFT, SLICES_PER_CHUNK};
+use crate::units::{CHUNK, SLICE, SLICE_SHIFT, SLICES_PER_CHUNK};
 use core::ptr::NonNull;
 
 /// What a slow path counts for towards the next look at the clock. A swap counts for
@@ -32,6 +32,9 @@ const LOOK: u32 = 12;
 const LOOK_QUIET: u32 = 9;
 /// What is much: bytes.
 const MUCH: usize = 1 << 20;
+/// Slices of a class that its heap has filled when it *fills*, and takes of huge pages. A
+/// process with forty classes in use has a span of each, and most of them stay half empty.
+const FILLED: usize = 8;
 /// Milliseconds after which a busy thread's batches go home, full or not.
 const RING_AGE: u32 = 10;
 
@@ -216,7 +219,7 @@ impl Heap {
 
     /// Makes a span of `class`.
     fn fresh_span<'a, O: Os>(&self, a: &'a Allocator<O>, class: SizeClass) -> Option<&'a Span> {
-        let fills = self.bin(class).filled.get() != 0;
+        let fills = self.bin(class).filled.get() as usize * class.span_slices() >= FILLED;
         let count = class.span_slices();
         let [thin, dense] = &self.home;
         let home = if fills { dense } else { thin };
@@ -436,7 +439,12 @@ impl<O: Os> Allocator<O> {
             self.dig();
         }
         match self.arena.take(home, count, align, fills) {
-            Some(slices) => Some(slices),
+            Some(slices) => {
+                if slices.opened {
+                    self.huge.give_up(&self.arena, CHUNK);
+                }
+                Some(slices)
+            }
             None => {
                 // The system refuses: give back what is kept, then ask once more.
                 self.dig();

@@ -369,6 +369,8 @@ fn huge_pages_are_for_those_who_fill_them() {
     assert!(!is_dense(40_000), "a large object neither");
     assert!((0..8 << 10).any(|_| is_dense(2000)), "16 MiB were filled");
     assert!(is_dense(2000), "and so it goes on");
+    let before = (0..1000).position(|_| is_dense(3000)).unwrap();
+    assert!((79..=79 + 64 * 10).contains(&before), "another class fills its first 256 KiB: {before}");
     let home = Cell::new(ptr::null());
     let thin = || a.take_slices(&home, 1, 1, false).unwrap();
     // SAFETY: records are never unmapped.
@@ -389,6 +391,31 @@ fn free_memory_goes_back_in_time() {
         a.upkeep();
     }
     assert!(a.arena.kernel.os().purged() >= 3 << 20, "{}", a.arena.kernel.os().purged());
+}
+
+#[test]
+fn what_spans_take_the_cache_of_huge_objects_gives_up() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let kept = || a.huge.held.get() - a.huge.live.get();
+    let sizes = [10 << 20, 3 << 20];
+    let objects = sizes.map(|size| alloc(&a, heap, size, 16).unwrap());
+    alloc(&a, heap, 1000, 8).unwrap();
+    for at in objects {
+        free(&a, heap, at);
+    }
+    assert_eq!(kept(), 13 << 20);
+    let chunks = || a.arena.chunks().count();
+    let (mut seen, mut steps) = (chunks(), Vec::new());
+    while steps.last() != Some(&0) {
+        alloc(&a, heap, 2000, 8).unwrap();
+        if chunks() != seen {
+            seen = chunks();
+            steps.push(kept() >> 20);
+        }
+    }
+    assert_eq!(steps, [10, 8, 6, 4, 2, 0], "the younger goes, then the other, two mebibytes at a time");
+    a.check();
 }
 
 #[test]
