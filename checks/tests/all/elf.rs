@@ -124,6 +124,43 @@ fn stays_loaded_comes_first_and_has_no_text_relocations() {
     });
 }
 
+/// A tiny process pays for the pages of the file that it touches: `layout.ld` has what all
+/// run and write lie together.
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
+#[test]
+fn what_every_process_touches_lies_together() {
+    const PAGE: u64 = 4096;
+    with_file(|file| {
+        let (endian, data) = (file.endian(), file.data());
+        let headers = file.elf_header().program_headers(endian, data).expect("program headers");
+        let range = |kind, flags| {
+            headers.iter().filter(move |it| {
+                it.p_type(endian) == kind && it.p_flags(endian).0 & elf::PF_W.0 == flags
+            })
+        };
+        let relocated = range(elf::PT_GNU_RELRO, 0).next().expect("what the loader relocates");
+        let start = relocated.p_vaddr(endian);
+        assert!(start % PAGE == 0 && relocated.p_memsz(endian) <= PAGE, "one page of it");
+        let written = range(elf::PT_LOAD, elf::PF_W.0).next_back().expect("data");
+        let first = written.p_vaddr(endian);
+        assert_eq!(written.p_filesz(endian), written.p_memsz(endian), "zeros are among the data");
+        for (place, _) in file.dynamic_relocations().expect("relocations") {
+            let is_near = (start..first + PAGE).contains(&place);
+            assert!(is_near, "the loader writes to {place:#x}, not near {first:#x}");
+        }
+        let section = |name| file.section_by_name(name).expect("a section").index();
+        let (common, rare) = (section(".text"), section(".text.rare"));
+        let of = |index| file.section_by_index(index).expect("a section").size();
+        assert!(of(common) <= 112 << 10, "{} bytes that all run", of(common));
+        assert!(of(rare) >= 64 << 10, "{} bytes that few run", of(rare));
+        for symbol in file.symbols().filter(|it| it.section_index() == Some(common)) {
+            let name = symbol.name().expect("a name");
+            let is_rare = ["5allod6harden", "5allod6unwind", "5allod7profile5write"];
+            assert!(!is_rare.iter().any(|room| name.contains(room)), "{name} is among them");
+        }
+    });
+}
+
 /// A throwing `new` must have nothing of Rust's on the stack when it throws:
 /// from its start to its last `ret` it calls nothing, it only jumps.
 #[cfg(target_arch = "x86_64")]

@@ -24,7 +24,7 @@
 use crate::cxx;
 use crate::fork;
 use allod_core::raw;
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
 
 /// What `liballod` calls itself on the shared page (`allod::page::Slot::face`).
@@ -131,9 +131,11 @@ fn lend(arguments: *mut *mut c_char, variables: *mut *mut c_char) {
     if path.is_null() {
         return;
     }
+    // Not `strrchr`: it lies where a process that has just begun has touched nothing.
     // SAFETY: an argument ends in a zero.
-    let slash = unsafe { libc::strrchr(path, c_int::from(b'/')) };
-    let name = if slash.is_null() { path } else { slash.wrapping_add(1) };
+    let text = unsafe { CStr::from_ptr(path) }.to_bytes();
+    let behind = text.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    let name = path.wrapping_add(behind);
     let place = &raw mut program_invocation_short_name;
     // SAFETY: as for `environ`.
     unsafe { place.write(name) };

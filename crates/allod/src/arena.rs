@@ -142,10 +142,11 @@ pub(crate) struct Policy {
 }
 
 /// The arena.
+#[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Arena<O> {
-    pub(crate) kernel: Kernel<O>,
     pub(crate) map: Map,
+    pub(crate) kernel: Kernel<O>,
     pub(crate) meta: Meta,
     lock: Lock,
     purger: Lock,

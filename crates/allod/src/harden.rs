@@ -121,17 +121,19 @@ impl Seen<'_> {
     }
 }
 
-/// What all hardened objects of an allocator share.
+/// What all hardened objects of an allocator share. What every process reads and writes
+/// comes first.
+#[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Harden {
     /// [`HARD`] and [`GUARDS`].
     mode: AtomicU32,
     secret: AtomicU64,
-    shelves: Shelves,
-    tables: Tables,
-    pub(crate) runs: Runs,
     /// Decides, once a mismatch is found, whether families are to be told apart here.
     judge: crate::sync::AtomicPtr<()>,
+    pub(crate) runs: Runs,
+    shelves: Shelves,
+    tables: Tables,
 }
 
 impl Harden {

@@ -398,15 +398,13 @@ impl Heap {
     }
 }
 
-/// The allocator: everything that one process, or one test, shares.
+/// The allocator: everything that one process, or one test, shares. What every process
+/// writes to comes first, and the tables by class last: it lies together.
+#[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Allocator<O> {
     pub(crate) arena: Arena<O>,
-    pub(crate) depot: Depot,
-    pub(crate) huge: HugeObjects,
     pub(crate) nothing: Nothing,
-    pub(crate) harden: Harden,
-    pub(crate) guarded: Guarded,
     /// All heaps ever made, newest first.
     heaps: AtomicPtr<Heap>,
     next_key: AtomicU32,
@@ -446,6 +444,10 @@ pub(crate) struct Allocator<O> {
     /// The child of a fork has not yet looked for spans that its parent's other
     /// threads had in hand.
     pub(crate) unrepaired: AtomicU32,
+    pub(crate) guarded: Guarded,
+    pub(crate) huge: HugeObjects,
+    pub(crate) harden: Harden,
+    pub(crate) depot: Depot,
 }
 
 // SAFETY: the cells are touched under `idle_lock`.

@@ -6,11 +6,12 @@
 //! ```
 //!
 //! A *site* is a stack, a block size, a label and a thread; it holds sums. A
-//! *sample* is one object that is alive and was taken. The tables are arrays in one
-//! reservation, made when the first sample is: a process that is not sampled has
-//! none. They are touched only as far as they are used, and lie there as a dump
-//! holds them (`dump.rs`), so a dump is the arrays as they are, and a reader from
-//! outside, who finds them through a [`Root`], needs no help of ours.
+//! *sample* is one object that is alive and was taken. The tables are arrays,
+//! made when the first sample is: a process that is not sampled has
+//! none. They lie there as a dump holds them (`dump.rs`), so a dump is the arrays as they
+//! are, and a reader from outside, who finds them through a [`Root`], needs no help of
+//! ours. The first rows are together on a few pages; a process with more moves to
+//! a reservation that is touched only as far as it is used (`place.rs`).
 //!
 //! When the sites run out, what has no place any more is summed in the first one,
 //! which has no stack. Past an eighth of the sites a thread gets none of its own: a million
@@ -30,7 +31,8 @@
 //!
 //! # Invariants
 //!
-//! * K1. Rows are written under the lock, and are never moved.
+//! * K1. Rows are written under the lock. They move once, all of them, and where they
+//!   were stays as it is, for who reads without the lock or from outside.
 //! * K2. A sample in the index is of an object that the program holds: it is taken
 //!   out before the object's memory can be handed out again.
 //! * K3. A site's `live` is the sum over the samples that name it.
@@ -44,15 +46,15 @@
 
 mod column;
 mod index;
+mod place;
 mod rows;
 mod time;
 
-use crate::dump::{HISTORY, Header, Kind, Moment, Root, Site, TABLES, Table};
+use crate::dump::{Header, Kind, Moment, Root, Site, TABLES, Table};
 use crate::odds::Weight;
-use crate::os::{Advice, Kernel, Os};
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Lock, Ordering};
 use column::Column;
-use core::ptr::{self, NonNull};
+use core::ptr;
 use index::Index;
 
 /// Frames of a stack that are kept.
@@ -163,9 +165,12 @@ pub(crate) struct Figures {
 pub(crate) struct Sites {
     lock: Lock,
     room: Room,
-    /// The reservation, once there is one, and its length.
+    /// The first mapping, once there is one, and its length.
     base: AtomicPtr<u8>,
     len: AtomicUsize,
+    /// The same of the reservation that follows it.
+    wide: AtomicPtr<u8>,
+    wide_len: AtomicUsize,
     /// There will be no tables any more.
     retired: AtomicBool,
     /// Who reads the tables without the lock.
@@ -248,6 +253,8 @@ impl Sites {
             room,
             base: AtomicPtr::new(ptr::null_mut()),
             len: AtomicUsize::new(0),
+            wide: AtomicPtr::new(ptr::null_mut()),
+            wide_len: AtomicUsize::new(0),
             retired: AtomicBool::new(false),
             readers: AtomicUsize::new(0),
             sites: Column::new(),
@@ -303,169 +310,11 @@ impl Sites {
         !self.base.load(Ordering::Acquire).is_null()
     }
 
-    /// Bytes of the tables that may have memory behind them.
-    pub(crate) fn bytes(&self) -> usize {
-        if !self.is_there() {
-            return 0;
-        }
-        let indices = [&self.site_index, &self.stack_index, &self.sample_index];
-        let indices: usize =
-            indices.iter().map(|i| i.chains.committed() + i.links.committed()).sum();
-        indices
-            + self.sites.committed()
-            + self.stacks.committed()
-            + self.words.committed()
-            + self.samples.committed()
-            + self.labels.committed()
-            + self.moments.committed()
-            + self.history.committed()
-            + self.header.committed()
-    }
-
-    /// Bytes of the tables that have memory behind them.
-    pub(crate) fn resident<O: Os>(&self, kernel: &Kernel<O>) -> usize {
-        // ORDERING: Acquire, as in `is_there`.
-        match NonNull::new(self.base.load(Ordering::Acquire)) {
-            // ORDERING: Relaxed, set before `base`.
-            // SAFETY: the reservation is ours.
-            Some(base) => unsafe { kernel.resident(base, self.len.load(Ordering::Relaxed)) },
-            None => 0,
-        }
-    }
-
-    /// Makes the tables if there are none. The lock is held.
-    fn open<O: Os>(&self, kernel: &Kernel<O>) -> bool {
-        if self.is_there() {
-            return true;
-        }
-        // ORDERING: Relaxed, under the lock.
-        if self.retired.load(Ordering::Relaxed) {
-            return false;
-        }
-        self.open_with(kernel, self.room) || self.open_with(kernel, self.room.less(LESS))
-    }
-
-    fn open_with<O: Os>(&self, kernel: &Kernel<O>, room: Room) -> bool {
-        let links = Column::<index::Link>::bytes;
-        let chains = |rows: usize| Column::<u32>::bytes(index::chains_for(rows));
-        let parts = [
-            Column::<Header>::bytes(1),
-            Column::<Moment>::bytes(MOMENTS),
-            Column::<u64>::bytes(HISTORY),
-            Column::<Site>::bytes(room.sites),
-            links(room.sites),
-            chains(room.sites),
-            Column::<Stack>::bytes(room.stacks),
-            links(room.stacks),
-            chains(room.stacks),
-            Column::<u64>::bytes(room.words),
-            Column::<Sample>::bytes(room.samples),
-            links(room.samples),
-            chains(room.samples),
-            Column::<u8>::bytes(room.labels),
-        ];
-        let len: usize = parts.iter().sum();
-        let Some(base) = kernel.reserve(len, 0) else { return false };
-        let mut at = base;
-        let mut next = parts.into_iter();
-        let mut part = || {
-            let here = at;
-            // SAFETY: the parts add up to the reservation.
-            at = unsafe { at.add(next.next().unwrap_or(0)) };
-            here
-        };
-        self.header.place(part(), 1);
-        self.moments.place(part(), MOMENTS);
-        self.history.place(part(), HISTORY);
-        self.sites.place(part(), room.sites);
-        self.site_index.links.place(part(), room.sites);
-        self.site_index.chains.place(part(), index::chains_for(room.sites));
-        self.stacks.place(part(), room.stacks);
-        self.stack_index.links.place(part(), room.stacks);
-        self.stack_index.chains.place(part(), index::chains_for(room.stacks));
-        self.words.place(part(), room.words);
-        self.samples.place(part(), room.samples);
-        self.sample_index.links.place(part(), room.samples);
-        self.sample_index.chains.place(part(), index::chains_for(room.samples));
-        self.labels.place(part(), room.labels);
-        let ready = self.header.ensure(kernel, 1)
-            && self.moments.ensure(kernel, MOMENTS)
-            && self.history.ensure(kernel, HISTORY)
-            && self.sites.ensure(kernel, 1)
-            && self.site_index.ready(kernel, 0);
-        if !ready {
-            // SAFETY: nobody knows of the reservation yet.
-            unsafe { kernel.release(base, len) };
-            return false;
-        }
-        // SAFETY: the range is ours. Failure leaves a larger core file.
-        unsafe { kernel.advise(base, len, Advice::NoDump) };
-        // ORDERING: Relaxed, published by `base`.
-        self.len.store(len, Ordering::Relaxed);
-        // The first site is the one for what has no place.
-        // ORDERING: Relaxed, under the lock.
-        self.site_count.store(1, Ordering::Relaxed);
-        // ORDERING: Release pairs with the Acquire in `is_there`.
-        self.base.store(base.as_ptr(), Ordering::Release);
-        self.show();
-        true
-    }
-
-    /// Takes the tables away for good, while threads may still be about to look at them.
-    /// Where one reads them without the lock they stay as zeros, in one mapping that has
-    /// no memory behind it.
-    pub(crate) fn retire<O: Os>(&self, kernel: &Kernel<O>) {
-        let Some(_guard) = self.lock.lock() else { return };
-        // ORDERING: Relaxed, under the lock.
-        self.retired.store(true, Ordering::Relaxed);
-        let Some(base) = self.take() else { return };
-        // ORDERING: Relaxed, set before `base`.
-        let len = self.len.load(Ordering::Relaxed);
-        // ORDERING: AcqRel pairs with the exchange in `reading`: whoever comes after this
-        // one sees that there are no tables, and whoever came before is counted.
-        if self.readers.fetch_add(0, Ordering::AcqRel) == 0 {
-            // SAFETY: the reservation is ours, out of sight, and nobody reads it.
-            unsafe { kernel.release(base, len) };
-            return;
-        }
-        // SAFETY: the reservation is ours, and what it holds is not needed.
-        unsafe { kernel.purge(base, len) };
-        // SAFETY: as above. Where this is refused, more mappings are left.
-        unsafe { kernel.commit(base, len) };
-    }
-
     /// For whoever reads the tables without the lock, as long as they do.
     pub(crate) fn reading(&self) -> Reading<'_> {
         // ORDERING: AcqRel pairs with the exchange in `retire`.
         self.readers.fetch_add(1, Ordering::AcqRel);
         Reading(self)
-    }
-
-    /// Takes the reservation out of sight.
-    fn take(&self) -> Option<NonNull<u8>> {
-        // ORDERING: Acquire pairs with the Release in `show_at`.
-        let root = self.root.swap(ptr::null_mut(), Ordering::Acquire);
-        // SAFETY: null, or a static.
-        if let Some(root) = unsafe { root.as_ref() } {
-            // ORDERING: Release, before the tables go.
-            root.magic.store(0, Ordering::Release);
-        }
-        // ORDERING: Acquire pairs with the Release in `open`.
-        NonNull::new(self.base.swap(ptr::null_mut(), Ordering::Acquire))
-    }
-
-    /// Gives the tables back.
-    ///
-    /// # Safety
-    ///
-    /// Nobody will look at them again.
-    pub(crate) unsafe fn close<O: Os>(&self, kernel: &Kernel<O>) {
-        if let Some(base) = self.take() {
-            // ORDERING: Relaxed, set before `base`.
-            let len = self.len.load(Ordering::Relaxed);
-            // SAFETY: the reservation is ours, and nobody looks at it any more.
-            unsafe { kernel.release(base, len) };
-        }
     }
 
     /// Tells readers from outside where the tables are and how far they are filled.
@@ -478,7 +327,13 @@ impl Sites {
             // ORDERING: Relaxed on all four, published by the magic.
             table.record.store(record, Ordering::Relaxed);
             // ORDERING: Relaxed, as above.
-            table.address.store(address, Ordering::Relaxed);
+            if table.address.load(Ordering::Relaxed) != address {
+                // No reader takes the rows of one place for those of another.
+                // ORDERING: Release, before the address.
+                table.count.store(0, Ordering::Release);
+            }
+            // ORDERING: Release, behind the count of 0.
+            table.address.store(address, Ordering::Release);
             // ORDERING: Release, so that rows are whole before they are counted.
             table.count.store(count, Ordering::Release);
             // ORDERING: Relaxed, as above.

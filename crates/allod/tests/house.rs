@@ -96,6 +96,7 @@ const UNSAFE_FILES: &[&str] = &[
     "report.rs",
     "sites.rs",
     "sites/column.rs",
+    "sites/place.rs",
     "report/fault.rs",
     "span.rs",
     "sync.rs",

@@ -1,9 +1,10 @@
 //! Memory that a table grows into.
 //!
-//! A column is an array in the tables' one reservation. Its whole length is
-//! reserved, its first part is committed, and what has never been written to has
-//! no memory behind it. It never moves, so whoever reads the process from outside
-//! may keep its address.
+//! A column is an array. At first it is a few rows among those of the others
+//! ([`Column::place_open`]). Later its whole length is reserved, its first part is
+//! committed, and what has never been written to has no memory behind it. It moves
+//! at that one time ([`Column::copy_to`], then [`Column::switch`]), and who has read
+//! its address before finds the rows of before there.
 //!
 //! # Invariants
 //!
@@ -20,7 +21,7 @@ use crate::sync::{AtomicPtr, AtomicUsize, Ordering};
 use core::ptr::{self, NonNull};
 
 /// What is committed at a time, at least.
-const STEP: usize = 64 << 10;
+pub(super) const STEP: usize = 64 << 10;
 
 /// A type for which a row of zeros is a value, and any row of its bits that a
 /// reader without the lock may see.
@@ -71,19 +72,66 @@ impl<T: Plain> Column<T> {
         (room * size_of::<T>()).next_multiple_of(STEP)
     }
 
-    /// Gives the column its place: reserved memory for `room` elements.
-    pub(super) fn place(&self, base: NonNull<u8>, room: usize) {
-        // ORDERING: Relaxed on all, under the lock, and published with the tables.
+    /// Gives the column its first place: committed memory of zeros for `room` elements.
+    pub(super) fn place_open(&self, base: NonNull<u8>, room: usize) {
+        self.put(base, room, room);
+    }
+
+    fn put(&self, base: NonNull<u8>, room: usize, open: usize) {
+        // ORDERING: Relaxed, under the lock; published with the tables, or with `open`.
         self.base.store(base.as_ptr().cast(), Ordering::Relaxed);
         // ORDERING: Relaxed, as above.
         self.room.store(room, Ordering::Relaxed);
-        // ORDERING: Relaxed, as above.
-        self.open.store(0, Ordering::Relaxed);
+        // ORDERING: Release pairs with the Acquire in `at`: who finds the larger number
+        // finds the place that has it.
+        self.open.store(open, Ordering::Release);
+    }
+
+    /// Elements that are committed when `len` must be.
+    fn committed_for(len: usize, room: usize) -> usize {
+        (Self::bytes(len) / size_of::<T>()).min(room)
+    }
+
+    /// Elements that go along when `used` must: where the column was smaller than a step,
+    /// who has read how many there are may look at any of these.
+    const fn along(used: usize, room: usize) -> usize {
+        if used == 0 && room > 0 { 1 } else { used }
+    }
+
+    /// Copies the first `used` elements to `base`: reserved memory for `room` elements,
+    /// a [`Column::bytes`] of them. False when there is no memory. The lock is held.
+    pub(super) fn copy_to<O: Os>(
+        &self,
+        kernel: &Kernel<O>,
+        base: NonNull<u8>,
+        room: usize,
+        used: usize,
+    ) -> bool {
+        let len = Self::bytes(Self::along(used, room));
+        // SAFETY: the part is reserved and ours.
+        if used > room || len > 0 && !unsafe { kernel.commit(base, len) } {
+            return false;
+        }
+        let to = base.cast::<T>();
+        (0..used).all(|i| {
+            let Some(value) = self.get(i) else { return false };
+            // SAFETY: `i` is below `used`, which is committed there.
+            let at = unsafe { to.add(i) };
+            // SAFETY: nobody else knows of the place yet.
+            unsafe { at.write(value) };
+            true
+        })
+    }
+
+    /// Makes `base`, where [`Column::copy_to`] has copied `used` elements, the column's
+    /// place.
+    pub(super) fn switch(&self, base: NonNull<u8>, room: usize, used: usize) {
+        self.put(base, room, Self::committed_for(Self::along(used, room), room));
     }
 
     /// Where the first element is.
     pub(super) fn address(&self) -> usize {
-        // ORDERING: Relaxed, as in `place`.
+        // ORDERING: Relaxed, as in `put`.
         self.base.load(Ordering::Relaxed).addr()
     }
 
@@ -95,7 +143,7 @@ impl<T: Plain> Column<T> {
 
     /// Elements that there can be.
     pub(super) fn room(&self) -> usize {
-        // ORDERING: Relaxed, as in `place`.
+        // ORDERING: Relaxed, as in `put`.
         self.room.load(Ordering::Relaxed)
     }
 
@@ -111,7 +159,7 @@ impl<T: Plain> Column<T> {
         }
         let (had, wants) =
             ((open * size_of::<T>()).next_multiple_of(STEP), Self::bytes(len));
-        // ORDERING: Relaxed, as in `place`.
+        // ORDERING: Relaxed, as in `put`.
         let Some(base) = NonNull::new(self.base.load(Ordering::Relaxed)) else { return false };
         // SAFETY: `had` is within the column's part of the reservation.
         let from = unsafe { base.cast::<u8>().add(had) };
@@ -120,7 +168,7 @@ impl<T: Plain> Column<T> {
             return false;
         }
         // ORDERING: Release pairs with the Acquire in `at`: what is open is committed.
-        self.open.store((wants / size_of::<T>()).min(self.room()), Ordering::Release);
+        self.open.store(Self::committed_for(len, self.room()), Ordering::Release);
         true
     }
 
@@ -130,7 +178,8 @@ impl<T: Plain> Column<T> {
         if i >= self.open.load(Ordering::Acquire) {
             return None;
         }
-        // ORDERING: Relaxed, as in `place`.
+        // ORDERING: Relaxed, behind the Acquire: the place that has so many, or a later one,
+        // which has more.
         let base = NonNull::new(self.base.load(Ordering::Relaxed))?;
         // SAFETY: `i` is below `open`, so it is within the column (C1).
         Some(unsafe { base.add(i) })

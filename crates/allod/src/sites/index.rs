@@ -1,9 +1,9 @@
 //! Finding a row by its hash.
 //!
 //! Chained, with the links in a column beside the table's own rows: a row is
-//! entered once and never moves. When there are twice as many rows as chains the
+//! entered once and keeps its number. When there are twice as many rows as chains the
 //! chains are doubled and every row is linked again, so a process with few
-//! samples touches one page of them. All under the tables' lock.
+//! samples touches a part of a page. All under the tables' lock.
 #![forbid(unsafe_code)]
 
 use super::column::Column;
@@ -11,7 +11,7 @@ use crate::os::{Kernel, Os};
 use crate::sync::{AtomicU32, Ordering};
 
 /// Chains at the beginning: two to this power.
-const FIRST: u32 = 8;
+const FIRST: u32 = 5;
 
 /// The most chains that a table of `rows` rows has.
 pub(super) const fn chains_for(rows: usize) -> usize {
@@ -55,6 +55,13 @@ impl Index {
     fn bits(&self) -> u32 {
         // ORDERING: Relaxed, under the lock.
         self.bits.load(Ordering::Relaxed)
+    }
+
+    /// Chains and links in use.
+    pub(super) fn used(&self) -> (usize, usize) {
+        let chains = if self.bits() == 0 { 0 } else { 1 << self.bits() };
+        // ORDERING: Relaxed, under the lock.
+        (chains, self.top.load(Ordering::Relaxed) as usize)
     }
 
     fn chain(&self, hash: u32) -> usize {

@@ -106,7 +106,9 @@ impl Sites {
             0 => self.sample_count.load(Ordering::Relaxed),
             next => next as usize - 1,
         };
-        let ready = self.samples.ensure(kernel, row + 1) && self.sample_index.ready(kernel, row);
+        let ready = self.or_wider(kernel, || {
+            self.samples.ensure(kernel, row + 1) && self.sample_index.ready(kernel, row)
+        });
         ready.then_some(row)
     }
 
@@ -126,7 +128,7 @@ impl Sites {
     fn site<O: Os>(&self, kernel: &Kernel<O>, taken: &Taken<'_>) -> usize {
         // ORDERING: Relaxed, under the lock.
         let count = self.site_count.load(Ordering::Relaxed);
-        let thread = if count > self.sites.room() / 8 { 0 } else { taken.thread };
+        let thread = if count > self.most_sites() / 8 { 0 } else { taken.thread };
         let Some(stack) = self.stack(kernel, taken) else { return 0 };
         let Some(at) = self.stacks.get(stack) else { return 0 };
         let words = u64::from(at.words);
@@ -145,7 +147,10 @@ impl Sites {
         if let Some(row) = found {
             return row;
         }
-        if !self.sites.ensure(kernel, count + 1) || !self.site_index.ready(kernel, count) {
+        let ready = self.or_wider(kernel, || {
+            self.sites.ensure(kernel, count + 1) && self.site_index.ready(kernel, count)
+        });
+        if !ready {
             return 0;
         }
         // ORDERING: Relaxed, under the lock.
@@ -185,9 +190,11 @@ impl Sites {
         let row = self.stack_count.load(Ordering::Relaxed);
         // ORDERING: Relaxed, as above.
         let from = self.word_count.load(Ordering::Relaxed);
-        let ready = self.stacks.ensure(kernel, row + 1)
-            && self.stack_index.ready(kernel, row)
-            && self.words.ensure(kernel, from + depth);
+        let ready = self.or_wider(kernel, || {
+            self.stacks.ensure(kernel, row + 1)
+                && self.stack_index.ready(kernel, row)
+                && self.words.ensure(kernel, from + depth)
+        });
         if !ready {
             return None;
         }

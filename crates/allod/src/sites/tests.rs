@@ -1,7 +1,9 @@
 //! The tables by themselves, over a system of our own.
 
 use super::*;
+use crate::dump::HISTORY;
 use crate::odds::Weight;
+use crate::os::Kernel;
 use crate::os::fake::Fake;
 use std::vec::Vec;
 
@@ -51,6 +53,80 @@ fn what_has_no_place_is_summed_in_the_first_site() {
     for site in rows {
         assert!(site.stack as usize + site.depth as usize <= sites.counts().words, "D1");
     }
+}
+
+/// Most processes take a sample or none, and are gone.
+#[cfg(all(target_os = "linux", not(miri)))]
+#[test]
+fn the_first_sample_touches_three_pages() {
+    let sites = Sites::new();
+    let kernel = Kernel::new(crate::os::linux::Linux);
+    let calls = kernel.calls();
+    assert!(sites.add(&kernel, &taken(0x1000, &[7; 30])));
+    sites.tick(1, || (1, Figures::default()));
+    let calls = kernel.calls() - calls;
+    assert!(calls <= 3, "{calls} calls of the system");
+    let pages = sites.resident(&kernel) / kernel.page_size();
+    let is_emulated = std::env::var_os("ALLOD_TEST_EMULATED").is_some();
+    assert!(is_emulated || (1..=3).contains(&pages), "{pages} pages");
+    assert!(sites.bytes() <= 6 * kernel.page_size(), "{} bytes", sites.bytes());
+    // SAFETY: nobody else knows of these tables.
+    unsafe { sites.close(&kernel) };
+}
+
+#[test]
+fn rows_are_what_they_were_after_they_have_moved() {
+    let (sites, kernel) = tables();
+    let sample = |i: usize| 0x1000 + i * 16;
+    let mut moves = 0;
+    let mut seen: Vec<Site> = Vec::new();
+    for i in 0..60 {
+        let before = (sites.sites.address(), sites.bytes());
+        let old = sites.sites.address() as *const Site;
+        // Five stacks of three words, over and over.
+        let stack = [i % 5, 10, 11];
+        assert!(sites.add(&kernel, &Taken { thread: 0, ..taken(sample(i), &stack) }));
+        let rows = all(&sites);
+        if i > 0 && sites.sites.address() != before.0 {
+            moves += 1;
+            assert!(sites.bytes() > before.1);
+            for (row, site) in seen.iter().enumerate() {
+                // SAFETY: the first mapping stays, with the rows of before.
+                let stale = unsafe { old.wrapping_add(row).read_volatile() };
+                assert_eq!(stale.live, site.live, "row {row}");
+            }
+        }
+        assert!(rows.len() <= 6, "a stack that is known is found again");
+        let of = |site: &Site| (0..3).map(|w| sites.word(site.stack as usize + w)).collect();
+        let stacks: Vec<Vec<u64>> = rows.iter().skip(1).map(of).collect();
+        for (k, stack) in stacks.iter().enumerate() {
+            assert_eq!(stack, &[k as u64, 10, 11]);
+        }
+        seen = rows;
+    }
+    assert_eq!(moves, 1, "they move once");
+    for i in 0..60 {
+        sites.remove(sample(i), 70, 2000);
+    }
+    assert!(all(&sites).iter().all(|site| site.live == [0; 3]), "what came before is found too");
+    assert_eq!(all(&sites).iter().map(|site| site.allocated[1]).sum::<u64>(), 60 * 200);
+}
+
+#[test]
+fn the_first_rows_serve_on_when_there_is_no_memory_for_more() {
+    let sites = Sites::with_room(ROOM);
+    let kernel = Kernel::new(Fake::new(64 << 20, 4096).limited(64 << 10));
+    let taken_in =
+        (0..60).filter(|&i| sites.add(&kernel, &taken(0x1000 + i * 16, &[i, i + 1]))).count();
+    assert_eq!(taken_in, 24);
+    assert_eq!(sites.dropped.load(Ordering::Relaxed), 60 - 24);
+    let bytes: u64 = all(&sites).iter().map(|site| site.live[1]).sum();
+    assert_eq!(bytes, 24 * 200, "what has no site of its own is in the first");
+    assert_eq!(sites.label(&kernel, b"one"), 0);
+    for i in 0..60 {
+        sites.remove(0x1000 + i * 16, 70, 2000);
+    }
+    assert!(sites.add(&kernel, &taken(0x9000, &[1])), "rows are used again");
 }
 
 /// What is never written to has no memory, and is not looked at either.

@@ -33,7 +33,7 @@ impl Sites {
             }
             at += 1;
         }
-        if !self.labels.ensure(kernel, end + text.len() + 1) {
+        if !self.or_wider(kernel, || self.labels.ensure(kernel, end + text.len() + 1)) {
             return 0;
         }
         for (i, &byte) in text.iter().enumerate() {

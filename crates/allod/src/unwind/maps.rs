@@ -36,12 +36,20 @@ fn hex(text: &[u8]) -> Option<usize> {
 }
 
 impl Mapping {
-    /// None when the line is none.
+    /// A mapping with code, or the beginning of a file. None for the rest, which is most,
+    /// and when the line is none.
     pub(super) fn parse(line: &[u8]) -> Option<Self> {
+        let mut words = line.splitn(4, |byte| *byte == b' ');
+        let (_, access, offset) = (words.next()?, words.next()?, words.next()?);
+        let is_code = access.get(2) == Some(&b'x');
+        let is_head = access.first() == Some(&b'r') && offset == b"00000000";
+        if !is_code && !is_head {
+            return None;
+        }
         Self::with_path(line).map(|(mapping, _)| mapping)
     }
 
-    /// The same, and the path at the line's end.
+    /// Any mapping, and the path at the line's end.
     pub(super) fn with_path(line: &[u8]) -> Option<(Self, &[u8])> {
         let mut words = line.splitn(6, |byte| *byte == b' ');
         let mut range = words.next()?.splitn(2, |byte| *byte == b'-');

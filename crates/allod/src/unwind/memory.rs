@@ -184,7 +184,8 @@ impl Window {
 /// The first stacks of `ls` took 440 calls of the system when each read was one; they
 /// take 100 to 150 read ahead, and 50 to 60 when what stays is loaded (2026-11-29).
 pub(super) struct Ahead {
-    me: libc::pid_t,
+    /// Asked for when something must be copied; 0 before.
+    me: Cell<libc::pid_t>,
     /// Bytes that can be loaded: the first, and the end.
     here: (usize, usize),
     windows: [Window; 2],
@@ -195,7 +196,14 @@ pub(super) struct Ahead {
 impl Ahead {
     pub(super) fn new() -> Self {
         let windows = [Window::new(), Window::new()];
-        Self { me: me(), here: (0, 0), windows, last: Cell::new(0) }
+        Self { me: Cell::new(0), here: (0, 0), windows, last: Cell::new(0) }
+    }
+
+    fn me(&self) -> libc::pid_t {
+        if self.me.get() == 0 {
+            self.me.set(me());
+        }
+        self.me.get()
     }
 
     /// The same, with loads between `low` and `high`.
@@ -248,12 +256,12 @@ impl Memory for Ahead {
         }
         let next = 1 - self.last.get();
         if let Some(window) = self.windows.get(next)
-            && window.fill(self.me, at, into.len())
+            && window.fill(self.me(), at, into.len())
         {
             self.last.set(next);
             return window.read(at, into);
         }
-        copy(self.me, &[remote(at, into.len())], into) || copy_by_file(at, into)
+        copy(self.me(), &[remote(at, into.len())], into) || copy_by_file(at, into)
     }
 
     fn gather(&self, at: usize, stride: usize, into: &mut [[u8; 4]]) -> bool {
@@ -266,7 +274,7 @@ impl Memory for Ahead {
         for (i, range) in ranges.iter_mut().enumerate() {
             *range = remote(place(i), 4);
         }
-        if copy(self.me, ranges, into.as_flattened_mut()) {
+        if copy(self.me(), ranges, into.as_flattened_mut()) {
             return true;
         }
         into.iter_mut().enumerate().all(|(i, word)| copy_by_file(place(i), word))

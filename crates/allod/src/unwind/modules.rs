@@ -5,7 +5,7 @@
 //! with the files' headers, into a table that readers search without a lock.
 //!
 //! ```text
-//!   current = 7  ---->  tables[7 % 2]   what readers search
+//!   current = 8  ---->  tables[7 % 2]   what readers search
 //!                       tables[8 % 2]   what the next reading of the list fills
 //! ```
 //!
@@ -260,6 +260,19 @@ impl Modules {
         self.epoch.load(Ordering::Acquire)
     }
 
+    /// The table of a generation. The first generation's is next to `current`: one page
+    /// holds both in a small process.
+    fn table(&self, generation: u64) -> Option<&Table> {
+        self.tables.get(generation.wrapping_sub(1) as usize % 2)
+    }
+
+    /// Has memory put behind that page, which is read before it is written. Before
+    /// anybody knows of it.
+    pub(super) fn touch(&self) {
+        // ORDERING: Relaxed, published with the tables.
+        self.current.store(0, Ordering::Relaxed);
+    }
+
     /// Runs `read` on the table in use until nobody has written meanwhile (N1).
     fn consistent<R>(&self, mut read: impl FnMut(&Table) -> R) -> Option<R> {
         // Tables change some times a second at most: the second try succeeds.
@@ -269,7 +282,7 @@ impl Modules {
             if generation == 0 {
                 return None;
             }
-            let table = self.tables.get(generation as usize % 2)?;
+            let table = self.table(generation)?;
             let result = read(table);
             // ORDERING: Acquire pairs with the Release fence in `refresh`: whoever has
             // read a word of a later table sees that `current` has moved on.
@@ -323,11 +336,13 @@ impl Modules {
     }
 
     /// Reads the list again, if nobody else does. True when it has changed.
-    /// `clock` tells milliseconds and nanoseconds.
+    /// `clock` tells milliseconds and nanoseconds; `staying` is the memory of a mapping
+    /// whose file stays: its first address, and its end.
     #[cold]
-    pub(super) fn refresh(
+    pub(super) fn refresh<M: Memory>(
         &self,
-        memory: &impl Memory,
+        memory: &M,
+        staying: impl Fn(usize, usize) -> M,
         list: impl FnOnce(&mut dyn FnMut(&[u8])) -> bool,
         clock: impl Fn() -> (u64, u64),
     ) -> bool {
@@ -337,8 +352,8 @@ impl Modules {
         // ORDERING: Relaxed, only the holder of the lock writes it.
         let generation = self.current.load(Ordering::Relaxed);
         let next = generation.wrapping_add(1).max(1);
-        let old = self.tables.get(generation as usize % 2).filter(|_| generation != 0);
-        let Some(table) = self.tables.get(next as usize % 2) else { return false };
+        let old = self.table(generation).filter(|_| generation != 0);
+        let Some(table) = self.table(next) else { return false };
         // ORDERING: Release pairs with the Acquire fence in `consistent`: the words
         // written below come after `current` has left their table.
         fence(Ordering::Release);
@@ -348,7 +363,7 @@ impl Modules {
         let mut head: Option<Mapping> = None;
         let done = list(&mut |line| {
             if let Some(mapping) = Mapping::parse(line) {
-                filling.take(memory, &mut head, mapping);
+                filling.take(memory, &staying, &mut head, mapping);
             }
         });
         filling.pass(usize::MAX, usize::MAX);
@@ -395,7 +410,13 @@ impl Modules {
 impl Filling<'_> {
     /// Takes the next mapping. `head` is the beginning of the file that the last
     /// ones were of, until its code is found.
-    fn take(&mut self, memory: &impl Memory, head: &mut Option<Mapping>, mapping: Mapping) {
+    fn take<M: Memory>(
+        &mut self,
+        memory: &M,
+        staying: &impl Fn(usize, usize) -> M,
+        head: &mut Option<Mapping>,
+        mapping: Mapping,
+    ) {
         if mapping.file != 0 && mapping.offset == 0 && mapping.is_readable {
             *head = Some(mapping);
         }
@@ -416,10 +437,16 @@ impl Filling<'_> {
         let known = self.old.get(place).map(Record::load).filter(|old| {
             old.kind == Kind::File && old.identity == identity && old.image.index.count != 0
         });
-        let image = known.map(|known| known.image).or_else(|| Image::read(memory, base));
+        let has_anchor =
+            |start: usize, end: usize| self.anchors.iter().any(|at| (start..end).contains(at));
+        let image = known.map(|known| known.image).or_else(|| {
+            // Its headers lie in the first mapping, if that is of a file that stays.
+            let stays = has_anchor(base, first.end) || has_anchor(mapping.start, mapping.end);
+            if stays { Image::read(&staying(base, first.end), base) } else { Image::read(memory, base) }
+        });
         match image {
             Some(image) => {
-                let stays = self.anchors.iter().any(|at| (image.start..image.end).contains(at));
+                let stays = has_anchor(image.start, image.end);
                 self.add(Module { image, identity, kind: Kind::File, stays });
             }
             None => {

@@ -18,7 +18,7 @@
 //! # Size
 //!
 //! A small program has a few dozen rules, and a hash would spread them over as many
-//! pages. So one page of slots is used at first, and four times as many whenever a
+//! pages. So half a page of slots is used at first, and four times as many whenever a
 //! quarter of the sets have lost a rule to another since. What is where it was found
 //! then is found again; the rest is read anew.
 //!
@@ -190,16 +190,28 @@ const _: () = assert!(OTHERS <= 5, "five times twelve bits are a word");
 #[repr(C, align(32))]
 struct Set([AtomicU64; 4]);
 
-/// The kept rules. All zero is empty.
-#[repr(C)]
+/// The kept rules. All zero is empty. The rare ones are counted from the end, so
+/// that what is used at first of both lies on one page.
+#[repr(C, align(4096))]
 pub(super) struct Rules {
-    sets: [Set; SETS],
+    /// Puts the first sets, and not their beginning alone, on the page.
+    before: [Set; MARGIN],
     rare: [Set; SETS / RARE],
     /// How often the sets in use have become four times as many.
     grown: AtomicU32,
     /// Rules that have lost their slots since.
     lost: AtomicU32,
+    sets: [Set; SETS],
 }
+
+/// As many sets as the rare ones need at first.
+const MARGIN: usize = FIRST / RARE;
+
+const _: () = assert!(
+    (MARGIN + SETS / RARE) * size_of::<Set>() / 4096
+        == (core::mem::offset_of!(Rules, sets) + FIRST * size_of::<Set>() - 1) / 4096,
+    "the first rules are on one page"
+);
 
 /// What a rule is known by.
 #[derive(Clone, Copy, Debug)]
@@ -295,16 +307,28 @@ impl Rules {
         }
     }
 
+    /// The set of a key among the rare ones.
+    fn rare(&self, key: Key) -> Option<&Set> {
+        self.rare.get(SETS / RARE - 1 - (key.place & (self.size().0 / RARE - 1)))
+    }
+
     pub(super) fn others(&self, key: Key) -> Option<Others> {
         // The highest bit is set in what is kept, so that it is never 0.
-        let word = self.rare.get(key.place & (self.size().0 / RARE - 1))?.get(key)?;
+        let word = self.rare(key)?.get(key)?;
         (word != 0).then_some(Others(word & !HELD))
     }
 
     pub(super) fn put_others(&self, key: Key, others: Others) {
-        if let Some(set) = self.rare.get(key.place & (self.size().0 / RARE - 1)) {
+        if let Some(set) = self.rare(key) {
             set.put(key, others.0 | HELD);
         }
+    }
+
+    /// Has memory put behind the page of the first rules, which are read before they
+    /// are written. Before anybody knows of them.
+    pub(super) fn touch(&self) {
+        // ORDERING: Relaxed, published with the tables.
+        self.grown.store(0, Ordering::Relaxed);
     }
 }
 

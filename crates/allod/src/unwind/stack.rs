@@ -57,7 +57,11 @@ struct Entry([AtomicUsize; 4]);
 
 /// What is known of the threads' stacks. All zero is empty.
 #[repr(C)]
-pub(super) struct Stacks([Entry; ENTRIES]);
+pub(super) struct Stacks {
+    rest: [Entry; ENTRIES],
+    /// Taken before any other: most processes have one thread, and nothing in the rest.
+    first: Entry,
+}
 
 fn check(thread: usize, low: usize, high: usize) -> usize {
     let mixed = low.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ high.wrapping_mul(0xd6e8_feb8_6659_fd93);
@@ -73,6 +77,13 @@ impl Entry {
         // ORDERING: Relaxed, as above.
         let sum = sum.load(Ordering::Relaxed);
         (sum == check(thread, low, high) && low < high).then_some((low, high))
+    }
+
+    /// True when nothing was ever put here, or it was forgotten.
+    #[inline(always)]
+    fn is_free(&self) -> bool {
+        // ORDERING: Relaxed, S3; two that take one entry lose one of them.
+        self.0.iter().all(|word| word.load(Ordering::Relaxed) == 0)
     }
 
     fn put(&self, thread: usize, bounds: (usize, usize)) {
@@ -92,20 +103,30 @@ impl Stacks {
     fn set(&self, thread: usize) -> &[Entry] {
         let place = thread.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
         let first = place % (ENTRIES / WAYS) * WAYS;
-        self.0.get(first..first + WAYS).unwrap_or_default()
+        self.rest.get(first..first + WAYS).unwrap_or_default()
     }
 
     /// What is known of the thread's stack.
     #[inline(always)]
     fn find(&self, thread: usize) -> Option<(usize, usize)> {
+        if let Some(bounds) = self.first.get(thread) {
+            return Some(bounds);
+        }
+        // While the first is free the rest is not looked at. Should its thread have ended
+        // before others, these are learned anew.
+        if self.first.is_free() {
+            return None;
+        }
         self.set(thread).iter().find_map(|entry| entry.get(thread))
     }
 
     fn put(&self, thread: usize, bounds: (usize, usize)) {
+        if self.first.is_free() || self.first.get(thread).is_some() {
+            return self.first.put(thread, bounds);
+        }
         let set = self.set(thread);
         let own = set.iter().find(|entry| entry.get(thread).is_some());
-        // ORDERING: Relaxed, S3; two that take one entry lose one of them.
-        let is_free = |entry: &&Entry| entry.0.iter().all(|w| w.load(Ordering::Relaxed) == 0);
+        let is_free = |entry: &&Entry| entry.is_free();
         // When all are taken the first goes: its thread will put itself elsewhere.
         let entry = own.or_else(|| set.iter().find(is_free)).or_else(|| {
             set.get((bounds.0 >> 12) % WAYS)
@@ -117,7 +138,7 @@ impl Stacks {
 
     /// The thread ends (S2).
     pub(super) fn forget(&self, thread: usize) {
-        for entry in self.set(thread) {
+        for entry in self.set(thread).iter().chain([&self.first]) {
             if entry.get(thread).is_some() {
                 for word in &entry.0 {
                     // ORDERING: Relaxed, S3.

@@ -67,6 +67,8 @@ pub(super) fn register(dwarf: u64) -> Option<usize> {
 }
 
 /// What we know, in one mapping. All zero is empty (U3).
+/// A process that takes one sample touches two pages of it: the first rules, and the
+/// first modules with the first stack before them.
 #[repr(C)]
 struct Tables {
     rules: Rules,
@@ -187,6 +189,11 @@ fn tables() -> Option<&'static Tables> {
 fn make() -> Option<&'static Tables> {
     let base = memory::map(size_of::<Tables>())?;
     let ours = base.as_ptr().cast::<Tables>();
+    // SAFETY: U3: zeros are the empty state of every field, all of them atomics.
+    if let Some(tables) = unsafe { ours.as_ref() } {
+        tables.rules.touch();
+        tables.modules.touch();
+    }
     // ORDERING: Release pairs with the Acquire in `tables`; Acquire on failure does too.
     match TABLES.compare_exchange(ptr::null_mut(), ours, Ordering::Release, Ordering::Acquire) {
         // SAFETY: U3: zeros are the empty state of every field, all of them atomics.
@@ -209,7 +216,10 @@ fn own_address() -> usize {
 #[cold]
 fn refresh(tables: &Tables) -> bool {
     let clock = || (Linux.clock(), Linux.nanoseconds());
-    let changed = tables.modules.refresh(&memory::Ahead::new(), memory::mappings, clock);
+    // SAFETY: the kernel says that the mapping is there, and its file stays.
+    let staying = |low, high| unsafe { memory::Ahead::with_segment(low, high) };
+    let memory = memory::Ahead::new();
+    let changed = tables.modules.refresh(&memory, staying, memory::mappings, clock);
     let [start, len] = &OWN;
     // ORDERING: Relaxed, a flag and two numbers that guard no data.
     if changed && ALONE.load(Ordering::Relaxed) {
@@ -285,6 +295,14 @@ pub(crate) unsafe fn close() {
         // SAFETY: made by `make`, of this length, and nobody looks at them any more.
         unsafe { memory::unmap(base, size_of::<Tables>()) };
     }
+}
+
+/// Bytes of the tables that have memory behind them.
+#[cfg(test)]
+pub(super) fn resident() -> usize {
+    let tables = ptr::NonNull::from(tables().expect("there are tables"));
+    // SAFETY: the mapping is ours, and its length a multiple of a page (`Rules`).
+    unsafe { Linux.resident(tables.cast(), size_of::<Tables>()) }
 }
 
 /// Before `fork`: nobody is in the middle of reading the list of modules.

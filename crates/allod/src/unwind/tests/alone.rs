@@ -4,6 +4,8 @@
 #![allow(unsafe_code)]
 
 use super::{Stop, compare, oracle, warm};
+use crate::os::Os;
+use crate::os::linux::Linux;
 use crate::sync::{AtomicBool, Ordering};
 use crate::unwind::memory::CALLS;
 use crate::unwind::{capture, fork_prepare, fork_release, memory};
@@ -108,6 +110,20 @@ fn in_the_end_a_stack_costs_no_system_call() {
     let done = std::process::Command::new(this).env(PART, "main").output().expect("it starts");
     let errors = std::string::String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "{errors}");
+}
+
+/// Most processes take one sample and are gone: what is looked at first lies together.
+#[test]
+fn the_first_stack_touches_two_pages_of_the_tables() {
+    let name = "alone::the_first_stack_touches_two_pages_of_the_tables";
+    if !is_part(name) {
+        return alone(name);
+    }
+    let mut depth = 0;
+    deep(10, &mut || depth = capture(&mut [0; 256]).depth);
+    assert!(depth > 4, "{depth} frames");
+    let pages = crate::unwind::walk::resident() / Linux.page_size();
+    assert_eq!(pages, 2);
 }
 
 /// The first stack reads the list of modules and their headers, a few calls for each,

@@ -58,7 +58,7 @@ const READS: usize = 3 * (64 << 10) / 128 + 200;
 fn real() -> (Bytes, crate::unwind::modules::Module) {
     let modules = fresh();
     let clock = || (1, 1);
-    modules.refresh(&memory::Own, memory::mappings, clock);
+    modules.refresh(&memory::Own, |_, _| memory::Own, memory::mappings, clock);
     let module = modules.find((libc::qsort as *const ()).addr()).expect("the C library");
     let index = module.image.index;
     assert!(index.count > 100, "it has tables");
