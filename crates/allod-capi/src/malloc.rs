@@ -35,7 +35,18 @@ pub(crate) extern "C" fn malloc(size: usize) -> *mut c_void {
 #[cold]
 #[inline(never)]
 extern "C" fn malloc_slow(size: usize) -> *mut c_void {
-    or_exhausted(raw::alloc_slow(size))
+    raw::alloc_slow_by::<Exhausted>(size).cast()
+}
+
+/// What `malloc` answers when there is no memory.
+struct Exhausted;
+
+impl raw::Face for Exhausted {
+    const FAMILY: u16 = raw::C;
+
+    fn refused() -> *mut u8 {
+        exhausted().cast()
+    }
 }
 
 /// # Safety

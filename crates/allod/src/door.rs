@@ -22,6 +22,7 @@ use crate::local::{self, ALLOCATOR};
 use crate::report;
 use crate::os::Os;
 use crate::size::SizeClass;
+use crate::units::MIN_ALIGN;
 use crate::span::word::{Remote, State, Word};
 use crate::sync::Ordering;
 use crate::units::{LARGE_MAX, SLICE, slices_for};
@@ -459,13 +460,37 @@ pub(crate) fn allocate(
 /// The program gives the object up.
 #[inline(always)]
 pub(crate) unsafe fn free_hard(at: NonNull<u8>, given: Given) {
-    let heap = local::heap();
-    match heap.locker() {
+    let entry = ALLOCATOR.arena.map.entry(at.addr().get()).unwrap_or(0);
+    // SAFETY: the heap is this thread's; the caller's promise.
+    unsafe { free_slot(local::heap(), entry, at, given) };
+}
+
+/// As [`free_hard`], for the thread's heap and the address's entry in the map.
+///
+/// # Safety
+///
+/// As for [`free_hard`].
+#[inline(always)]
+pub(crate) unsafe fn free_slot(heap: &Heap, entry: u32, at: NonNull<u8>, given: Given) {
+    if heap.locker().is_some() {
         // SAFETY: the heap is this thread's; the caller's promise.
-        Some(locker) => unsafe { ALLOCATOR.free_in_hand::<false>(heap, locker, at, given) },
+        unsafe { ALLOCATOR.free_in_hand::<false>(heap, entry, at, given) };
+    } else {
         // SAFETY: as above.
-        None => unsafe { ALLOCATOR.free_hard(local::enter(), at, given) },
+        unsafe { free_homeless(at, given) };
     }
+}
+
+/// As [`free_hard`], for a thread that has no heap yet, or no more.
+///
+/// # Safety
+///
+/// As for [`free_hard`].
+#[cold]
+#[inline(never)]
+unsafe fn free_homeless(at: NonNull<u8>, given: Given) {
+    // SAFETY: the caller's promise.
+    unsafe { ALLOCATOR.free_hard(local::enter(), at, given) };
 }
 
 /// Makes an object hold `size` bytes at the hardened levels.
@@ -473,6 +498,7 @@ pub(crate) unsafe fn free_hard(at: NonNull<u8>, given: Given) {
 /// # Safety
 ///
 /// As for [`Allocator::reallocate`].
+#[inline(never)]
 pub(crate) unsafe fn reallocate_hard(
     at: NonNull<u8>,
     size: usize,
@@ -487,6 +513,30 @@ pub(crate) unsafe fn reallocate_hard(
         report::refused(size);
     }
     moved.map_or(ptr::null_mut(), NonNull::as_ptr)
+}
+
+/// As [`reallocate_hard`], for functions that know no alignment, an object that the map's
+/// `entry` leads to, and a size that is not 0 and below that of the tables of classes.
+///
+/// # Safety
+///
+/// As for [`Allocator::reallocate`]; the heap is the thread's.
+#[inline(never)]
+pub(crate) unsafe fn reallocate_slot(
+    heap: &Heap,
+    entry: u32,
+    at: NonNull<u8>,
+    size: usize,
+    given: Given,
+) -> *mut u8 {
+    if heap.locker().is_some() {
+        // SAFETY: the caller's promise.
+        if let Some(moved) = unsafe { ALLOCATOR.move_slot(heap, entry, at, size, given) } {
+            return moved.as_ptr();
+        }
+    }
+    // SAFETY: as above.
+    unsafe { reallocate_hard(at, size, MIN_ALIGN, given) }
 }
 
 /// [`allocate`] at the hardened levels, for the calling thread's heap.

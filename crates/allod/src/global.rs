@@ -296,7 +296,7 @@ impl Allod {
             if mode == HARD
                 && let Some(class) = slot::class_for(size, align).filter(|_| size != 0)
                 && let form = Form::new(size, align, Family::Rust)
-                && let Some(at) = local::heap().alloc_slot_fast(&ALLOCATOR, class, form)
+                && let Some(at) = local::heap().alloc_slot_fast::<false>(class, form)
             {
                 return at.as_ptr();
             }

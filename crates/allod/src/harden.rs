@@ -4,12 +4,13 @@
 //!   heap ---- which locker ----> harden
 //!                                  locker   slots in hand: random choice, quarantine
 //!                                  shelf    spans of slots, for all lockers; guards
+//!                                  table    the words of a span's slots; how a free finds them
 //!                                  runs     large objects
 //!                                  slot     a slot's word: state, family, slack
 //!                                  canary   bytes that nobody may write; zeros
 //! ```
 //!
-//! At these levels no front list is ever filled and no entry of the map is set,
+//! At these levels no front list is ever filled and no entry of the map is a heap's,
 //! so every `malloc` and every `free`, inlined ones too, takes the slow path and
 //! comes here. The default level pays one test in its slow paths.
 //!
@@ -41,6 +42,7 @@ pub(crate) mod locker;
 pub(crate) mod runs;
 pub(crate) mod shelf;
 pub(crate) mod slot;
+pub(crate) mod table;
 
 use crate::fatal::{self, Misuse};
 use crate::os::Os;
@@ -51,7 +53,8 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::fence;
 use locker::{Locker, Slot};
 use runs::Runs;
-use shelf::{Ground, Last, Shelves, Tables, word_of};
+use shelf::{Ground, Last, Shelves};
+use table::{Head, Place, Tables, word_of};
 use slot::{Family, Make, SLACK_MAX, SlotWord, State};
 
 /// Objects live in slots, and take the slow path.
@@ -153,6 +156,19 @@ impl Harden {
         self.mode.store(u32::from(hard) | u32::from(guards) << 1, Ordering::Relaxed);
     }
 
+    /// Has entries of the map reach what is not too far from `near`, before the first
+    /// allocation.
+    pub(crate) fn reach(&self, near: *mut u8) {
+        self.tables.open(near);
+    }
+
+    /// The slot at `at`, if its `entry` in the map leads to one; those that take long to
+    /// clear only when `LONG` says so.
+    #[inline(always)]
+    pub(crate) fn place<const LONG: bool>(&self, entry: u32, at: NonNull<u8>) -> Option<Place<'_>> {
+        self.tables.head(entry)?.place::<LONG>(at.addr().get())
+    }
+
     /// True at the hardened levels.
     #[inline(always)]
     pub(crate) fn is_on(&self) -> bool {
@@ -206,7 +222,7 @@ impl Harden {
             own
         };
         let [seed, _] = kernel.entropy();
-        locker.begin(shelves, seed ^ place.addr().get() as u64);
+        locker.begin(shelves, seed ^ place.addr().get() as u64, self.secret());
         Some(locker)
     }
 
@@ -225,16 +241,17 @@ impl Harden {
                 if !locker.shelves()?.refill(ground, &self.tables, class, locker) {
                     return None;
                 }
+                locker.bound(class);
                 locker.take(class)?
             }
         };
         let (end, slack) = (class.size(), class.size() - form.size);
         if slack <= SLACK_MAX {
-            return Some(self.hand_out(slot, class, form));
+            return Some(Self::hand_out(self.secret(), slot, end, form));
         }
         let at = slot.at();
         if !slot.is_untouched() {
-            verify(at, class);
+            verify(at, end);
         }
         let pattern = canary::pattern(self.secret(), at.addr().get());
         // SAFETY: the slot is ours, and its last bytes are not asked for.
@@ -247,12 +264,12 @@ impl Harden {
     /// Makes an object of a slot that is in the caller's hands (K2). There are
     /// [`SLACK_MAX`] bytes of slack at most.
     #[inline(always)]
-    pub(crate) fn hand_out(&self, slot: Slot, class: SizeClass, form: Form) -> NonNull<u8> {
-        let (at, end) = (slot.at(), class.size());
+    pub(crate) fn hand_out(secret: u64, slot: Slot, end: usize, form: Form) -> NonNull<u8> {
+        let at = slot.at();
         if !slot.is_untouched() {
-            verify(at, class);
+            verify(at, end);
         }
-        let pattern = canary::pattern(self.secret(), at.addr().get());
+        let pattern = canary::pattern(secret, at.addr().get());
         // SAFETY: the slot is ours, and `class_for` leaves at least a byte of slack. It
         // reads as zeros (R2).
         unsafe { canary::write_on(at.as_ptr(), form.size, end, pattern, 0) };
@@ -272,42 +289,41 @@ impl Harden {
         word.store(seen.sampled().0, Ordering::Release);
     }
 
-    /// True when an object that was taken back, slot `index` of a span, is a plain one
+    /// True when an object that was taken back, whose word `said` that, is a plain one
     /// and all is well with it at the first look. False: [`Harden::examine`] says what is
     /// wrong, if anything is.
     #[inline(always)]
     pub(crate) fn is_well(
         &self,
-        class: SizeClass,
         at: NonNull<u8>,
-        (index, word, said): (u32, &AtomicU16, SlotWord),
+        place: Place<'_>,
+        said: SlotWord,
         given: Given,
     ) -> bool {
-        let (address, size, secret) = (at.addr().get(), class.size(), self.secret());
         let fits = if given.size == Given::UNKNOWN {
-            said.is_plain() && (said.make().0 ^ given.make.0) & 3 == 0
+            said.is_plain_of(given.make)
         } else {
-            let told = SlotWord::out(given.make, size.wrapping_sub(given.size));
+            let told = SlotWord::out(given.make, place.size().wrapping_sub(given.size));
             said == told && given.make.fits_slots()
         };
-        let pattern = canary::pattern(secret, address);
-        // Where there is more slack than the word tells of, the note in it is in the way.
-        // SAFETY: the slot is the caller's, and of 256 bytes or more if its word says so.
-        if !fits || !unsafe { canary::holds(at.as_ptr(), size - said.told_slack(), size, pattern) } {
+        // What is before the first slot is another's.
+        if !fits || place.index == 0 {
             return false;
         }
-        // What is before the first slot is another's.
-        if index == 0 {
+        let (pattern, before) = canary::patterns(self.secret(), at.addr().get(), place.step());
+        let end = at.as_ptr().wrapping_add(place.size());
+        // Where there is more slack than the word tells of, the note in it is in the way.
+        // SAFETY: the slot is the caller's, and of 256 bytes or more if its word says so.
+        if !unsafe { canary::end_holds(end, said.told_slack(), pattern) } {
             return false;
         }
         // SAFETY: the word of the slot before stands before this one's in the table.
-        let before = unsafe { &*ptr::from_ref(word).wrapping_sub(1) };
+        let word = unsafe { &*ptr::from_ref(place.word).wrapping_sub(1) };
         // ORDERING: Acquire pairs with the Release in `hand_out`: the canary is written.
-        let before = SlotWord(before.load(Ordering::Acquire));
-        let pattern = canary::pattern(secret, address - size);
-        before.state() != State::Out
+        let said = SlotWord(word.load(Ordering::Acquire));
+        said.state() != State::Out
             // SAFETY: the slot before ends where this one starts.
-            || unsafe { canary::tail_holds(at.as_ptr(), before.told_slack(), pattern) }
+            || unsafe { canary::tail_holds(at.as_ptr(), said.told_slack(), before) }
     }
 
     /// Looks at an object that is taken back from all sides, and with patience; ends the
@@ -343,24 +359,16 @@ impl Harden {
         locker: &Locker,
         class: SizeClass,
     ) -> (usize, bool) {
-        let freed = locker.freed(class);
+        let (freed, excess) = locker.settle(class);
         if locker.is_time_to_look(freed) {
             look(locker);
         }
-        let full = locker.is_full(class);
-        if full && let Some(shelves) = locker.shelves() {
-            let mut left = Locker::batch(class) + 1;
-            let magazine = locker.magazine(class);
-            let next = || {
-                if left == 0 {
-                    return None;
-                }
-                left -= 1;
-                magazine.take_oldest()
-            };
-            shelves.give_back(ground, &self.tables, class, next);
+        if excess != 0 && let Some(shelves) = locker.shelves() {
+            // Above a holder of the shelf's lock these are nowhere from here on, and HELD.
+            let mut out = locker.magazine(class).drain(excess);
+            shelves.give_back(ground, &self.tables, class, || out.next());
         }
-        (freed, full)
+        (freed, excess != 0)
     }
 
     /// Puts a slot back onto the common shelf at once, for a thread that has no
@@ -377,7 +385,7 @@ impl Harden {
             let class = SizeClass::from_index(c);
             locker.empty(class, |slot| {
                 if !slot.is_untouched() {
-                    verify(slot.at(), class);
+                    verify(slot.at(), class.size());
                 }
                 let mut one = Some(slot);
                 shelves.give_back(ground, &self.tables, class, || one.take());
@@ -416,7 +424,9 @@ impl Harden {
         let (index, word) = find(span, class, at.addr().get());
         // ORDERING: Acquire pairs with the Release in `hand_out`: the canary is written.
         let said = SlotWord(word.load(Ordering::Acquire));
-        if self.is_well(class, at, (index, word, said), given) {
+        if let Some(place) = Head::nth(span, index, word)
+            && self.is_well(at, place, said, given)
+        {
             return Seen { word, said, size: class.size() - said.told_slack() };
         }
         self.inspect(span, class, at.addr().get(), Some(given))
@@ -455,6 +465,12 @@ impl Harden {
                 before_holds(word, end, pattern)
             }
         }
+    }
+
+    /// An object that was looked at and found well.
+    #[inline(always)]
+    pub(crate) fn seen<'a>(place: Place<'a>, said: SlotWord) -> Seen<'a> {
+        Seen { word: place.word, said, size: place.size() - said.told_slack() }
     }
 
     /// Makes an object of the program's, which was looked at, hold `size` bytes, if its
@@ -719,18 +735,25 @@ fn again(look: impl Fn() -> bool) -> bool {
 
 /// Ends the process when a slot that is ours does not read as zeros (R2).
 #[inline(always)]
-fn verify(at: NonNull<u8>, class: SizeClass) {
+fn verify(at: NonNull<u8>, size: usize) {
     // SAFETY: the slot is ours, and its size a multiple of 8.
-    if !unsafe { canary::is_zero(at.as_ptr(), class.size()) } {
-        fatal::misuse(Misuse::UseAfterFree, at.addr().get(), class.size());
+    if !unsafe { canary::is_zero(at.as_ptr(), size) } {
+        written(at, size);
     }
+}
+
+/// Something was written to a slot that nobody has.
+#[cold]
+#[inline(never)]
+fn written(at: NonNull<u8>, size: usize) -> ! {
+    fatal::misuse(Misuse::UseAfterFree, at.addr().get(), size);
 }
 
 /// Looks at one class's quarantine.
 #[cold]
 fn look(locker: &Locker) {
     let class = locker.next_turn();
-    locker.waiting(class, |slot| verify(slot.at(), class));
+    locker.waiting(class, |slot| verify(slot.at(), class.size()));
 }
 
 /// Looks at everything in a locker, at the end of the process.
@@ -739,7 +762,7 @@ pub(crate) fn look_at_all(locker: &Locker) {
         let class = SizeClass::from_index(c);
         locker.all(class, |slot| {
             if !slot.is_untouched() {
-                verify(slot.at(), class);
+                verify(slot.at(), class.size());
             }
         });
     }

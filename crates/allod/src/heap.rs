@@ -88,8 +88,9 @@ pub(crate) const C_CLASSES: usize = size::FIRST_ODD;
 /// (two of the process's 65,530 mappings each), and where few are.
 const MOST_GUARDED: usize = 16_000;
 const MOST_SAMPLED: usize = 64;
-/// A key that no heap has.
-const NO_KEY: u32 = 0xFF_FFFF;
+/// A key that no heap has. All are below 2^23: entries of the map with the highest bit are
+/// those of spans of slots (`harden/table.rs`).
+const NO_KEY: u32 = 0x7F_FFFF;
 /// Batches of the ring: together they hold back at most 16 spans and 64 KiB.
 const RING: usize = 16;
 
@@ -150,6 +151,12 @@ impl Front {
     #[inline(always)]
     pub(crate) fn class_of_entry(&self, entry: u32) -> usize {
         (entry ^ self.key.get()) as usize
+    }
+
+    /// The entry of which [`Front::class_of_entry`] has made `c`.
+    #[inline(always)]
+    pub(crate) fn entry_of_class(&self, c: usize) -> u32 {
+        c as u32 ^ self.key.get()
     }
 
     /// True when `entry` says that the block is this heap's and of class `c`.
@@ -518,7 +525,11 @@ impl<O: Os> Allocator<O> {
         self.guarded.open(level.guard_rate, level.exact, most);
         self.huge.open(huge);
         self.sampler.open(&self.arena.kernel);
-        self.arena.open(arena)
+        if !self.arena.open(arena) {
+            return false;
+        }
+        self.harden.reach(self.arena.map.landmark());
+        true
     }
 
     /// What the marks of free blocks are mixed with (F2).

@@ -17,7 +17,9 @@
 //! An **entry** is `key << 8 | class` of the slice's owner: with one exclusive
 //! or a heap learns whether a block is its own, and of which class. Entries
 //! are hints for that one question. They say 0 where nobody's front list may
-//! take the block, and whoever finds no match asks the records instead.
+//! take the block, and whoever finds no match asks the records instead. At the
+//! hardened levels an entry leads to the table of a span of slots, with a bit that
+//! is in no heap's key (`harden/table.rs`).
 //!
 //! The root keeps each leaf *biased*: moved down by the entries of all windows
 //! before it, so that the whole slice number indexes it and no mask is needed.
@@ -103,6 +105,12 @@ impl Map {
             slot.store(bias(zeros, window), Ordering::Relaxed);
         }
         true
+    }
+
+    /// A mapping of our own, near which others will be.
+    pub(crate) fn landmark(&self) -> *mut u8 {
+        // ORDERING: Relaxed, nothing is read through it.
+        self.zeros.load(Ordering::Relaxed).cast()
     }
 
     /// Unmaps every leaf.

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::door;
 use crate::harden::{Form, Given, HARD};
 use crate::harden::slot::{self, Family};
+use crate::harden::table::leads_to_head;
 use crate::local::{self, ALLOCATOR};
 use crate::report;
 use crate::size::{SizeClass, TABLE_MAX};
@@ -68,31 +69,66 @@ pub fn alloc_slow(size: usize) -> *mut u8 {
 #[inline(never)]
 #[must_use]
 pub fn alloc_slow_for<const FAMILY: u16>(size: usize) -> *mut u8 {
-    match ALLOCATOR.harden.mode() {
-        0 => ordinary::<FAMILY>(size),
-        // What is here is the fast path of that level.
-        HARD => hardened::<FAMILY>(size),
-        _ => special::<FAMILY>(size),
+    alloc_slow_by::<Plain<FAMILY>>(size)
+}
+
+/// What a function does that allocates, and has not been given memory.
+pub trait Face {
+    /// The number of its family.
+    const FAMILY: u16;
+    /// Its answer.
+    fn refused() -> *mut u8;
+}
+
+/// A function that answers with null.
+struct Plain<const FAMILY: u16>;
+
+impl<const FAMILY: u16> Face for Plain<FAMILY> {
+    const FAMILY: u16 = FAMILY;
+    fn refused() -> *mut u8 {
+        ptr::null_mut()
     }
+}
+
+/// As [`alloc_slow`], for a face with an answer of its own when there is no memory: so
+/// that nothing is left to do when there is, and the ways there are jumps.
+#[inline(always)]
+#[must_use]
+pub fn alloc_slow_by<F: Face>(size: usize) -> *mut u8 {
+    match ALLOCATOR.harden.mode() {
+        0 => ordinary::<F>(size),
+        // What is here is the fast path of that level.
+        HARD => hardened::<F>(size),
+        _ => special::<F>(size),
+    }
+}
+
+#[inline(always)]
+fn or_refused<F: Face>(at: *mut u8) -> *mut u8 {
+    if at.is_null() { F::refused() } else { at }
 }
 
 /// [`alloc_slow`] where some objects have pages of their own.
 #[cold]
 #[inline(never)]
-fn special<const FAMILY: u16>(size: usize) -> *mut u8 {
-    let at = watched(size, slot::family(FAMILY));
-    if !at.is_null() || ALLOCATOR.harden.is_on() {
+fn special<F: Face>(size: usize) -> *mut u8 {
+    let family = slot::family(F::FAMILY);
+    let at = watched(size, family);
+    if !at.is_null() {
         return at;
+    }
+    if ALLOCATOR.harden.is_on() {
+        return F::refused();
     }
     // Not by way of `ordinary`: whether the object was to be guarded was its heap's to
     // say, so the thread may have come to one that an exited thread has left, whose list
     // is not dry.
-    door::allocate(&CONFIG, size, MIN_ALIGN, false, slot::family(FAMILY))
+    or_refused::<F>(door::allocate(&CONFIG, size, MIN_ALIGN, false, family))
 }
 
 /// [`alloc_slow`] at the default level.
 #[inline(never)]
-fn ordinary<const FAMILY: u16>(size: usize) -> *mut u8 {
+fn ordinary<F: Face>(size: usize) -> *mut u8 {
     if size.wrapping_sub(1) < SMALL_MAX {
         let class = SizeClass::of_size(size);
         let heap = local::heap();
@@ -108,7 +144,7 @@ fn ordinary<const FAMILY: u16>(size: usize) -> *mut u8 {
             return block.cast();
         }
     }
-    door::allocate(&CONFIG, size, MIN_ALIGN, false, slot::family(FAMILY))
+    or_refused::<F>(door::allocate(&CONFIG, size, MIN_ALIGN, false, slot::family(F::FAMILY)))
 }
 
 /// [`alloc_slow`] where some objects have pages of their own. At the default level
@@ -125,21 +161,49 @@ fn watched(size: usize, family: Family) -> *mut u8 {
 
 /// [`alloc_slow`] at the hardened level.
 #[inline(never)]
-fn hardened<const FAMILY: u16>(size: usize) -> *mut u8 {
-    if size.wrapping_sub(1) < SMALL_MAX - 1 {
+fn hardened<F: Face>(size: usize) -> *mut u8 {
+    if size.wrapping_sub(1) < TABLE_MAX - 1 {
         let class = SizeClass::of_size(size + 1);
-        let form = Form::new(size, MIN_ALIGN, slot::family(FAMILY));
-        if let Some(at) = local::heap().alloc_slot_fast(&ALLOCATOR, class, form) {
+        let form = Form::new(size, MIN_ALIGN, slot::family(F::FAMILY));
+        // Classes of the table are 64 bytes apart at most.
+        return match local::heap().alloc_slot_fast::<true>(class, form) {
+            Some(at) => at.as_ptr(),
+            None => hardened_again::<F>(size),
+        };
+    }
+    hardened_medium::<F>(size)
+}
+
+/// The rest of [`hardened`], when there is nothing at hand.
+#[cold]
+#[inline(never)]
+fn hardened_again<F: Face>(size: usize) -> *mut u8 {
+    let form = Form::new(size, MIN_ALIGN, slot::family(F::FAMILY));
+    match local::heap().alloc_slot(&ALLOCATOR, SizeClass::of_size(size + 1), form) {
+        Some(at) => at.as_ptr(),
+        None => hardened_slowly::<F>(size),
+    }
+}
+
+/// As [`hardened`], for sizes that the table of classes does not know.
+#[cold]
+#[inline(never)]
+fn hardened_medium<F: Face>(size: usize) -> *mut u8 {
+    if size.wrapping_sub(TABLE_MAX) < SMALL_MAX - TABLE_MAX {
+        let class = SizeClass::of_medium(size + 1);
+        let form = Form::new(size, MIN_ALIGN, slot::family(F::FAMILY));
+        if let Some(at) = local::heap().alloc_slot_fast::<false>(class, form) {
             return at.as_ptr();
         }
     }
-    hardened_slowly::<FAMILY>(size)
+    hardened_slowly::<F>(size)
 }
 
 #[cold]
 #[inline(never)]
-fn hardened_slowly<const FAMILY: u16>(size: usize) -> *mut u8 {
-    door::hardened(local::enter(), size, MIN_ALIGN, false, slot::family(FAMILY))
+fn hardened_slowly<F: Face>(size: usize) -> *mut u8 {
+    let family = slot::family(F::FAMILY);
+    or_refused::<F>(door::hardened(local::enter(), size, MIN_ALIGN, false, family))
 }
 
 /// As [`alloc`], and the object reads as zeros.
@@ -155,7 +219,7 @@ pub fn alloc_zeroed(size: usize) -> *mut u8 {
             // A slot reads as zeros.
             let slots = ALLOCATOR.harden.mode() == HARD && size.wrapping_sub(1) < SMALL_MAX - 1;
             return if slots {
-                hardened::<C>(size)
+                hardened::<Plain<C>>(size)
             } else {
                 door::hardened(local::enter(), size, MIN_ALIGN, true, Family::C)
             };
@@ -211,19 +275,19 @@ pub unsafe fn free_for<const FAMILY: u16>(at: *mut u8) {
     let heap = local::heap();
     let Some(entry) = ALLOCATOR.arena.map.entry(at.addr()) else {
         // SAFETY: the caller's promise.
-        return unsafe { free_slow::<FAMILY>(at) };
+        return unsafe { free_slow::<FAMILY>(at, 0) };
     };
     let c = heap.front.class_of_entry(entry);
     if c >= crate::heap::C_CLASSES {
-        // SAFETY: the caller's promise.
-        return unsafe { free_slow::<FAMILY>(at) };
+        // SAFETY: the caller's promise; `c` is that of its entry.
+        return unsafe { free_slow::<FAMILY>(at, c) };
     }
     // SAFETY: an address with an entry is not in the first 32 KiB.
     let block: NonNull<Block> = unsafe { NonNull::new_unchecked(at.cast()) };
     // SAFETY: the map says that the block is in a span of ours of this class.
     if unsafe { heap.front.is_free(block, c) } {
         // SAFETY: the caller's promise.
-        return unsafe { free_slow::<FAMILY>(at) };
+        return unsafe { free_slow::<FAMILY>(at, 0) };
     }
     // SAFETY: as above, and the program has given it up.
     if unsafe { heap.front.push(block, c) } {
@@ -231,9 +295,30 @@ pub unsafe fn free_for<const FAMILY: u16>(at: *mut u8) {
     }
 }
 
+/// The rest of [`free`]. `c` is what the front makes of the address's entry in the map, or
+/// 0.
+///
+/// # Safety
+///
+/// As for [`free`].
 #[cold]
 #[inline(never)]
-unsafe fn free_slow<const FAMILY: u16>(at: *mut u8) {
+unsafe fn free_slow<const FAMILY: u16>(at: *mut u8, c: usize) {
+    if leads_to_head(c as u32) {
+        // SAFETY: the caller's promise.
+        return unsafe { free_slot::<FAMILY>(at, c) };
+    }
+    // SAFETY: as above.
+    unsafe { free_other::<FAMILY>(at) };
+}
+
+/// The rest of [`free_slow`], and what is not on the way of a hardened free.
+///
+/// # Safety
+///
+/// As for [`free`].
+#[inline(never)]
+unsafe fn free_other<const FAMILY: u16>(at: *mut u8) {
     let Some(at) = NonNull::new(at) else { return };
     if ALLOCATOR.harden.is_on() {
         let given = Given::family(slot::family(FAMILY));
@@ -242,6 +327,21 @@ unsafe fn free_slow<const FAMILY: u16>(at: *mut u8) {
     }
     // SAFETY: the heap is this thread's; the caller's promise.
     unsafe { ALLOCATOR.free_slow(local::enter_to_free(), at) };
+}
+
+/// [`free`] at the hardened level, where `c` leads to a span of slots: the fast path of that
+/// level.
+///
+/// # Safety
+///
+/// As for [`free`].
+#[inline(never)]
+unsafe fn free_slot<const FAMILY: u16>(at: *mut u8, c: usize) {
+    let (heap, given) = (local::heap(), Given::family(slot::family(FAMILY)));
+    // SAFETY: an address with an entry is not in the first 32 KiB.
+    let at = unsafe { NonNull::new_unchecked(at) };
+    // SAFETY: the heap is this thread's; the caller's promise.
+    unsafe { door::free_slot(heap, heap.front.entry_of_class(c), at, given) };
 }
 
 #[cold]
@@ -298,7 +398,7 @@ pub unsafe fn free_sized_for<const FAMILY: u16>(at: *mut u8, size: usize, align:
         ALLOCATOR.check_size(at.addr(), size, align.max(MIN_ALIGN));
     }
     // SAFETY: the caller's promise.
-    unsafe { free_slow::<FAMILY>(at) };
+    unsafe { free_other::<FAMILY>(at) };
 }
 
 #[cold]
@@ -333,6 +433,10 @@ pub unsafe fn realloc(at: *mut u8, size: usize) -> *mut u8 {
             if let Some(moved) = moved {
                 return moved.as_ptr();
             }
+        } else if leads_to_head(c as u32) && size < TABLE_MAX {
+            let given = Given::family(Family::C);
+            // SAFETY: the heap is this thread's; the caller's promise.
+            return unsafe { door::reallocate_slot(heap, entry, at, size, given) };
         }
     }
     if ALLOCATOR.harden.is_on() {

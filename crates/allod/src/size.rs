@@ -185,6 +185,17 @@ pub(crate) struct Divide {
 }
 
 impl Divide {
+    /// The division that [`Divide::parts`] was asked for.
+    #[inline(always)]
+    pub(crate) const fn new(inverse: u32, shift: u32) -> Self {
+        Self { inverse, shift }
+    }
+
+    /// The inverse of the odd part, and the power of two.
+    pub(crate) const fn parts(self) -> (u32, u32) {
+        (self.inverse, self.shift)
+    }
+
     /// The number of the block that starts `offset` bytes into its span, or a
     /// number that is no block's (at least 2^17) when none starts there.
     #[inline(always)]

@@ -118,7 +118,7 @@ impl Span {
     field!(class_raw, set_class_raw, class: u8);
     field!(free_head, set_free_head, free: *mut Block);
 
-    /// The table of a span of slots (`harden/shelf.rs`).
+    /// The table of a span of slots (`harden/table.rs`).
     #[inline(always)]
     pub(crate) fn table(&self) -> *mut AtomicU16 {
         self.free_head().cast()

@@ -68,6 +68,7 @@ const UNSAFE_FILES: &[&str] = &[
     "harden/locker.rs",
     "harden/runs.rs",
     "harden/shelf.rs",
+    "harden/table.rs",
     "heap.rs",
     "heap/adopt.rs",
     "heap/check.rs",

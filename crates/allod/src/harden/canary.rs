@@ -28,8 +28,29 @@ use super::slot::SLACK_MAX;
 /// The eight bytes of the slot at `address`.
 #[inline(always)]
 pub(crate) const fn pattern(secret: u64, address: usize) -> u64 {
+    spread(secret, address) | ODD
+}
+
+const ODD: u64 = 0x0101_0101_0101_0101;
+const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The pattern before each of its bytes is made odd.
+#[inline(always)]
+const fn spread(secret: u64, address: usize) -> u64 {
     // The highest bytes, where the slack is when there is little of it, are the best mixed.
-    (address as u64 ^ secret).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 0x0101_0101_0101_0101
+    (address as u64).wrapping_add(secret).wrapping_mul(FACTOR)
+}
+
+/// What patterns differ by, before they are made odd, where addresses differ by `size`.
+pub(crate) const fn step(size: usize) -> u64 {
+    (size as u64).wrapping_mul(FACTOR)
+}
+
+/// The pattern of the slot at `address`, and the one of the slot that is a [`step`] before.
+#[inline(always)]
+pub(crate) const fn patterns(secret: u64, address: usize, step: u64) -> (u64, u64) {
+    let own = spread(secret, address);
+    (own | ODD, own.wrapping_sub(step) | ODD)
 }
 
 /// Writes the canary from `asked` to `end`, counted from `at`.
@@ -56,18 +77,24 @@ pub(crate) unsafe fn write(at: *mut u8, asked: usize, end: usize, pattern: u64) 
 #[inline(always)]
 pub(crate) unsafe fn write_on(at: *mut u8, asked: usize, end: usize, pattern: u64, kept: u64) {
     let mut here = at.wrapping_add(asked & !7).cast::<u64>();
-    let end = at.wrapping_add(end).cast::<u64>();
-    let mut word = pattern & u64::MAX << ((asked & 7) * 8) | kept;
+    let last = at.wrapping_add(end - 8).cast::<u64>();
+    // Volatile, here and below: one or two words are the rule, and a loop made for many of
+    // them costs more than it saves.
+    // SAFETY: the word before `end`, which is above `asked`: the caller's.
+    unsafe { last.write_volatile(pattern) };
+    // It may be the same word.
+    // SAFETY: the caller's.
+    unsafe { here.write_volatile(pattern & u64::MAX << ((asked & 7) * 8) | kept) };
+    if end - asked <= 16 {
+        return;
+    }
     loop {
-        // Volatile, here and below: one or two words are the rule, and a loop made for
-        // many of them costs more than it saves.
-        // SAFETY: below `end`, so the caller's.
-        unsafe { here.write_volatile(word) };
         here = here.wrapping_add(1);
-        if here >= end {
+        if here >= last {
             return;
         }
-        word = pattern;
+        // SAFETY: below `end`, so the caller's.
+        unsafe { here.write_volatile(pattern) };
     }
 }
 
@@ -138,6 +165,32 @@ pub(crate) unsafe fn holds(at: *const u8, asked: usize, end: usize, pattern: u64
     loop {
         here = here.wrapping_add(1);
         if here >= end {
+            return wrong == 0;
+        }
+        // SAFETY: below `end`, so readable.
+        wrong |= unsafe { here.read_volatile() } ^ pattern;
+    }
+}
+
+/// As [`holds`], for the last `slack` bytes of the slot that ends at `end`.
+///
+/// # Safety
+///
+/// As for [`holds`].
+#[inline(always)]
+pub(crate) unsafe fn end_holds(end: *const u8, slack: usize, pattern: u64) -> bool {
+    if slack <= 8 {
+        // SAFETY: the caller's promise.
+        return unsafe { tail_holds(end, slack, pattern) };
+    }
+    let from = end.wrapping_sub(slack);
+    let mut here = from.map_addr(|a| a & !7).cast::<u64>();
+    // The first word has bytes of the program's below the canary.
+    // SAFETY: the word is readable.
+    let mut wrong = (unsafe { here.read_volatile() } ^ pattern).wrapping_shr((from.addr() as u32) << 3);
+    loop {
+        here = here.wrapping_add(1);
+        if here.addr() >= end.addr() {
             return wrong == 0;
         }
         // SAFETY: below `end`, so readable.
@@ -325,7 +378,21 @@ mod tests {
                 // SAFETY: as above.
                 let tail = unsafe { tail_holds(end, 64 - asked, own) };
                 assert_eq!(tail, i < asked.max(56), "byte {i} of {asked}, from behind");
+                // SAFETY: as above.
+                let whole = unsafe { end_holds(end, 64 - asked, own) };
+                assert_eq!(whole, i < asked, "byte {i} of {asked}, by its end");
                 slot.0[i] ^= 0x80;
+            }
+        }
+    }
+
+    #[test]
+    fn the_pattern_of_the_slot_before_is_a_step_away() {
+        for size in [8, 16, 48, 120, 1024, 32768] {
+            for address in [0x7F00_0000_8000, 0x10_0000, 0x5555_5555_0040] {
+                let (secret, before) = (0xFEDC_BA98_7654_3211, address - size);
+                let both = (pattern(secret, address), pattern(secret, before));
+                assert_eq!(patterns(secret, address, step(size)), both);
             }
         }
     }

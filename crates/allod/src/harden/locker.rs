@@ -1,46 +1,48 @@
 //! Lockers: the slots that one thread has in hand.
 //!
 //! ```text
-//!   freed --> [ chance: a random one goes out ] --+
-//!                                                 v
-//!    ring:      | magazine ............ | line .......|
-//!               ^ first    |            ^ line        ^ end
-//!     refill ---+          | a random one: handed out
+//!    ring:      | magazine ............ | waiting ............... |  <-- freed
+//!               ^ first    |            ^ end - hold     ^ ^ ^    ^ end
+//!     refill ---+          | a random one: handed out    one of these at random,
+//!                          |                             which goes to the end
 //!                          +--> too many: half of them go to the shelf of the class
 //! ```
 //!
-//! Two arrays for each class. Which slot an allocation gets is one of up to 32 at
-//! random; a freed slot waits until sixteen to forty others of its class have been
-//! freed after it, give or take a random number of them. It goes from the line to
+//! One ring for each class. Which slot an allocation gets is one of up to 32 at
+//! random. A freed slot takes the place of one of the last sixteen at random, which goes
+//! to the end: so it waits until sixteen others of its class have been freed after it,
+//! and a random number of them more, sixteen in the mean. It goes from those that wait to
 //! the magazine by a boundary that moves. Both are bounded in bytes as well: see
 //! [`Plan`].
 //!
 //! What is to be done now and then (figures, samples, the clock, a look at the
-//! quarantine) hangs on two numbers for each class that count calls down: the
-//! fast paths only compare them.
+//! quarantine, the first slots that wait) hangs on two numbers for each class: where in
+//! the ring an allocation has more to do, and where a free. The fast paths compare them
+//! with where they are anyway.
 //!
-//! A locker is zeros when it is made, so the pages of it that a thread does
-//! not need are never touched.
+//! A locker is zeros when it is made, and beyond its rows the pages of it that a thread
+//! does not need are never touched.
 //!
 //! # Invariants
 //!
 //! * K1. A locker is touched by its heap's thread alone while `busy` is set by it,
 //!   or, for a private heap's, under the heap's lock.
 //! * K2. The slots in a locker are HELD, and in no other place.
-//! * K3. The entries of the ring from `first` to `end` are slots; those of the chance
-//!   may be, and whoever takes one out looks.
+//! * K3. The entries of the ring from `first` to `end` are slots, and the last `hold` of
+//!   them wait.
+//! * K4. `spread` is a power of two less one, and less than `hold`, unless both are 0.
+//! * K5. So many frees as come before one that has more to do, and that one, find room in
+//!   the magazine.
 #![allow(unsafe_code)]
 
 use super::shelf::Shelves;
 use crate::size::{CLASSES, SizeClass};
 use crate::sync::AtomicU16;
 use core::cell::Cell;
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 
 /// A slot in hand: where it is, and its word. The lowest bit of the address says
 /// that nobody has ever had the slot, and it need not be looked at.
-///
-/// An entry of a locker without a slot is all zeros; no such value leaves this file (K3).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
     at: *mut u8,
@@ -48,9 +50,6 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Where an entry of a locker holds nothing.
-    const NONE: Self = Self { at: ptr::null_mut(), word: ptr::null() };
-
     pub(crate) fn new(at: NonNull<u8>, word: &AtomicU16, untouched: bool) -> Self {
         Self { at: at.as_ptr().map_addr(|a| a | usize::from(untouched)), word }
     }
@@ -78,11 +77,12 @@ impl Slot {
 /// What a locker holds of a class, and where.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
-    /// The first entry of the ring; the chance is before it.
+    /// The first entry of the ring.
     ring: u16,
-    /// Slots of the chance, the line and, at most, the magazine.
-    chance: u8,
-    line: u8,
+    /// Slots that wait, and how many of them change places: a power of two.
+    hold: u8,
+    spread: u8,
+    /// Slots of the magazine, at most.
     magazine: u8,
     /// The ring's length, a power of two, without one.
     mask: u8,
@@ -91,7 +91,7 @@ struct Plan {
 }
 
 const PLANS: ([Plan; CLASSES], usize) = {
-    let none = Plan { ring: 0, chance: 0, line: 0, magazine: 0, mask: 0, calls: 1 };
+    let none = Plan { ring: 0, hold: 0, spread: 1, magazine: 0, mask: 0, calls: 1 };
     let (mut plans, mut entries, mut c) = ([none; CLASSES], 0, 1);
     while c < CLASSES {
         let size = SizeClass::from_index(c).size();
@@ -99,18 +99,17 @@ const PLANS: ([Plan; CLASSES], usize) = {
         let magazine = if n > 32 { 32 } else if n < 4 { 4 } else { n };
         let chance = if n > 32 { 16 } else if n < 4 { 2 } else { n / 2 };
         let line = if n > 64 { 16 } else if n < 4 { 1 } else { n / 4 };
-        // One more of the magazine than there may be, until it is thinned out.
-        let ring = (magazine + line + 2).next_power_of_two();
+        let ring = (magazine + chance + line).next_power_of_two();
         let calls = (16 << 10) / size;
         plans[c] = Plan {
-            ring: (entries + chance) as u16,
-            chance: chance as u8,
-            line: line as u8,
+            ring: entries as u16,
+            hold: (chance + line) as u8,
+            spread: 1 << (chance as u32).ilog2(),
             magazine: magazine as u8,
             mask: (ring - 1) as u8,
             calls: if calls > CALLS { CALLS as u8 } else if calls == 0 { 1 } else { calls as u8 },
         };
-        entries += chance + ring;
+        entries += ring;
         c += 1;
     }
     (plans, entries)
@@ -121,62 +120,123 @@ const CALLS: usize = 16;
 const ENTRIES: usize = PLANS.1;
 static PLAN: [Plan; CLASSES] = PLANS.0;
 
-/// What of a class is in use. Numbers that go round, and mean the entry of the ring
-/// that they are when the ring's length is taken off.
+/// What of a class is in use. The places in the ring are numbers that go round, and mean
+/// the entry that they are when the ring's length is taken off.
 #[repr(C)]
 #[derive(Debug)]
 struct Row {
-    /// The magazine is from here ...
-    first: Cell<u8>,
-    /// ... to here, and the line behind it ...
-    line: Cell<u8>,
-    /// ... to here.
-    end: Cell<u8>,
-    /// Allocations that may come before one that has more to do; as many there were.
-    left: Cell<u8>,
-    armed: Cell<u8>,
-    /// Frees until one that has more to do, and as many there were.
-    frees: Cell<u8>,
-    frees_armed: Cell<u8>,
+    ring: Cell<*const Cell<Slot>>,
+    mask: Cell<u32>,
+    /// The magazine begins here.
+    first: Cell<u32>,
+    /// One past the slot that was freed last.
+    end: Cell<u32>,
+    /// How many slots wait; from the first frees on as many as the plan says.
+    hold: Cell<u32>,
+    /// Where an allocation has more to do, and where the count of them began.
+    due: Cell<u32>,
+    since: Cell<u32>,
+    /// Where a free has had more to do, and where the count of them began.
+    limit: Cell<u32>,
+    freed: Cell<u32>,
+    /// How many of the last that wait change places, without one (K4).
+    spread: Cell<u32>,
+    /// Bytes of a slot.
+    size: Cell<u32>,
+}
+
+impl Row {
+    #[inline(always)]
+    fn entry(&self, number: u32) -> &Cell<Slot> {
+        let place = (number & self.mask.get()) as usize;
+        // SAFETY: the ring has as many entries as its mask says, all of them the locker's.
+        unsafe { &*self.ring.get().wrapping_add(place) }
+    }
+
+    /// Slots in the magazine.
+    #[inline(always)]
+    fn count(&self) -> u32 {
+        self.end.get().wrapping_sub(self.hold.get()).wrapping_sub(self.first.get())
+    }
+
+    /// Moves the beginning of the magazine, and what is counted from there.
+    fn shift(&self, by: u32) {
+        for cell in [&self.first, &self.since, &self.due] {
+            cell.set(cell.get().wrapping_add(by));
+        }
+    }
 }
 
 /// The magazine of one class.
 #[derive(Debug)]
 pub(crate) struct Magazine<'a> {
     row: &'a Row,
-    plan: Plan,
-    ring: *const Cell<Slot>,
+    /// Slots that it may have after a refill.
+    most: u32,
 }
 
-impl Magazine<'_> {
+impl<'a> Magazine<'a> {
+    /// Takes up to `count` slots out, those that have been in it for longest.
+    pub(crate) fn drain(&self, count: usize) -> Drain<'a> {
+        let first = self.row.first.get();
+        let left = self.row.count().min(count as u32);
+        self.row.shift(left);
+        Drain { row: self.row, at: first, left }
+    }
+
+    /// The way in for many slots; [`Filler::close`] follows.
+    pub(crate) fn fill(&self) -> Filler<'a> {
+        let (row, first) = (self.row, self.row.first.get());
+        Filler { row, ring: row.ring.get(), mask: row.mask.get(), first, room: self.most.saturating_sub(row.count()) }
+    }
+}
+
+/// Slots that were taken out of a magazine, as long as its locker is not used otherwise.
+#[derive(Debug)]
+pub(crate) struct Drain<'a> {
+    row: &'a Row,
+    at: u32,
+    left: u32,
+}
+
+impl Iterator for Drain<'_> {
+    type Item = Slot;
+
     #[inline(always)]
-    fn entry(&self, number: u8) -> &Cell<Slot> {
-        let place = usize::from(number & self.plan.mask);
+    fn next(&mut self) -> Option<Slot> {
+        self.left = self.left.checked_sub(1)?;
+        let slot = self.row.entry(self.at).get();
+        self.at = self.at.wrapping_add(1);
+        Some(slot)
+    }
+}
+
+/// Puts slots into a magazine.
+#[derive(Debug)]
+pub(crate) struct Filler<'a> {
+    row: &'a Row,
+    ring: *const Cell<Slot>,
+    mask: u32,
+    first: u32,
+    room: u32,
+}
+
+impl Filler<'_> {
+    /// Puts a slot in. False when the magazine is full.
+    #[inline(always)]
+    pub(crate) fn put(&mut self, slot: Slot) -> bool {
+        let Some(room) = self.room.checked_sub(1) else { return false };
+        (self.room, self.first) = (room, self.first.wrapping_sub(1));
+        let place = (self.first & self.mask) as usize;
         // SAFETY: the ring has as many entries as its mask says, all of them the locker's.
-        unsafe { &*self.ring.wrapping_add(place) }
-    }
-
-    /// The slot that has been in it for longest.
-    #[inline(always)]
-    pub(crate) fn take_oldest(&self) -> Option<Slot> {
-        let first = self.row.first.get();
-        if self.row.line.get() == first {
-            return None;
-        }
-        self.row.first.set(first.wrapping_add(1));
-        Some(self.entry(first).get())
-    }
-
-    /// Puts a slot into it. False when it is full.
-    #[inline(always)]
-    pub(crate) fn put(&self, slot: Slot) -> bool {
-        let first = self.row.first.get();
-        if self.row.line.get().wrapping_sub(first) >= self.plan.magazine {
-            return false;
-        }
-        self.row.first.set(first.wrapping_sub(1));
-        self.entry(first.wrapping_sub(1)).set(slot);
+        let entry = unsafe { &*self.ring.wrapping_add(place) };
+        entry.set(slot);
         true
+    }
+
+    /// The magazine has what was put in.
+    pub(crate) fn close(self) {
+        self.row.shift(self.first.wrapping_sub(self.row.first.get()));
     }
 }
 
@@ -188,6 +248,8 @@ pub(crate) struct Locker {
     shelves: Cell<*const Shelves>,
     dice: Cell<u64>,
     step: Cell<u64>,
+    /// What the canaries are mixed with.
+    secret: Cell<u64>,
     /// The locker's thread is in it; a handler above must not be.
     busy: Cell<bool>,
     /// Frees since the quarantine was last looked at, and the class to look at next.
@@ -199,10 +261,17 @@ pub(crate) struct Locker {
 
 impl Locker {
     /// Makes a locker of fresh zeros.
-    pub(crate) fn begin(&self, shelves: &Shelves, seed: u64) {
+    pub(crate) fn begin(&self, shelves: &Shelves, seed: u64, secret: u64) {
         self.shelves.set(shelves);
+        self.secret.set(secret);
         self.dice.set(seed);
         self.step.set(seed.rotate_left(29) | 1);
+        for (c, (row, plan)) in self.rows.iter().zip(&PLAN).enumerate() {
+            row.size.set(SizeClass::from_index(c).size() as u32);
+            row.ring.set(self.entries.as_ptr().wrapping_add(plan.ring.into()));
+            row.mask.set(plan.mask.into());
+            row.limit.set(0);
+        }
     }
 
     pub(crate) fn shelves(&self) -> Option<&Shelves> {
@@ -226,103 +295,103 @@ impl Locker {
         self.busy.set(false);
     }
 
+    /// The next of the random numbers; the high bits are the best.
+    #[inline(always)]
+    fn draw(&self) -> u64 {
+        // A linear congruence.
+        let x = self.dice.get().wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(self.step.get());
+        self.dice.set(x);
+        x
+    }
+
     /// A random number below `below`, which is less than 2^32.
     #[inline(always)]
     pub(crate) fn roll(&self, below: usize) -> usize {
-        // The high half of a linear congruence: three instructions.
-        let x = self.dice.get().wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(self.step.get());
-        self.dice.set(x);
-        (((x >> 32) * below as u64) >> 32) as usize
-    }
-
-    /// Entry `i` of all.
-    #[inline(always)]
-    fn entry(&self, i: usize) -> &Cell<Slot> {
-        debug_assert!(i < ENTRIES);
-        // SAFETY: the callers add a number that is within the class's plan to the
-        // class's offset, and the plans end at ENTRIES.
-        unsafe { self.entries.get_unchecked(i) }
-    }
-
-    /// Entry `number` of a class's ring.
-    #[inline(always)]
-    fn ring(&self, plan: Plan, number: u8) -> &Cell<Slot> {
-        self.entry(usize::from(plan.ring) + usize::from(number & plan.mask))
-    }
-
-    /// Entry `i` of a class's chance.
-    #[inline(always)]
-    fn chance(&self, plan: Plan, i: usize) -> &Cell<Slot> {
-        self.entry(usize::from(plan.ring) - 1 - i)
+        (((self.draw() >> 32) * below as u64) >> 32) as usize
     }
 
     #[inline(always)]
-    fn row(&self, class: SizeClass) -> (&Row, Plan) {
-        let c = class.index();
+    fn row(&self, class: SizeClass) -> &Row {
         // SAFETY: a class is below CLASSES.
-        let row = unsafe { self.rows.get_unchecked(c) };
-        // SAFETY: as above.
-        (row, unsafe { *PLAN.get_unchecked(c) })
+        unsafe { self.rows.get_unchecked(class.index()) }
+    }
+
+    #[inline(always)]
+    fn plan(class: SizeClass) -> Plan {
+        // SAFETY: a class is below CLASSES.
+        unsafe { *PLAN.get_unchecked(class.index()) }
+    }
+
+    /// What the canaries are mixed with.
+    #[inline(always)]
+    pub(crate) fn secret(&self) -> u64 {
+        self.secret.get()
+    }
+
+    /// Bytes of a slot of `class`, which is at hand here.
+    #[inline(always)]
+    pub(crate) fn size(&self, class: SizeClass) -> usize {
+        self.row(class).size.get() as usize
     }
 
     /// A random slot of the magazine, for an allocation that is counted. `None`, and
     /// nothing done, when the magazine is empty or there is more to do.
     #[inline(always)]
     pub(crate) fn take_counted(&self, class: SizeClass) -> Option<Slot> {
-        let (row, _) = self.row(class);
-        let left = row.left.get();
-        if left == 0 {
-            return None;
-        }
-        let slot = self.take(class)?;
-        row.left.set(left - 1);
-        Some(slot)
+        if self.is_due(class) { None } else { self.take(class) }
     }
 
     /// True when the next allocation has more to do: [`Locker::arm`] follows.
+    #[inline(always)]
     pub(crate) fn is_due(&self, class: SizeClass) -> bool {
-        let (row, _) = self.row(class);
-        row.left.get() == 0
+        let row = self.row(class);
+        row.first.get() == row.due.get()
     }
 
-    /// Counts an allocation that is not due.
-    pub(crate) fn count(&self, class: SizeClass) {
-        let (row, _) = self.row(class);
-        row.left.set(row.left.get().saturating_sub(1));
+    /// True when the magazine has nothing.
+    pub(crate) fn is_empty(&self, class: SizeClass) -> bool {
+        self.row(class).count() == 0
+    }
+
+    /// Does not count the last allocation.
+    pub(crate) fn uncount(&self, class: SizeClass) {
+        let row = self.row(class);
+        row.since.set(row.since.get().wrapping_add(1));
+        row.due.set(row.due.get().wrapping_add(1));
     }
 
     /// How many allocations have passed since it was last asked, and how many of
     /// those allowed have not.
     pub(crate) fn passed(&self, class: SizeClass) -> (usize, usize) {
-        let (row, _) = self.row(class);
-        let (armed, left) = (row.armed.replace(0), row.left.replace(0));
-        (usize::from(armed.wrapping_sub(left)), usize::from(left))
+        let row = self.row(class);
+        let (first, due, since) = (row.first.get(), row.due.get(), row.since.get());
+        self.arm(class, 0);
+        (first.wrapping_sub(since) as usize, due.wrapping_sub(first) as usize)
     }
 
     /// Lets `count` allocations pass; [`Locker::calls`] at most.
     pub(crate) fn arm(&self, class: SizeClass, count: usize) {
-        let (row, _) = self.row(class);
-        row.armed.set(count as u8);
-        row.left.set(count as u8);
+        let row = self.row(class);
+        row.since.set(row.first.get());
+        row.due.set(row.first.get().wrapping_add(count as u32));
     }
 
     /// Calls between two that have more to do.
     pub(crate) fn calls(class: SizeClass) -> usize {
-        PLAN.get(class.index()).map_or(1, |plan| usize::from(plan.calls))
+        usize::from(Self::plan(class).calls)
     }
 
     /// A random slot of the magazine.
     #[inline(always)]
     pub(crate) fn take(&self, class: SizeClass) -> Option<Slot> {
-        let (row, plan) = self.row(class);
-        let first = row.first.get();
-        let count = row.line.get().wrapping_sub(first);
+        let row = self.row(class);
+        let (first, count) = (row.first.get(), row.count());
         if count == 0 {
             return None;
         }
-        let found = self.ring(plan, first.wrapping_add(self.roll(usize::from(count)) as u8));
+        let found = row.entry(first.wrapping_add(self.roll(count as usize) as u32));
         let slot = found.get();
-        found.set(self.ring(plan, first).get());
+        found.set(row.entry(first).get());
         row.first.set(first.wrapping_add(1));
         Some(slot)
     }
@@ -330,54 +399,66 @@ impl Locker {
     /// The way into the magazine of `class`, and out of it, for many slots.
     #[inline]
     pub(crate) fn magazine(&self, class: SizeClass) -> Magazine<'_> {
-        let (row, plan) = self.row(class);
-        let ring = self.entry(usize::from(plan.ring));
-        Magazine { row, plan, ring }
+        Magazine { row: self.row(class), most: u32::from(Self::plan(class).magazine) - 1 }
     }
 
     /// Slots that a refill is for: half a magazine.
     pub(crate) fn batch(class: SizeClass) -> usize {
-        PLAN.get(class.index()).map_or(1, |plan| usize::from(plan.magazine).div_ceil(2))
+        usize::from(Self::plan(class).magazine).div_ceil(2)
     }
 
-    /// Puts a freed slot into quarantine, and what has been there long enough into
-    /// the magazine. False when there is more to do: [`Locker::is_full`] and
-    /// [`Locker::freed`] follow.
+    /// Has a freed slot wait, and puts what has waited long enough into the magazine.
+    /// False when there is more to do: [`Locker::settle`] follows.
     #[inline(always)]
     pub(crate) fn retain(&self, class: SizeClass, slot: Slot) -> bool {
-        let (row, plan) = self.row(class);
-        let frees = row.frees.get().wrapping_sub(1);
-        row.frees.set(frees);
-        let by_chance = self.roll(usize::from(plan.chance));
-        let out = self.chance(plan, by_chance).replace(slot);
-        if out.at.is_null() {
-            return frees != 0;
-        }
+        let row = self.row(class);
         let end = row.end.get();
-        self.ring(plan, end).set(out);
+        let place = row.entry(end.wrapping_sub((self.draw() >> 60) as u32 & row.spread.get()));
+        // In this order: the two may be one, which holds nothing yet.
+        row.entry(end).set(place.get());
+        place.set(slot);
         row.end.set(end.wrapping_add(1));
-        let line = row.line.get();
-        if end.wrapping_sub(line) < plan.line {
-            return frees != 0;
-        }
-        row.line.set(line.wrapping_add(1));
-        frees != 0 && line.wrapping_sub(row.first.get()) < plan.magazine
+        end != row.limit.get()
     }
 
-    /// True when the magazine holds more than it should.
-    pub(crate) fn is_full(&self, class: SizeClass) -> bool {
-        let (row, plan) = self.row(class);
-        row.line.get().wrapping_sub(row.first.get()) > plan.magazine
+    /// Sees to where the next frees have more to do. How many frees there were since the
+    /// last time, and how many slots the magazine has that it should not have.
+    pub(crate) fn settle(&self, class: SizeClass) -> (usize, usize) {
+        let (row, plan) = (self.row(class), Self::plan(class));
+        let (end, hold) = (row.end.get(), row.hold.get() + 1);
+        let freed = end.wrapping_sub(row.freed.replace(end));
+        if hold <= plan.hold.into() {
+            // One more waits. Any of the last ones may be the last one.
+            row.hold.set(hold);
+            let last = end.wrapping_sub(1);
+            let below = hold.min(plan.spread.into()) as usize;
+            row.entry(last).swap(row.entry(last.wrapping_sub(self.roll(below) as u32)));
+            if hold == plan.hold.into() {
+                row.spread.set(u32::from(plan.spread) - 1);
+            }
+            row.limit.set(end);
+            return (freed as usize, 0);
+        }
+        // So many that there is room for some of the next frees.
+        let (most, count) = (u32::from(plan.magazine), row.count());
+        let half = most.div_ceil(2);
+        let excess = if count > most - half / 2 { half.min(count) } else { 0 };
+        let room = most - (count - excess) - 1;
+        row.limit.set(end.wrapping_add(room.min(u32::from(plan.calls) - 1)));
+        (freed as usize, excess as usize)
+    }
+
+    /// Sees to it that the next frees find room in a magazine that was filled (K5).
+    pub(crate) fn bound(&self, class: SizeClass) {
+        let (row, end) = (self.row(class), self.row(class).end.get());
+        let room = u32::from(Self::plan(class).magazine) - row.count() - 1;
+        row.limit.set(end.wrapping_add(row.limit.get().wrapping_sub(end).min(room)));
     }
 
     /// How many frees there were since it was last asked.
     pub(crate) fn freed(&self, class: SizeClass) -> usize {
-        let (row, plan) = self.row(class);
-        // At first neither is armed, and the numbers go round.
-        let freed = row.frees_armed.get().wrapping_sub(row.frees.get());
-        row.frees.set(plan.calls);
-        row.frees_armed.set(plan.calls);
-        usize::from(freed)
+        let row = self.row(class);
+        row.end.get().wrapping_sub(row.freed.replace(row.end.get())) as usize
     }
 
     /// Counts frees. True when there were 256: the time to look at a class's
@@ -398,44 +479,41 @@ impl Locker {
 
     /// Visits the slots in quarantine.
     pub(crate) fn waiting(&self, class: SizeClass, mut see: impl FnMut(Slot)) {
-        let (row, plan) = self.row(class);
-        for i in 0..usize::from(plan.chance) {
-            let slot = self.chance(plan, i).get();
-            if !slot.at.is_null() {
-                see(slot);
-            }
-        }
-        let line = row.line.get();
-        for i in 0..row.end.get().wrapping_sub(line) {
-            see(self.ring(plan, line.wrapping_add(i)).get());
+        let row = self.row(class);
+        for i in 1..=row.hold.get() {
+            see(row.entry(row.end.get().wrapping_sub(i)).get());
         }
     }
 
     /// Visits every slot of a class.
     pub(crate) fn all(&self, class: SizeClass, mut see: impl FnMut(Slot)) {
-        let (row, plan) = self.row(class);
-        let first = row.first.get();
-        for i in 0..row.line.get().wrapping_sub(first) {
-            see(self.ring(plan, first.wrapping_add(i)).get());
+        let (row, first) = (self.row(class), self.row(class).first.get());
+        for i in 0..row.end.get().wrapping_sub(first) {
+            see(row.entry(first.wrapping_add(i)).get());
         }
-        self.waiting(class, see);
     }
 
     /// Takes every slot of a class out, quarantine included.
     pub(crate) fn empty(&self, class: SizeClass, mut see: impl FnMut(Slot)) {
-        let (row, plan) = self.row(class);
+        let row = self.row(class);
         let (first, end) = (row.first.get(), row.end.get());
-        row.line.set(first);
-        row.end.set(first);
+        row.shift(end.wrapping_sub(first));
+        row.hold.set(0);
+        row.spread.set(0);
+        row.limit.set(end);
         for i in 0..end.wrapping_sub(first) {
-            see(self.ring(plan, first.wrapping_add(i)).replace(Slot::NONE));
+            see(row.entry(first.wrapping_add(i)).get());
         }
-        for i in 0..usize::from(plan.chance) {
-            let slot = self.chance(plan, i).replace(Slot::NONE);
-            if !slot.at.is_null() {
-                see(slot);
-            }
-        }
+    }
+
+    /// Tests the invariants of a class's ring.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn check(&self, class: SizeClass) {
+        let (row, most) = (self.row(class), u32::from(Self::plan(class).magazine));
+        assert!(row.spread.get() < row.hold.get().max(1), "K4 of {class:?}");
+        let room = row.limit.get().wrapping_sub(row.end.get());
+        assert!(room < most && row.count() + room < most, "K5 of {class:?}");
+        assert!(row.hold.get() + most <= row.mask.get() + 1, "K3 of {class:?}");
     }
 
     /// Slots of a class in hand.

@@ -13,7 +13,9 @@
 //!
 //! The record of a span of slots is an ordinary `Span` in state `Hard`, whose
 //! `free` field leads to the table, and whose `below` says where the next look for
-//! a free slot begins, and from which slot on nobody has ever had one. Its slices' entries in the map stay 0.
+//! a free slot begins, and from which slot on nobody has ever had one. Its slices' entries
+//! in the map lead to the head of the table (`table.rs`), where all is that a free must know; those
+//! of a private heap's spans, and of tables that lie too far away for an entry, stay 0.
 //!
 //! # Invariants
 //!
@@ -23,12 +25,14 @@
 //! * V3. A span is listed when it has a sixteenth of its slots FREE, or some not
 //!   carved, or when it is empty and the only one of its class.
 //! * V4. Slices of the arena that are free read as zeros, and so do FREE slots.
-//! * V5. A table that is in no span is all zeros. Tables are never unmapped.
+//!
+//! V5 is that of tables (`table.rs`).
 #![allow(unsafe_code)]
 
 use super::canary;
 use super::locker::{Locker, Slot};
 use super::slot::{SlotWord, State as Is};
+use super::table::{Head, Tables, slots_out, word_of};
 use crate::arena::bits::Run;
 use crate::arena::{Arena, Chunk, Slices};
 use crate::huge::HugeObjects;
@@ -36,7 +40,7 @@ use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
 use crate::span::Span;
 use crate::span::word::{Remote, State, Word};
-use crate::sync::{AtomicU16, AtomicUsize, Guard, Lock, Ordering};
+use crate::sync::{AtomicU16, Guard, Lock, Ordering};
 use crate::units::{SLICE, SLICE_SHIFT, SLICES_PER_CHUNK};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -98,80 +102,6 @@ pub(crate) struct Shelves {
 // SAFETY: V1: the cells are touched under the shelf's lock; `owner` is set once.
 unsafe impl Sync for Shelves {}
 
-/// Tables that are in no span, class by class.
-#[derive(Debug)]
-pub(crate) struct Tables {
-    lock: Lock,
-    unused: [Cell<*mut AtomicU16>; CLASSES],
-    guards: AtomicUsize,
-}
-
-// SAFETY: the cells are touched under the lock.
-unsafe impl Sync for Tables {}
-
-impl Tables {
-    pub(crate) const fn new() -> Self {
-        Self {
-            lock: Lock::new(),
-            unused: [const { Cell::new(ptr::null_mut()) }; CLASSES],
-            guards: AtomicUsize::new(0),
-        }
-    }
-
-    pub(crate) fn lock(&self) -> &Lock {
-        &self.lock
-    }
-
-    /// A table of zeros for a span of `class`.
-    fn take<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<NonNull<AtomicU16>> {
-        let cell = self.unused.get(class.index())?;
-        if let Some(_guard) = self.lock.lock()
-            && let Some(table) = NonNull::new(cell.get())
-        {
-            let link = table.cast::<*mut AtomicU16>();
-            // SAFETY: an unused table begins with the link to the next one.
-            cell.set(unsafe { link.read() });
-            // SAFETY: as above; now it is zeros again (V5).
-            unsafe { link.write(ptr::null_mut()) };
-            return Some(table);
-        }
-        let bytes = (class.capacity() * size_of::<AtomicU16>()).next_multiple_of(64);
-        Some(arena.meta.take(&arena.kernel, bytes, 64)?.cast())
-    }
-
-    /// Keeps a table of zeros. Without the lock (a handler above a holder) it is lost.
-    fn give(&self, class: SizeClass, table: NonNull<AtomicU16>) {
-        let Some(_guard) = self.lock.lock() else { return };
-        let Some(cell) = self.unused.get(class.index()) else { return };
-        // SAFETY: the table is in no span, and has 64 bytes at least.
-        unsafe { table.cast::<*mut AtomicU16>().write(cell.get()) };
-        cell.set(table.as_ptr());
-    }
-}
-
-/// The word of slot `index` of a span of slots.
-#[inline(always)]
-pub(crate) fn word_of(span: &Span, index: u32) -> Option<&AtomicU16> {
-    let table = span.table();
-    if table.is_null() {
-        return None;
-    }
-    // SAFETY: the callers have compared `index` with `carved`, which is at most the
-    // capacity that the table was made for (V5: tables are never unmapped).
-    Some(unsafe { &*table.wrapping_add(index as usize) })
-}
-
-/// Slots of a span that the program has.
-pub(crate) fn slots_out(span: &Span) -> usize {
-    let is_out = |i: &u32| {
-        word_of(span, *i).is_some_and(|word| {
-            // ORDERING: Relaxed, a figure.
-            SlotWord(word.load(Ordering::Relaxed)).state() == Is::Out
-        })
-    };
-    (0..u32::from(span.carved())).filter(is_out).count()
-}
-
 impl Shelves {
     pub(crate) const fn new() -> Self {
         Self {
@@ -214,7 +144,7 @@ impl Shelves {
     ) -> bool {
         let row = self.row(class);
         let Some(_guard) = row.lock.lock() else { return false };
-        let magazine = locker.magazine(class);
+        let mut filler = locker.magazine(class).fill();
         let (mut found, wanted) = (0, Locker::batch(class));
         while found < wanted {
             // SAFETY: null, or a span: records are never unmapped (M4).
@@ -227,12 +157,13 @@ impl Shelves {
                     None => break,
                 },
             };
-            found += take(span, class, wanted - found, |slot| magazine.put(slot));
+            found += take(span, class, wanted - found, |slot| filler.put(slot));
             if span.free_count() == 0 && usize::from(span.carved()) == class.capacity() {
                 row.unlist(span);
                 row.filled.set(true);
             }
         }
+        filler.close();
         found != 0
     }
 
@@ -266,6 +197,14 @@ impl Shelves {
         span.begin(chunk.slice(first), class, self.owner.get());
         span.set_table(table.as_ptr());
         span.set_below(0);
+        let head = Head::of(table);
+        // SAFETY: the table is ours, and never unmapped (V5).
+        unsafe { head.as_ref() }.tie(span);
+        if self.owner.get().is_null() {
+            let entry = tables.entry(head);
+            // SAFETY: the slices are ours (M3).
+            unsafe { ground.arena.map.set_entries(span.base().addr(), count, entry) };
+        }
         for i in 1..slices.run.count() {
             chunk.span((first + i) as usize).set_back(i as u8);
         }
@@ -316,25 +255,29 @@ impl Shelves {
         // used again when their span's heap is gone, or never.
         let Some(_guard) = row.lock.lock() else { return };
         let mut chunks = ground.arena.walk();
-        let (divide, listed_from) = (class.divide(), class.capacity() / 16);
+        let (size, len) = (class.size(), class.span_slices() * SLICE);
+        let mut pile = Pile { span: None, base: 0, never: 0, count: 0 };
         while let Some(slot) = next() {
             let (address, word) = (slot.at().addr().get(), slot.word());
-            let Some(chunk) = chunks.chunk_at(address) else { continue };
-            let span = chunk.span_of(address);
-            let index = divide.block_index(address - span.base().addr());
-            if index >= u32::from(pristine(span)) {
-                set_pristine(span, (index + 1) as u16);
+            if pile.span.is_none() || address.wrapping_sub(pile.base) >= len {
+                let known = tables.span(&ground.arena.map, address);
+                let find = || Some(chunks.chunk_at(address)?.span_of(address));
+                let Some(span) = known.or_else(find) else { continue };
+                row.take_home(ground, tables, class, &pile);
+                let base = span.base().addr();
+                pile = Pile { span: Some(span), base, never: base + pristine(span), count: 0 };
+            }
+            pile.count += 1;
+            if address >= pile.never
+                && let Some(span) = pile.span
+            {
+                pile.never = address + size;
+                set_pristine(span, pile.never - pile.base);
             }
             // ORDERING: Relaxed, the lock orders it before the next taker.
             word.store(SlotWord::FREE.0, Ordering::Relaxed);
-            let free = span.free_count() + 1;
-            span.set_free_count(free);
-            if free == span.carved() {
-                row.release(ground, tables, class, span, false);
-            } else if !span.is_listed() && usize::from(free) >= listed_from {
-                row.list(span);
-            }
         }
+        row.take_home(ground, tables, class, &pile);
     }
 
     /// Gives back the spans that are empty.
@@ -423,7 +366,35 @@ impl Shelves {
     }
 }
 
+/// Slots of one span that have become FREE, and that it does not count yet.
+#[derive(Debug)]
+struct Pile<'a> {
+    span: Option<&'a Span>,
+    base: usize,
+    /// From where on nobody has ever had a slot.
+    never: usize,
+    count: u16,
+}
+
 impl Shelf {
+    /// Counts slots of a span that have become FREE, and lists the span, or gives it back.
+    fn take_home<O: Os>(
+        &self,
+        ground: Ground<'_, O>,
+        tables: &Tables,
+        class: SizeClass,
+        pile: &Pile<'_>,
+    ) {
+        let Some(span) = pile.span else { return };
+        let free = span.free_count() + pile.count;
+        span.set_free_count(free);
+        if free == span.carved() {
+            self.release(ground, tables, class, span, false);
+        } else if !span.is_listed() && usize::from(free) >= class.capacity() / 16 {
+            self.list(span);
+        }
+    }
+
     fn list(&self, span: &Span) {
         let first = self.first.get();
         span.set_prev(ptr::null_mut());
@@ -478,13 +449,14 @@ impl Shelf {
     }
 }
 
-/// The number of the first slot that nobody has ever had; the upper half of `below`.
-fn pristine(span: &Span) -> u16 {
-    (span.below() >> 16) as u16
+/// How many bytes from the span's start on nobody has ever had a slot; the upper half of
+/// `below`, in words.
+fn pristine(span: &Span) -> usize {
+    (span.below() >> 16) * 8
 }
 
-fn set_pristine(span: &Span, index: u16) {
-    span.set_below(span.below() & 0xFFFF | usize::from(index) << 16);
+fn set_pristine(span: &Span, offset: usize) {
+    span.set_below(span.below() & 0xFFFF | (offset / 8) << 16);
 }
 
 /// Cuts slots to the end of the 4 KiB that the next one begins in, all of them FREE as
@@ -497,7 +469,7 @@ fn carve(span: &Span, class: SizeClass) -> Option<u16> {
         return None;
     }
     span.set_carved(carved + more as u16);
-    set_pristine(span, carved);
+    set_pristine(span, usize::from(carved) * size);
     Some(more as u16)
 }
 
@@ -509,13 +481,13 @@ fn take(span: &Span, class: SizeClass, wanted: usize, mut put: impl FnMut(Slot) 
     let (mut free, mut index) = (span.free_count(), span.below() & 0xFFFF);
     // From here on nobody has ever had a slot, and they read as zeros.
     let clean = |from: usize| if untouched { from } else { usize::MAX };
-    let (mut carved, mut never) = (usize::from(span.carved()), clean(pristine(span).into()));
+    let (mut carved, mut never) = (usize::from(span.carved()), clean(pristine(span)));
     let mut found = 0;
     while found < wanted {
         if free == 0 {
             index = carved;
             let Some(more) = carve(span, class) else { break };
-            (free, never, carved) = (more, clean(index), index + usize::from(more));
+            (free, never, carved) = (more, clean(index * size), index + usize::from(more));
         } else if index >= carved {
             index = 0;
         }
@@ -525,8 +497,9 @@ fn take(span: &Span, class: SizeClass, wanted: usize, mut put: impl FnMut(Slot) 
         let word = unsafe { word.as_ref() };
         // ORDERING: Relaxed, the lock orders it after the last giver.
         if SlotWord(word.load(Ordering::Relaxed)) == SlotWord::FREE {
-            let Some(at) = NonNull::new(base.wrapping_add(index * size)) else { break };
-            if !put(Slot::new(at, word, index >= never)) {
+            let offset = index * size;
+            let Some(at) = NonNull::new(base.wrapping_add(offset)) else { break };
+            if !put(Slot::new(at, word, offset >= never)) {
                 break;
             }
             // ORDERING: Relaxed, the slot is ours: whoever has it next has it from us.
@@ -588,6 +561,8 @@ impl<O: Os> Ground<'_, O> {
             tables.give(class, table);
         }
         span.set_table(ptr::null_mut());
+        // SAFETY: the slices are ours (M3).
+        unsafe { self.arena.map.set_entries(base, class.span_slices(), 0) };
         span.word.store(Word::new(State::Free, 0, Remote::NONE));
         // SAFETY: the run is ours, and only its carved part was ever touched.
         unsafe { self.arena.give(chunk, run, touched as u32) };

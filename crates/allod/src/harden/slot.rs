@@ -130,6 +130,12 @@ impl SlotWord {
         self.0 & 3 == 2
     }
 
+    /// True for a plain object that the family of `make` has made.
+    #[inline(always)]
+    pub(crate) const fn is_plain_of(self, make: Make) -> bool {
+        (self.0 ^ (2 | make.0 << 2)) & 15 == 0
+    }
+
     /// As [`SlotWord::out`], a sample if this is one.
     pub(crate) const fn resized(self, make: Make, slack: usize) -> Self {
         Self(Self::out(make, slack).0 | self.0 & Self::SAMPLE)
@@ -205,6 +211,12 @@ mod tests {
                         assert_eq!(word.slack(), (slack <= SLACK_MAX).then_some(slack));
                     }
                     assert!(word.is_plain() && !word.is_sample());
+                    let others = [Family::C, Family::New, Family::Array, Family::Rust];
+                    for other in others.map(|family| Make::new(family, 1)) {
+                        assert_eq!(word.is_plain_of(other), other.family() == family);
+                        assert!(!sample.is_plain_of(other) && !SlotWord::HELD.is_plain_of(other));
+                        assert!(!SlotWord::FREE.is_plain_of(other));
+                    }
                     assert!(sample.is_sample() && !sample.is_plain());
                     assert!(sample.resized(make, 7).is_sample() && word.resized(make, 7).is_plain());
                 }

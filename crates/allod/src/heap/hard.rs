@@ -143,6 +143,7 @@ impl<O: Os> Allocator<O> {
         let _guard = heap.lock.lock()?;
         let locker = heap.locker()?;
         let at = self.harden.alloc(self.ground(), locker, class, form)?;
+        locker.uncount(class);
         if let Some(interval) = heap.due(self, class) {
             let owner = (!heap.is_common()).then_some(heap);
             self.take_sample(class, at, form.size, interval, owner);

@@ -107,7 +107,7 @@ impl<O: Os> Allocator<O> {
                     continue;
                 }
                 let out = if word.state() == State::Hard {
-                    crate::harden::shelf::slots_out(span)
+                    crate::harden::table::slots_out(span)
                 } else {
                     let home = usize::from(span.free_count()) + usize::from(word.remote().count);
                     usize::from(span.carved()).saturating_sub(home)

@@ -6,17 +6,64 @@
 #![allow(unsafe_code)]
 
 use super::{Found, page_end};
-use crate::harden::slot::{self, Make};
-use crate::harden::{Form, Given, runs};
+use crate::fatal::{self, Misuse};
+use crate::harden::locker::Slot;
+use crate::harden::slot::{self, Make, SlotWord};
+use crate::harden::{Form, Given, Harden, canary, runs};
 use crate::heap::{Allocator, Heap};
 use crate::huge::Huge;
 use crate::os::Os;
+use crate::size::SizeClass;
 use crate::span::Span;
 use crate::sync::Ordering;
-use crate::units::{CHUNK, LARGE_MAX, SLICE, slices_for};
+use crate::units::{CHUNK, LARGE_MAX, MIN_ALIGN, SLICE, slices_for};
 use core::ptr::NonNull;
 
 impl<O: Os> Allocator<O> {
+    /// Makes a plain object of the heap's thread hold `size` bytes, less than
+    /// [`TABLE_MAX`] and not 0, where all is at hand for it. `None`, and nothing done:
+    /// [`Allocator::reallocate_hard`] may do it. `entry` is what the map says of `at`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Allocator::reallocate`].
+    #[inline(always)]
+    pub(crate) unsafe fn move_slot(
+        &self,
+        heap: &Heap,
+        entry: u32,
+        at: NonNull<u8>,
+        size: usize,
+        given: Given,
+    ) -> Option<NonNull<u8>> {
+        let place = self.harden.place::<false>(entry, at)?;
+        // ORDERING: Acquire pairs with the Release in `hand_out`: the canary is written.
+        let said = SlotWord(place.word.load(Ordering::Acquire));
+        if !self.harden.is_well(at, place, said, given) {
+            return None;
+        }
+        let (class, seen) = (SizeClass::of_size(size + 1), Harden::seen(place, said));
+        if class == place.class() {
+            return self.harden.resize(seen, class, at, size, MIN_ALIGN).then_some(at);
+        }
+        // Classes of the table are 64 bytes apart at most.
+        let form = Form::new(size, MIN_ALIGN, given.of());
+        let fresh = heap.alloc_slot_fast::<true>(class, form)?;
+        let bytes = seen.size.min(size);
+        // SAFETY: two objects of at least `bytes`, and no two objects overlap.
+        unsafe { fresh.copy_from_nonoverlapping(at, bytes) };
+        heap.copied.add(bytes);
+        // ORDERING: AcqRel, as in `free_in_hand`.
+        let said = SlotWord(place.word.swap(SlotWord::HELD.0, Ordering::AcqRel));
+        if !said.is_plain() {
+            freed_meanwhile(at, place.size());
+        }
+        // SAFETY: the slot is ours (K2): the program has given it up.
+        unsafe { canary::clear_short(at.as_ptr(), place.size()) };
+        self.keep(heap, place.class(), Slot::new(at, place.word, false));
+        Some(fresh)
+    }
+
     /// As [`Allocator::resize_in_place`].
     pub(crate) fn resize_hard(&self, at: NonNull<u8>, size: usize, align: usize) -> bool {
         let address = at.addr().get();
@@ -111,7 +158,7 @@ impl<O: Os> Allocator<O> {
             let form = Form::new(size, align, given.of());
             let own = heap.filter(|heap| !heap.is_private());
             let fresh = match (own, slot::class_for(size, align)) {
-                (Some(heap), Some(class)) if size != 0 => heap.alloc_slot_fast(self, class, form),
+                (Some(heap), Some(class)) if size != 0 => heap.alloc_slot_fast::<false>(class, form),
                 _ => None,
             };
             let fresh = match fresh {
@@ -158,6 +205,13 @@ impl<O: Os> Allocator<O> {
         unsafe { self.free_hard(own, at, Given::family(given.of())) };
         Some(fresh)
     }
+}
+
+/// Another thread has freed an object while it was moved.
+#[cold]
+#[inline(never)]
+fn freed_meanwhile(at: NonNull<u8>, size: usize) -> ! {
+    fatal::misuse(Misuse::DoubleFree, at.addr().get(), size);
 }
 
 /// Makes zeros of what was canary from `old` to `end`, as far as `size` bytes reach.

@@ -12,10 +12,9 @@
 #![allow(unsafe_code)]
 
 use super::Found;
-use crate::fatal::{self, Misuse};
 use crate::harden::locker::{Locker, Slot};
 use crate::harden::slot::{SLACK_MAX, SlotWord};
-use crate::harden::{Form, Given, Seen, canary};
+use crate::harden::{Form, Given, Harden, Seen, canary};
 use crate::heap::{Allocator, Heap};
 use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
@@ -25,23 +24,23 @@ use core::ptr::NonNull;
 
 impl Heap {
     /// An object of `form` in a slot of `class`, for the heap's thread. `None`, and
-    /// nothing done: [`Heap::alloc_slot`] may have one.
+    /// nothing done: [`Heap::alloc_slot`] may have one. `SHORT`: there is no more than
+    /// [`SLACK_MAX`] of slack, as the caller knows.
     #[inline(always)]
-    pub(crate) fn alloc_slot_fast<O: Os>(
+    pub(crate) fn alloc_slot_fast<const SHORT: bool>(
         &self,
-        a: &Allocator<O>,
         class: SizeClass,
         form: Form,
     ) -> Option<NonNull<u8>> {
         let locker = self.locker()?;
-        if class.size() - form.size > SLACK_MAX || !locker.enter() {
+        if !SHORT && class.size() - form.size > SLACK_MAX || !locker.enter() {
             return None;
         }
         let Some(slot) = locker.take_counted(class) else {
             locker.leave();
             return None;
         };
-        let at = a.harden.hand_out(slot, class, form);
+        let at = Harden::hand_out(locker.secret(), slot, locker.size(class), form);
         locker.leave();
         self.installed.add(1);
         Some(at)
@@ -59,14 +58,20 @@ impl Heap {
         form: Form,
     ) -> Option<NonNull<u8>> {
         let locker = self.locker().filter(|locker| locker.enter())?;
-        let (mut out, mut sample, is_due) = (0, None, locker.is_due(class));
+        // Where the magazine is empty the rest is done as well: it is time soon.
+        let (mut out, mut sample) = (0, None);
+        let is_due = locker.is_due(class) || locker.is_empty(class);
         if is_due {
-            out = locker.passed(class).0 * class.size();
+            let (passed, left) = locker.passed(class);
+            if let Some(countdown) = self.countdowns.get(class.index()) {
+                countdown.give_back(left);
+            }
+            out = passed * class.size();
             sample = self.arm(a, locker, class);
         }
         let at = a.harden.alloc(a.ground(), locker, class, form);
-        if at.is_some() && sample.is_none() {
-            locker.count(class);
+        if at.is_some() && sample.is_some() {
+            locker.uncount(class);
         }
         locker.leave();
         if let (Some(at), Some(interval)) = (at, sample) {
@@ -121,18 +126,16 @@ impl<O: Os> Allocator<O> {
     ///
     /// `heap` is the calling thread's, if any; the program gives the object up.
     #[cold]
+    #[inline(never)]
     pub(crate) unsafe fn free_hard(&self, heap: Option<&Heap>, at: NonNull<u8>, given: Given) {
-        if let Some(heap) = heap
-            && let Some(locker) = heap.locker()
-        {
-            // SAFETY: the caller's promise.
-            return unsafe { self.free_in_hand::<true>(heap, locker, at, given) };
-        }
         let Some((span, class, _)) = self.slot_at(at) else {
             return self.free_hard_other(at, given);
         };
         let seen = self.harden.look(span, class, at, given);
-        self.give_up(None, (span, class), seen, at);
+        if at.as_ptr() == span.base() {
+            self.check_before(at.addr().get(), class.size());
+        }
+        self.give_up(heap, (span, class), seen, at);
     }
 
     /// As [`Allocator::free_in_hand`], for an object that takes long to clear: a function
@@ -141,13 +144,15 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     ///
     /// As for [`Allocator::free_hard`].
+    #[cold]
     #[inline(never)]
-    unsafe fn free_long(&self, heap: &Heap, at: NonNull<u8>, given: Given) {
+    unsafe fn free_long(&self, heap: &Heap, entry: u32, at: NonNull<u8>, given: Given) {
         // SAFETY: the caller's promise.
-        unsafe { self.free_hard(Some(heap), at, given) };
+        unsafe { self.free_in_hand::<true>(heap, entry, at, given) };
     }
 
-    /// As [`Allocator::free_hard`], for a thread with a heap and its locker.
+    /// As [`Allocator::free_hard`], for a thread with a heap and its locker. `entry` is what
+    /// the map says of `at`.
     ///
     /// # Safety
     ///
@@ -156,59 +161,57 @@ impl<O: Os> Allocator<O> {
     pub(crate) unsafe fn free_in_hand<const LONG: bool>(
         &self,
         heap: &Heap,
-        locker: &Locker,
+        entry: u32,
         at: NonNull<u8>,
         given: Given,
     ) {
-        let Some((span, class, table)) = self.slot_at(at) else {
-            return self.free_hard_other(at, given);
-        };
-        let index = class.divide().block_index(at.addr().get().wrapping_sub(span.base().addr()));
-        if index >= u32::from(span.carved()) {
-            fatal::misuse(Misuse::InvalidFree, at.addr().get(), class.size());
-        }
-        if !LONG && class.size() >= canary::LONG {
+        let place = match self.harden.place::<LONG>(entry, at) {
+            Some(place) => place,
             // SAFETY: the caller's promise.
-            return unsafe { self.free_long(heap, at, given) };
-        }
-        // SAFETY: the table has a word for each carved slot.
-        let word = unsafe { table.add(index as usize) };
-        // SAFETY: as above, and it is never unmapped (V5 of the shelves).
-        let word = unsafe { word.as_ref() };
+            None if !LONG => return unsafe { self.free_long(heap, entry, at, given) },
+            // SAFETY: as above.
+            None => return unsafe { self.free_hard(Some(heap), at, given) },
+        };
         // ORDERING: AcqRel: one freer finds it OUT, behind the writes of the holder. What
         // was not OUT and is HELD from here on is nobody's business: the process ends.
-        let said = SlotWord(word.swap(SlotWord::HELD.0, Ordering::AcqRel));
-        if !self.harden.is_well(class, at, (index, word, said), given) {
+        let said = SlotWord(place.word.swap(SlotWord::HELD.0, Ordering::AcqRel));
+        if !self.harden.is_well(at, place, said, given) {
             return self.free_unusual(heap, at, said, given);
         }
-        self.keep::<LONG>(heap, locker, (span, class), at, word);
-    }
-
-    /// Makes a slot that was taken back zeros, and puts it into quarantine.
-    #[inline(always)]
-    fn keep<const LONG: bool>(
-        &self,
-        heap: &Heap,
-        locker: &Locker,
-        (span, class): (&Span, SizeClass),
-        at: NonNull<u8>,
-        word: &AtomicU16,
-    ) {
-        let (slot, at, size) = (Slot::new(at, word, false), at.as_ptr(), class.size());
         if LONG {
             // SAFETY: the slot is ours (K2): the program has given it up.
-            unsafe { canary::clear(at, size) };
+            unsafe { canary::clear(at.as_ptr(), place.size()) };
         } else {
             // SAFETY: as above.
-            unsafe { canary::clear_short(at, size) };
+            unsafe { canary::clear_short(at.as_ptr(), place.size()) };
         }
-        if !span.heap().is_null() || !locker.enter() {
-            self.put_elsewhere(span, class, slot);
+        self.keep(heap, place.class(), Slot::new(at, place.word, false));
+    }
+
+    /// Puts a slot that was taken back, and is zeros, into quarantine.
+    #[inline(always)]
+    pub(super) fn keep(&self, heap: &Heap, class: SizeClass, slot: Slot) {
+        let Some(locker) = heap.locker() else { return self.put_elsewhere(slot, class) };
+        if !locker.enter() {
+            self.put_elsewhere(slot, class);
         } else if locker.retain(class, slot) {
             locker.leave();
         } else {
             self.see_to(heap, locker, class);
         }
+    }
+
+    /// As [`Allocator::keep`], for a slot that is not zeros yet, and may be a private
+    /// heap's.
+    fn keep_any(&self, heap: Option<&Heap>, (span, class): (&Span, SizeClass), slot: Slot) {
+        // SAFETY: the slot is ours (K2): the program has given it up.
+        unsafe { canary::clear(slot.at().as_ptr(), class.size()) };
+        if span.heap().is_null()
+            && let Some(heap) = heap
+        {
+            return self.keep(heap, class, slot);
+        }
+        self.put_elsewhere(slot, class);
     }
 
     /// The end of an object that was looked at.
@@ -224,14 +227,7 @@ impl<O: Os> Allocator<O> {
         if was_sample {
             self.sampler.freed(&self.arena.kernel, at.addr().get());
         }
-        if let Some(heap) = heap
-            && let Some(locker) = heap.locker()
-        {
-            return self.keep::<true>(heap, locker, (span, class), at, slot.word());
-        }
-        // SAFETY: the slot is ours (K2): the program has given it up.
-        unsafe { canary::clear(at.as_ptr(), class.size()) };
-        self.put_elsewhere(span, class, slot);
+        self.keep_any(heap, (span, class), slot);
     }
 
     /// The span, the class and the table of the slot that `at` is in, if it is one. At the
@@ -269,15 +265,14 @@ impl<O: Os> Allocator<O> {
         if said.is_sample() {
             self.sampler.freed(&self.arena.kernel, address);
         }
-        if let Some(locker) = heap.locker() {
-            self.keep::<true>(heap, locker, (span, class), at, slot.word());
-        }
+        self.keep_any(Some(heap), (span, class), slot);
     }
 
     /// Puts a slot that was freed where its heap wants it, or back onto the shelf.
     #[cold]
     #[inline(never)]
-    pub(super) fn put_elsewhere(&self, span: &Span, class: SizeClass, slot: Slot) {
+    pub(super) fn put_elsewhere(&self, slot: Slot, class: SizeClass) {
+        let Some((span, ..)) = self.slot_at(slot.at()) else { return };
         self.live.sub(class.size());
         let Some(owner) = self.private_owner(span.heap()) else {
             self.harden.return_now(self.ground(), class, slot);

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::config::Level;
+use crate::harden::slot::SlotWord;
 use crate::heap::tests::{
     Dice, Model, SPACE, against_the_model, alloc, end, free, nothing_is_lost, open_at, open_hard,
     step,
@@ -114,6 +115,150 @@ fn a_freed_slot_waits_and_its_successor_is_anybodys_guess() {
     assert!(followers.len() > 100);
     let steps: BTreeSet<_> = followers.iter().zip(followers.iter().skip(1)).collect();
     assert!(!steps.is_empty());
+}
+
+#[test]
+fn a_locker_has_each_slot_once_and_room_for_all() {
+    let a = open_hard(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let (mut dice, locker) = (Dice(5), heap.locker().unwrap());
+    for size in [10, 100, 400, 700, 2000, 9000, 30_000] {
+        let class = slot::class_for(size, 16).unwrap();
+        let (mut made, mut most) = (Vec::new(), 0);
+        for round in 0..4000 {
+            // Up and down, so that the magazine runs dry and over.
+            if made.is_empty() || dice.roll(10) < if round / 200 % 2 == 0 { 7 } else { 3 } {
+                made.push(alloc(&a, heap, size, 16).unwrap());
+            } else {
+                let i = dice.roll(made.len());
+                free(&a, heap, made.swap_remove(i));
+            }
+            locker.check(class);
+            let (mut held, mut count) = (BTreeSet::new(), 0);
+            locker.all(class, |slot| {
+                // ORDERING: Relaxed, there is one thread.
+                assert_eq!(slot.word().load(Ordering::Relaxed), SlotWord::HELD.0);
+                held.insert(slot.at());
+                count += 1;
+            });
+            assert_eq!(held.len(), count, "a slot twice");
+            assert!(made.iter().all(|at| !held.contains(at)), "a slot that is out");
+            most = most.max(count);
+            let mut waiting = 0;
+            locker.waiting(class, |slot| {
+                assert!(held.contains(&slot.at()));
+                waiting += 1;
+            });
+            assert!(waiting <= count && waiting <= 32);
+        }
+        assert!(most > 4 && most <= 64, "{most}");
+        made.into_iter().for_each(|at| free(&a, heap, at));
+    }
+    nothing_is_lost(&a);
+}
+
+#[test]
+fn a_freed_slot_waits_for_others_however_they_come() {
+    let a = open_hard(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    // Frees between the free of a slot and its next use; of those before, few are fixed.
+    let (mut freed, mut frees, mut waits) = (std::collections::BTreeMap::new(), 0usize, BTreeSet::new());
+    let mut made: Vec<_> = (0..100).map(|_| alloc(&a, heap, 40, 16).unwrap()).collect();
+    let mut dice = Dice(8);
+    for _ in 0..20_000 {
+        let i = dice.roll(made.len());
+        let at = made.swap_remove(i);
+        free(&a, heap, at);
+        frees += 1;
+        freed.insert(at, frees);
+        let next = alloc(&a, heap, 40, 16).unwrap();
+        if let Some(then) = freed.remove(&next) {
+            assert!(frees - then >= 16, "after {} frees", frees - then);
+            waits.insert(frees - then);
+        }
+        made.push(next);
+    }
+    assert!(waits.len() > 50, "{} different waits", waits.len());
+    made.into_iter().for_each(|at| free(&a, heap, at));
+    nothing_is_lost(&a);
+}
+
+#[test]
+fn an_entry_of_the_map_leads_to_the_slots_of_a_span() {
+    let a = open_hard(Fake::new(SPACE, 4096));
+    let (heap, private) = (a.adopt().unwrap(), a.make_private().unwrap());
+    for c in 1..CLASSES {
+        let class = SizeClass::from_index(c);
+        let size = class.size() - 1;
+        let own = alloc(&a, private, size, 8).unwrap();
+        assert_eq!(a.arena.map.entry(own.addr().get()), Some(0), "a private heap's");
+        free(&a, private, own);
+        let made: Vec<_> = (0..20).map(|_| alloc(&a, heap, size, 8).unwrap()).collect();
+        for at in &made {
+            let address = at.addr().get();
+            let entry = a.arena.map.entry(address).unwrap();
+            let place = a.harden.place::<true>(entry, *at).unwrap();
+            let (span, ..) = a.slot_at(*at).unwrap();
+            assert_eq!((place.class(), place.size()), (span.class().unwrap(), span.block_size()));
+            assert_eq!(span.base().addr() + place.index as usize * place.size(), address);
+            // ORDERING: Relaxed, there is one thread.
+            assert!(SlotWord(place.word.load(Ordering::Relaxed)).is_plain());
+            let short = a.harden.place::<false>(entry, *at);
+            assert_eq!(short.is_some(), place.size() < canary::LONG);
+            for off in [1, 4, 8, place.size() - 8, place.size() - 1] {
+                let beside = NonNull::new(at.as_ptr().wrapping_add(off)).unwrap();
+                let found = a.harden.place::<true>(entry, beside);
+                assert!(found.is_none() || off % place.size() == 0, "{off} of {class:?}");
+            }
+        }
+        let (at, address) = (made[0], made[0].addr().get());
+        assert_ne!(a.arena.map.entry(address), Some(0), "{at:?}");
+        made.into_iter().for_each(|at| free(&a, heap, at));
+        a.drain_hard(heap);
+        a.harden.release(a.ground());
+        assert_eq!(a.arena.map.entry(address), Some(0), "the span is gone");
+    }
+    nothing_is_lost(&a);
+}
+
+#[test]
+fn an_object_that_is_moved_keeps_what_is_in_it() {
+    let a = open_hard(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let (mut dice, given, mut moved) = (Dice(12), Given::family(Family::C), 0);
+    let form = |size| Form::new(size, 16, Family::C);
+    let make = |size| {
+        // SAFETY: the heap is this thread's.
+        unsafe { a.slot_hard(Some(heap), slot::class_for(size, 16).unwrap(), form(size)) }.unwrap()
+    };
+    for _ in 0..3000 {
+        let (old, new) = (1 + dice.roll(500), 1 + dice.roll(1000));
+        let at = make(old);
+        // SAFETY: the object holds `old` bytes.
+        unsafe { at.write_bytes(0xA7, old) };
+        let entry = a.arena.map.entry(at.addr().get()).unwrap();
+        // SAFETY: the object is ours; the heap is this thread's.
+        let now = match unsafe { a.move_slot(heap, entry, at, new, given) } {
+            Some(now) => now,
+            // SAFETY: as above.
+            None => unsafe { a.reallocate_hard(Some(heap), at, new, 16, given) }.unwrap(),
+        };
+        moved += usize::from(now != at);
+        assert_eq!(a.usable(now.addr().get()), new);
+        for i in 0..new {
+            // SAFETY: the object holds `new` bytes.
+            let byte = unsafe { now.as_ptr().wrapping_add(i).read() };
+            assert_eq!(byte, if i < old { 0xA7 } else { 0 }, "byte {i} of {new}, from {old}");
+        }
+        if now != at {
+            // SAFETY: the slot is still there.
+            assert!(unsafe { canary::is_zero(at.as_ptr(), a.slot_at(at).unwrap().1.size()) });
+        }
+        // SAFETY: the object is ours.
+        unsafe { a.free_hard(Some(heap), now, given) };
+    }
+    assert!(moved > 2000, "{moved}");
+    nothing_is_lost(&a);
 }
 
 #[test]
