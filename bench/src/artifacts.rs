@@ -57,6 +57,22 @@ pub(crate) fn build_allod() -> Result<PathBuf> {
     find(&built, "liballod.so")
 }
 
+/// Builds `liballod.so` with all assertions, and so that it looks at itself.
+pub(crate) fn build_audited() -> Result<PathBuf> {
+    let mut command = Command::new(env!("CARGO"));
+    // A directory of its own: the flags are of no use to anybody else's build.
+    command.args(["build", "--profile", "soak", "-p", "allod-capi", "--target-dir"]);
+    command.arg(root().join("target").join("soak"));
+    command.env("RUSTFLAGS", "--cfg audit").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    find(&files(&run(command, &root().join("Cargo.toml"))?), "liballod.so")
+}
+
+/// Builds the program that plays scenes.
+pub(crate) fn build_scenes() -> Result<PathBuf> {
+    let built = cargo(&root().join("Cargo.toml"), &["-p", "allod-checks", "--bin", "faults"])?;
+    find(&built, "faults")
+}
+
 /// Builds the command `allod`.
 pub(crate) fn build_command() -> Result<PathBuf> {
     let built = cargo(&root().join("Cargo.toml"), &["-p", "allod-cli"])?;
@@ -176,11 +192,16 @@ fn metadata(manifest: &Path, arguments: &[&str]) -> Result<Value> {
 
 /// Builds in release mode. Returns what cargo says about it.
 fn messages(manifest: &Path, arguments: &[&str]) -> Result<Vec<Value>> {
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--message-format", "json-render-diagnostics"])
-        .arg("--manifest-path")
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["build", "--release"]).args(arguments);
+    run(command, manifest)
+}
+
+/// Runs a build of the workspace of `manifest`. Returns what cargo says about it.
+fn run(mut command: Command, manifest: &Path) -> Result<Vec<Value>> {
+    let output = command
+        .args(["--message-format", "json-render-diagnostics", "--manifest-path"])
         .arg(manifest)
-        .args(arguments)
         .stderr(Stdio::inherit())
         .output()?;
     ensure!(output.status.success(), "cargo could not build {}", manifest.display());
@@ -190,8 +211,13 @@ fn messages(manifest: &Path, arguments: &[&str]) -> Result<Vec<Value>> {
 
 /// Builds in release mode. Returns the files that came out: programs and libraries.
 fn cargo(manifest: &Path, arguments: &[&str]) -> Result<Vec<PathBuf>> {
+    Ok(files(&messages(manifest, arguments)?))
+}
+
+/// The files that a build has made: programs and libraries.
+fn files(messages: &[Value]) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for message in messages(manifest, arguments)? {
+    for message in messages {
         if message["reason"] != "compiler-artifact" {
             continue;
         }
@@ -202,7 +228,7 @@ fn cargo(manifest: &Path, arguments: &[&str]) -> Result<Vec<PathBuf>> {
         let libraries = libraries.filter_map(Value::as_str).filter(|name| name.ends_with(".so"));
         files.extend(libraries.map(PathBuf::from));
     }
-    Ok(files)
+    files
 }
 
 /// The one file of that name among what was built.

@@ -1,6 +1,6 @@
 //! `allod-bench`: real programs under an allocator.
 //!
-//! Five questions, five commands:
+//! Six questions, six commands:
 //!
 //! ```text
 //!   programs   does an unmodified program do under Allod what it does without?
@@ -8,12 +8,13 @@
 //!   measure    what does each program cost under each allocator?
 //!   atomics    what does a pair of calls lock, with how many threads?
 //!   profiles   does the sampler tell the truth of real programs?
+//!   soak       does a library that looks at itself find anything, in the long run?
 //! ```
 //!
 //! Read in this order: `job.rs` and the tables under `jobs.rs` (what runs),
 //! `run.rs` and `child.rs` (how it runs), `served.rs` and `transcript.rs` (how
 //! it is judged), `peers.rs` (under which allocators), then `programs.rs`,
-//! `rust.rs`, `measure.rs`, `atomics.rs` and `profiles.rs`.
+//! `rust.rs`, `measure.rs`, `atomics.rs`, `profiles.rs` and `soak.rs`.
 //!
 //! Deliberately absent: benchmarks of single functions. Those say how fast a
 //! fast path is, and nothing about a program.
@@ -36,6 +37,7 @@ mod report;
 mod run;
 mod rust;
 mod served;
+mod soak;
 mod stats;
 mod sys;
 mod transcript;
@@ -69,6 +71,8 @@ enum Verb {
     Atomics(AtomicsArguments),
     /// Hold the sampler's profiles of real programs against an exact tracer's.
     Profiles(ProfilesArguments),
+    /// Run programs and stress on a library that looks at itself.
+    Soak(SoakArguments),
     /// Carry out one run. The other commands start this.
     #[command(hide = true)]
     Child { order: PathBuf, report: PathBuf },
@@ -174,6 +178,23 @@ struct ProfilesArguments {
     keep: Option<PathBuf>,
 }
 
+/// Of `soak`.
+#[derive(Debug, Args)]
+struct SoakArguments {
+    /// For how long; the run that is under way then is the last one.
+    #[arg(long, default_value_t = 30)]
+    minutes: u32,
+    /// Decides what comes when. One is drawn, and told, if none is given.
+    #[arg(long)]
+    seed: Option<u32>,
+    /// Only these jobs, by name, with commas between.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// A fixed choice of runs, once each: less than a minute.
+    #[arg(long, conflicts_with_all = ["minutes", "only"])]
+    ci: bool,
+}
+
 /// What the kernel may give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum HugePages {
@@ -195,6 +216,7 @@ fn main() -> ExitCode {
         Verb::Measure(arguments) => measure::main(&arguments),
         Verb::Atomics(arguments) => atomics::main(&arguments),
         Verb::Profiles(arguments) => profiles::main(&arguments),
+        Verb::Soak(arguments) => soak::main(&arguments),
         Verb::Child { order, report } => child::main(&order, &report).map(|()| true),
         Verb::Warm { mib } => {
             warm::touch(mib);

@@ -117,7 +117,7 @@ fn compare(
 }
 
 /// What is wrong with `found`; empty when nothing is.
-fn judge(expected: &Run, found: &Run) -> String {
+pub(crate) fn judge(expected: &Run, found: &Run) -> String {
     let mut trouble = transcript::difference(&expected.transcript, &found.transcript);
     if let Some(doubt) = &found.doubt {
         trouble.push_str(&format!("    {doubt}\n"));

@@ -65,6 +65,8 @@ pub(crate) struct Yard {
     binaries: PathBuf,
     /// Whether programs may get huge pages.
     pub(crate) huge_pages: bool,
+    /// How many times as long as usual a run may take.
+    pub(crate) patience: u64,
     /// Variables for the programs under the allocator, besides its own.
     pub(crate) more_env: Vec<(String, String)>,
     runs: u32,
@@ -77,7 +79,25 @@ impl Yard {
         let built = root.path().join("helpers");
         let probe = copy(&helpers.probe, &built)?;
         copy(&helpers.stress, &built)?;
-        Ok(Yard { root, probe, binaries: built, huge_pages: true, more_env: Vec::new(), runs: 0 })
+        Ok(Yard {
+            root,
+            probe,
+            binaries: built,
+            huge_pages: true,
+            patience: 1,
+            more_env: Vec::new(),
+            runs: 0,
+        })
+    }
+
+    /// Puts a copy of a program beside `stress`, for jobs that run it.
+    pub(crate) fn add_binary(&self, program: &Path) -> Result<()> {
+        copy(program, &self.binaries).map(drop)
+    }
+
+    /// A path that runs may write to.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
     }
 
     /// The same allocator, from a copy of its library.
@@ -189,7 +209,8 @@ impl Yard {
             logs,
             env: pairs.map(|(name, value)| (name.into(), value.into())).into(),
             allocator_env,
-            limit: if place.form == Form::Short { job.limit.min(SHORT_LIMIT) } else { job.limit },
+            limit: self.patience
+                * if place.form == Form::Short { job.limit.min(SHORT_LIMIT) } else { job.limit },
             huge_pages: self.huge_pages,
             calls: (purpose == Purpose::Count).then(|| base.join("calls")),
         };

@@ -9,7 +9,7 @@
 //! installs, or it fails and says what is missing.
 
 use crate::sh::{Cmd, OPTIMIZED, root, target};
-use crate::{bare, debian, golden, loom, pages, targets};
+use crate::{bare, debian, golden, loom, pages, shuttle, targets};
 use anyhow::{Context, Result, bail};
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ const fn slow(name: &'static str, run: fn() -> Result<End>) -> Step {
 }
 
 /// The cheap and telling ones first.
-const STEPS: [Step; 20] = [
+const STEPS: [Step; 22] = [
     quick("format", format),
     quick("clippy", || clippy_all("")),
     slow("clippy: unchecked", || clippy_all("--features allod/unchecked")),
@@ -52,11 +52,13 @@ const STEPS: [Step; 20] = [
     slow("tests: features", tests_of_features),
     slow("golden", || golden::run(false, false).map(|()| End::Passed(String::new()))),
     slow("loom", models),
+    slow("shuttle", || shuttle::run(shuttle::ROUNDS).map(End::Passed)),
     slow("other targets", || targets::run().map(End::Passed)),
     slow("bare metal", || bare::run().map(End::Passed)),
     slow("reports in a browser", || pages::run(false).map(End::Passed)),
-    slow("programs", || bench("programs --ci")),
-    slow("Rust programs", || bench("rust --ci")),
+    slow("programs", || bench("programs --ci").map(End::Passed)),
+    slow("soak", || bench("soak --ci").map(End::Passed)),
+    slow("Rust programs", || bench("rust --ci").map(End::Passed)),
 ];
 
 /// Seconds for one `cargo test`, building included.
@@ -303,10 +305,10 @@ fn models() -> Result<End> {
 
 /// Real programs on `liballod.so`, and Rust programs with Allod inside, in
 /// their short forms. They judge results, not times.
-fn bench(line: &str) -> Result<End> {
+pub(crate) fn bench(line: &str) -> Result<String> {
     let cargo = "cargo run --quiet --release --manifest-path bench/Cargo.toml --";
     Cmd::new(&format!("{cargo} {line}")).run()?;
-    Ok(End::Passed(String::new()))
+    Ok(String::new())
 }
 
 #[cfg(test)]
@@ -319,7 +321,7 @@ mod tests {
             part.steps().map(|steps| steps.iter().map(|step| step.name).collect::<Vec<_>>()).ok()
         };
         assert_eq!(names(Part::Only("golden")), Some(vec!["golden"]));
-        assert_eq!(names(Part::From("programs")), Some(vec!["programs", "Rust programs"]));
+        assert_eq!(names(Part::From("programs")), Some(vec!["programs", "soak", "Rust programs"]));
         assert_eq!(names(Part::From("no such step")), None);
         assert_eq!(names(Part::Whole).map(|all| all.len()), Some(STEPS.len()));
     }

@@ -15,10 +15,12 @@ mod mutate;
 mod pages;
 mod sanitize;
 mod sh;
+mod shuttle;
 mod targets;
 
 use anyhow::{Result, bail};
-use lexopt::Arg;
+use lexopt::{Arg, ValueExt};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
@@ -30,6 +32,8 @@ usage: cargo xtask <verb> [options]
   loom                      the models of the concurrent structures
   mutate [WORD]             weaken each ordering in turn; the models must object
   mutants [WORD]            change the arithmetic; its own tests must object
+  shuttle [--rounds N]      the slow paths under schedules of our choice
+  soak [--minutes N]        real programs and stress on a library that checks itself
   targets                   tests and type checks for other targets
   bare                      the kit on bare metal: x86-64, Cortex-M3, wasm
   pages [--pictures]        the HTML reports in a real browser
@@ -52,12 +56,16 @@ fn main() -> ExitCode {
     }
 }
 
+/// Options that a number follows.
+const NUMBERS: [&str; 3] = ["rounds", "minutes", "seed"];
+
 /// Reads the command line and starts the verb it names. False is a failure
 /// that is explained already.
 fn run() -> Result<bool> {
     let mut verb = None;
     let mut words = Vec::new();
     let mut flags = Vec::new();
+    let mut numbers = BTreeMap::new();
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -69,7 +77,13 @@ fn run() -> Result<bool> {
                 println!("{USAGE}");
                 return Ok(true);
             }
-            Arg::Long(flag) => flags.push(flag.to_owned()),
+            Arg::Long(flag) => {
+                let flag = flag.to_owned();
+                if NUMBERS.contains(&flag.as_str()) {
+                    numbers.insert(flag.clone(), arguments.value()?.parse::<u32>()?);
+                }
+                flags.push(flag);
+            }
             Arg::Short(_) => return Err(argument.unexpected().into()),
         }
     }
@@ -79,6 +93,8 @@ fn run() -> Result<bool> {
         "golden" => (&["bless", "show"], 0),
         "mutate" | "mutants" | "sanitize" => (&[], 1),
         "pages" => (&["pictures"], 0),
+        "shuttle" => (&["rounds"], 0),
+        "soak" => (&["minutes", "seed"], 0),
         "bare" | "loom" | "targets" => (&[], 0),
         other => bail!("no verb `{other}`\n\n{USAGE}"),
     };
@@ -101,6 +117,14 @@ fn run() -> Result<bool> {
         "bare" => drop(bare::run()?),
         "golden" => golden::run(has("bless"), has("show"))?,
         "loom" => drop(loom::run()?),
+        "shuttle" => {
+            drop(shuttle::run(numbers.get("rounds").copied().unwrap_or(shuttle::ROUNDS))?);
+        }
+        "soak" => {
+            let minutes = numbers.get("minutes").copied().unwrap_or(30);
+            let seed = numbers.get("seed").map_or(String::new(), |seed| format!(" --seed {seed}"));
+            ci::bench(&format!("soak --minutes {minutes}{seed}"))?;
+        }
         "pages" => drop(pages::run(has("pictures"))?),
         "sanitize" => drop(sanitize::run(words.first().map(String::as_str))?),
         "mutants" => mutants::run(words.first().map_or("", String::as_str))?,

@@ -60,11 +60,33 @@ fn names_caller(text: &str) -> bool {
         // There are no tables to walk by.
         return cfg!(not(any(target_arch = "x86_64", target_arch = "aarch64")));
     };
-    callers.split(", ").all(|place| {
+    are_places(callers.split("; ").next().unwrap_or_default())
+}
+
+/// True for files, and addresses in them.
+fn are_places(text: &str) -> bool {
+    text.split(", ").all(|place| {
         place.rsplit_once("+0x").is_some_and(|(file, address)| {
             !file.is_empty() && u64::from_str_radix(address, 16).is_ok_and(|it| it != 0)
         })
     })
+}
+
+/// What a crime's line says behind the callers, each part with its first words and the
+/// places behind them. The first place must be in the program.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn origins(name: &str, conf: &str) -> Vec<String> {
+    let mut misuse = Command::new(env!("CARGO_BIN_EXE_misuse"));
+    misuse.arg(name).env("LD_PRELOAD", library()).env("ALLOD_CONF", conf);
+    let output = child::run(&mut misuse, Duration::from_secs(60)).expect("misuse starts");
+    let line = output.stderr.strip_suffix('\n').expect("a line");
+    assert!(!line.contains('\n'), "one line, not {line:?}");
+    let parts = line.split("; ").skip(1).map(|part| {
+        let (words, places) = part.split_once(" in ").expect("words and places");
+        assert!(places.starts_with("misuse+0x") && are_places(places), "{line}");
+        words.to_owned()
+    });
+    parts.collect()
 }
 
 /// Judges the crimes whose names begin with `prefix`: at their level, and those of
@@ -127,6 +149,34 @@ fn families() {
 fn guarded_objects() {
     all("touch-");
     all("sampled-");
+}
+
+/// Of 70 MiB none goes by without being a sample; at an interval of one byte nothing does.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[test]
+fn who_allocated_a_sample_is_told() {
+    const LAST: &str = "the last sample there was allocated";
+    for (name, conf, words) in [
+        ("double-free-70-mib", "", LAST),
+        ("free-inside-70-mib", "", "allocated"),
+        ("double-free-1000", "profile:1", LAST),
+        ("free-inside-1000", "profile:1", "allocated"),
+        ("sized-large", "profile:1", "allocated"),
+        ("double-free-1000", "harden:hardened,profile:1", LAST),
+    ] {
+        assert_eq!(origins(name, conf), [words], "{name} ({conf})");
+    }
+    assert!(origins("double-free-1000", "profile:off").is_empty(), "nothing is known");
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[test]
+fn who_allocated_a_guarded_object_and_who_freed_it_is_told() {
+    for crime in table().iter().filter(|crime| crime.name.starts_with("touch-")) {
+        let freed = crime.words.contains("after free");
+        let expected: &[&str] = if freed { &["allocated", "freed"] } else { &["allocated"] };
+        assert_eq!(origins(&crime.name, &crime.conf), expected, "{}", crime.name);
+    }
 }
 
 #[test]

@@ -38,3 +38,15 @@ groups! {
     coroutines = "coroutines";
     dumps = "dumps";
 }
+
+/// A thread that comes to the heap of one that has ended finds blocks at hand there. Where
+/// some objects are guarded it comes to it in the middle of an allocation, and once lost
+/// what was at hand: a mebibyte for each thousand threads.
+#[test]
+fn threads_of_which_some_objects_are_guarded() {
+    let mut faults = Command::new(env!("CARGO_BIN_EXE_faults"));
+    faults.args(["--actor", "threads", "14000"]);
+    faults.env("LD_PRELOAD", library()).env("ALLOD_CONF", "guard_rate:1000");
+    let output = faults.output().expect("faults starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

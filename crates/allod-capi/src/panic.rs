@@ -11,7 +11,15 @@
 use crate::text;
 
 #[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+fn panic(_about: &core::panic::PanicInfo<'_>) -> ! {
+    // Builds that look at themselves say what they found. The others have no room for
+    // the code that formats it.
+    #[cfg(audit)]
+    {
+        let mut line = text::Text::<512>::new();
+        let _ = core::fmt::Write::write_fmt(&mut line, format_args!("allod: {_about}"));
+        text::write(libc::STDERR_FILENO, line.bytes());
+    }
     text::die(b"allod: internal error: panic\n")
 }
 

@@ -152,6 +152,8 @@ pub(crate) struct Arena<O> {
     purger: Lock,
     newest: AtomicPtr<Region>,
     reserved: AtomicUsize,
+    /// Chunks that were opened.
+    opened: AtomicUsize,
     /// Bytes of clean slices on small pages that were taken to be filled, until these
     /// are as many as `dense_from`.
     filling: AtomicUsize,
@@ -268,6 +270,7 @@ impl<O> Arena<O> {
             purger: Lock::new(),
             newest: AtomicPtr::new(ptr::null_mut()),
             reserved: AtomicUsize::new(0),
+            opened: AtomicUsize::new(0),
             filling: AtomicUsize::new(0),
             dense_from: AtomicUsize::new(usize::MAX),
             purge_delay: AtomicU64::new(500),
@@ -370,11 +373,13 @@ impl<O: Os> Arena<O> {
             return Some(self.taken(chunk, run, fills));
         }
         self.make_room(count as usize * SLICE);
+        // ORDERING: Relaxed, compared under the lock: being wrong costs a chunk.
+        let opened = self.opened.load(Ordering::Relaxed);
         if let Some((chunk, run)) = self.search(false, count, align, dense) {
             home.set(chunk);
             return Some(self.taken(chunk, run, fills));
         }
-        let (chunk, run) = self.open_chunk(count, dense)?;
+        let (chunk, run) = self.open_chunk(count, align, dense, opened)?;
         home.set(chunk);
         Some(Slices { opened: true, ..self.taken(chunk, run, fills) })
     }
@@ -472,10 +477,18 @@ impl<O: Os> Arena<O> {
         }
     }
 
-    /// Opens a chunk and takes its first `count` slices.
+    /// Opens a chunk and takes its first `count` slices. If another than the first
+    /// `opened` chunks was opened since the caller has looked, there may be some in it:
+    /// threads that start at once would open one each, on a huge page each.
     #[cold]
-    fn open_chunk(&self, count: u32, dense: bool) -> Option<(&Chunk, Run)> {
+    fn open_chunk(&self, count: u32, align: u32, dense: bool, opened: usize) -> Option<(&Chunk, Run)> {
         let _guard = self.lock.lock()?;
+        // ORDERING: Relaxed, changed under the lock only.
+        if self.opened.load(Ordering::Relaxed) != opened
+            && let Some(found) = self.search(false, count, align, dense)
+        {
+            return Some(found);
+        }
         let mut found = None;
         for region in self.regions() {
             // ORDERING: Relaxed, changed under the lock only.
@@ -526,6 +539,8 @@ impl<O: Os> Arena<O> {
         // ORDERING: Release pairs with the Acquire in `chunk`: the record is set up (A1).
         edge.store(value, Ordering::Release);
         region.set_hint(false, number as usize);
+        // ORDERING: Relaxed, the lock orders it for whoever looks again.
+        self.opened.fetch_add(1, Ordering::Relaxed);
         Some((record, run))
     }
 

@@ -34,6 +34,9 @@
 //!   stack, which may be the address of an instruction being executed: look up
 //!   `pc - 1` for all of them.
 
+#[cfg(shuttle)]
+use crate::sync::{AtomicU32, AtomicU64};
+#[cfg(not(shuttle))]
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 /// `Header::magic`: "allodhd" and a version digit, in memory order.

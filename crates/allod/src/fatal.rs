@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The line is built on the stack and written with two system calls: what is wrong, and
-//! then, if somebody can say it ([`set_teller`]), who has called. That may go wrong in a
-//! process that is broken. Nothing is locked and nothing is formatted by `core::fmt`,
+//! then, if somebody can say it ([`set_teller`]), who has called, and who had allocated what it
+//! is about. That may go wrong in a process that is broken. Nothing is locked and nothing is formatted by `core::fmt`,
 //! whose code would be the largest thing in the library.
 #![allow(unsafe_code)]
 
@@ -23,11 +23,14 @@ pub(crate) struct Line {
     len: usize,
 }
 
-/// Adds to a line who has called. A `fn(Line) -> Line`, or null.
+/// Adds to a line about an address who has called. A [`Teller`], or null.
 static TELLER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
+/// Adds to a line about an address.
+pub(crate) type Teller = fn(Line, usize) -> Line;
+
 /// Has `tell` add to the line about a mistake who has called.
-pub(crate) fn set_teller(tell: fn(Line) -> Line) {
+pub(crate) fn set_teller(tell: Teller) {
     // ORDERING: Release pairs with the Acquire in `misuse`.
     TELLER.store(tell as *mut (), Ordering::Release);
 }
@@ -98,6 +101,12 @@ impl Line {
         }
         self.push(b'\n');
         self.write();
+    }
+
+    /// Writes what there is, and goes on with an empty one.
+    pub(crate) fn go_on(self) -> Self {
+        self.write();
+        Self::rest()
     }
 
     /// Writes what there is to file descriptor 2.
@@ -177,6 +186,6 @@ pub(crate) fn misuse(what: Misuse, address: usize, block_size: usize) -> ! {
         Line::rest().die();
     }
     // SAFETY: `set_teller` stored a function of this shape and nothing else.
-    let tell = unsafe { core::mem::transmute::<*mut (), fn(Line) -> Line>(tell) };
-    tell(Line::rest()).die()
+    let tell = unsafe { core::mem::transmute::<*mut (), Teller>(tell) };
+    tell(Line::rest(), address).die()
 }

@@ -19,6 +19,9 @@
 //! process two mappings; when there are too many, or the system refuses, the
 //! caller takes an ordinary object instead.
 //!
+//! Beside the system's calls a look at the stack costs little: a place notes who has
+//! allocated its object, and who has freed it, for the line about a mistake.
+//!
 //! # Invariants
 //!
 //! * G1. A place's data pages are accessible while its state is LIVE, and only
@@ -27,16 +30,19 @@
 //!   told that it is free already.
 //! * G3. The other fields of a place are written under the lock, before it is LIVE.
 //! * G4. Plots are never unmapped while the allocator lives.
+//! * G5. `made` is written under the lock too, `freed` by whoever frees, while the state is
+//!   CLOSING. Reports read both at any time; each word alone is whole.
 #![allow(unsafe_code)]
 
 use crate::arena::Arena;
 use crate::fatal::{Line, Misuse};
 use crate::harden::canary;
 use crate::harden::slot::{self, Family};
-use crate::map::{Kind, Record};
+use crate::map::{Kind, Map, Record};
 use crate::os::Os;
 use crate::sync::{AtomicU32, AtomicUsize, Lock, Ordering, Tally};
 use crate::units::CHUNK;
+use crate::unwind;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
@@ -53,6 +59,17 @@ const CLOSED: u32 = 2;
 /// Freed, and its pages are not closed yet.
 const CLOSING: u32 = 3;
 
+/// Callers that a place notes.
+pub(crate) const NOTED: usize = 8;
+
+/// Who has allocated an object and who has freed it: return addresses, innermost first,
+/// with zeros behind.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Notes {
+    pub(crate) made: [usize; NOTED],
+    pub(crate) freed: [usize; NOTED],
+}
+
 /// One place for an object.
 #[derive(Debug)]
 struct Place {
@@ -61,6 +78,8 @@ struct Place {
     /// Where the object starts, counted from the first data page.
     offset: Cell<usize>,
     asked: Cell<usize>,
+    made: [AtomicUsize; NOTED],
+    freed: [AtomicUsize; NOTED],
 }
 
 /// The record of a plot. A fresh one is zeros but for its head.
@@ -208,13 +227,16 @@ impl Guarded {
         let page = arena.kernel.page_size();
         let pages = size.div_ceil(page).next_power_of_two();
         let order = pages.trailing_zeros() as usize;
-        // ORDERING: Relaxed, a bound that may be passed by a few.
-        let full = self.live.load(Ordering::Relaxed) >= self.most.load(Ordering::Relaxed);
-        if full || size == 0 || align > page || page > CHUNK / 64 {
+        if self.is_full() || size == 0 || align > page || page > CHUNK / 64 {
             return None;
         }
         let row = self.orders.get(order)?;
+        let callers = callers();
         let _guard = self.lock.lock()?;
+        // Threads that come at once have all seen that there was room for one.
+        if self.is_full() {
+            return None;
+        }
         // As many places again are kept closed as are in use, and sixty-four.
         if row.places.get() < row.live.get() * 2 + 64 {
             self.add_plot(arena, row, pages as u32);
@@ -242,6 +264,8 @@ impl Guarded {
         place.offset.set(offset);
         place.asked.set(size);
         place.family.set(family as u16);
+        note(&place.made, callers);
+        note(&place.freed, [0; NOTED]);
         row.live.set(row.live.get() + 1);
         // ORDERING: Relaxed, a bound.
         self.live.fetch_add(1, Ordering::Relaxed);
@@ -250,6 +274,12 @@ impl Guarded {
         place.state.store(LIVE, Ordering::Release);
         // SAFETY: the offset is within the data pages.
         Some(unsafe { data.add(offset) })
+    }
+
+    /// True when there are as many live objects as may be. More come under the lock only.
+    fn is_full(&self) -> bool {
+        // ORDERING: Relaxed on both, a bound; the lock orders what it holds for.
+        self.live.load(Ordering::Relaxed) >= self.most.load(Ordering::Relaxed)
     }
 
     /// One more plot for an order, if that may be. The lock is held.
@@ -311,6 +341,7 @@ impl Guarded {
         if swap.is_err() {
             return Err((Misuse::DoubleFree, asked));
         }
+        note(&place.freed, callers());
         let (data, len) = (plot.data(number), plot.data_len());
         // SAFETY: the pages are the object's, which is free.
         unsafe { arena.kernel.purge(data, len) };
@@ -396,10 +427,18 @@ impl Guarded {
         Ok(())
     }
 
-    /// Tells what an access to `address`, whose record is a plot's, was.
-    pub(crate) fn explain(&self, record: NonNull<Record>, address: usize) {
-        // SAFETY: as in `free`.
-        let plot: &Plot = unsafe { record.cast::<Plot>().as_ref() };
+    /// What the guarded object at `address`, or the one that was there last, has noted.
+    pub(crate) fn notes(&self, map: &Map, address: usize) -> Option<Notes> {
+        let (_, place) = plot_at(map, address)?.place_of(address)?;
+        // ORDERING: Relaxed, a report: each word alone is whole (G5).
+        let read = |words: &[AtomicUsize; NOTED]| words.each_ref().map(|it| it.load(Ordering::Relaxed));
+        Some(Notes { made: read(&place.made), freed: read(&place.freed) })
+    }
+
+    /// Tells what an access to `address` was, and which object it was about. `None` when
+    /// that is none of ours.
+    pub(crate) fn explain(&self, map: &Map, address: usize) -> Option<(Line, usize)> {
+        let plot = plot_at(map, address)?;
         let start = |number: usize| {
             let place = plot.places.get(number)?;
             // ORDERING: Relaxed, a report about a process that is about to end.
@@ -429,17 +468,34 @@ impl Guarded {
                 }
             }
         };
-        if let Some((what, (object, asked))) = told {
-            Line::new()
-                .text(what)
-                .text(" of block at ")
-                .address(object)
-                .text(" (")
-                .number(asked as u64)
-                .text(" bytes): at ")
-                .address(address)
-                .print();
-        }
+        let (what, (object, asked)) = told?;
+        let line = Line::new().text(what).text(" of block at ").address(object).text(" (");
+        Some((line.number(asked as u64).text(" bytes): at ").address(address), object))
+    }
+}
+
+/// The plot that `address` lies in.
+fn plot_at(map: &Map, address: usize) -> Option<&Plot> {
+    let record = map.record(address)?;
+    // SAFETY: records are never unmapped (M4).
+    if unsafe { record.as_ref() }.kind != Kind::Guarded {
+        return None;
+    }
+    // SAFETY: the record is a plot's, and plots are never unmapped (G4).
+    Some(unsafe { record.cast::<Plot>().as_ref() })
+}
+
+/// Who calls.
+fn callers() -> [usize; NOTED] {
+    let mut words = [0; NOTED];
+    let _found = unwind::capture(&mut words);
+    words
+}
+
+fn note(place: &[AtomicUsize; NOTED], words: [usize; NOTED]) {
+    for (place, word) in place.iter().zip(words) {
+        // ORDERING: Relaxed, as in `notes`.
+        place.store(word, Ordering::Relaxed);
     }
 }
 

@@ -580,7 +580,7 @@ impl Harden {
     }
 
     /// Tests the invariants of a span of slots.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(any(test, fuzzing, audit))]
     pub(crate) fn check(&self, span: &Span) {
         let class = span.class().expect("a span of slots has a class");
         let mut free = 0;

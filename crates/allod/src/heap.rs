@@ -50,6 +50,8 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod adopt;
+#[cfg(any(test, fuzzing, audit))]
+mod check;
 pub(crate) mod common;
 pub(crate) mod free;
 pub(crate) mod hard;

@@ -25,6 +25,9 @@
 //! * P3. All fields are atomics: the reader may look at any moment. Numbers that
 //!   belong together may be from different moments, and each alone is whole.
 
+#[cfg(shuttle)]
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64};
+#[cfg(not(shuttle))]
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
 /// The environment variable that names the file.

@@ -112,11 +112,18 @@ fn or_refused<F: Face>(at: *mut u8) -> *mut u8 {
 #[cold]
 #[inline(never)]
 fn special<F: Face>(size: usize) -> *mut u8 {
-    let at = watched(size, slot::family(F::FAMILY));
+    let family = slot::family(F::FAMILY);
+    let at = watched(size, family);
     if !at.is_null() {
         return at;
     }
-    if ALLOCATOR.harden.is_on() { F::refused() } else { ordinary::<F>(size) }
+    if ALLOCATOR.harden.is_on() {
+        return F::refused();
+    }
+    // Not by way of `ordinary`: whether the object was to be guarded was its heap's to
+    // say, so the thread may have come to one that an exited thread has left, whose list
+    // is not dry.
+    or_refused::<F>(door::allocate(&CONFIG, size, MIN_ALIGN, false, family))
 }
 
 /// [`alloc_slow`] at the default level.

@@ -9,6 +9,8 @@
 //! foresee. A number is at most that old when the process is killed.
 #![allow(unsafe_code)]
 
+#[cfg(audit)]
+mod audit;
 mod fault;
 mod site;
 
@@ -91,6 +93,8 @@ fn begin() {
 fn hear() {
     publish();
     profile::tick();
+    #[cfg(audit)]
+    audit::look();
     if background::is_wanted() && !is_preload() {
         background::start();
     }
@@ -108,6 +112,8 @@ pub(crate) fn refused(size: usize) {
 /// Before `fork`. The unwinder comes first: a signal handler above a walk may wait for
 /// the profiler's tables, and who has them must not wait for the walk.
 pub(crate) extern "C" fn prepare() {
+    #[cfg(audit)]
+    audit::before_fork();
     unwind::fork_prepare();
     ALLOCATOR.fork_prepare();
 }
@@ -116,6 +122,8 @@ pub(crate) extern "C" fn prepare() {
 pub(crate) extern "C" fn parent() {
     ALLOCATOR.fork_parent();
     unwind::fork_release();
+    #[cfg(audit)]
+    audit::after_fork();
 }
 
 /// After `fork`, in the child.
@@ -274,6 +282,8 @@ pub(crate) fn publish() {
 
 /// The image is about to end by itself.
 pub(crate) fn ended() {
+    #[cfg(audit)]
+    audit::end();
     profile::at_exit();
     if local::is_open() {
         ALLOCATOR.sweep();

@@ -46,6 +46,7 @@
 
 mod column;
 mod index;
+mod lookup;
 mod place;
 mod rows;
 mod time;
@@ -115,7 +116,7 @@ pub(crate) struct Sample {
     at: u64,
     /// The thread's pointer, to know it again.
     thread: u64,
-    /// The private heap that it lies in, or 0.
+    /// The private heap that it lies in, or 0. In an unused row: where its object was.
     owner: u64,
     site: u32,
     /// In an unused row: one more than the number of the next.

@@ -1,7 +1,9 @@
 //! What threads share: the atomics, the one lock, and a name for the caller.
 //!
 //! Under `cfg(loom)` the atomics are loom's, so that the small lock-free
-//! structures of the house run under its model checker unchanged.
+//! structures of the house run under its model checker unchanged. Under
+//! `cfg(shuttle)` each operation is a place where another thread may go on, so that
+//! the whole allocator runs under schedules of our choice (`switched.rs`).
 //!
 //! # The lock
 //!
@@ -21,9 +23,18 @@
 //! orphans, the huge objects, the purger, the arena, the meta memory.
 #![allow(unsafe_code)]
 
-#[cfg(not(loom))]
+#[cfg(shuttle)]
+mod switched;
+
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use core::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
+};
+#[cfg(not(loom))]
+pub(crate) use core::sync::atomic::Ordering;
+#[cfg(shuttle)]
+pub(crate) use switched::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
 };
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -31,6 +42,12 @@ pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering}
 /// A number that no two running threads share: the thread pointer.
 #[inline(always)]
 pub(crate) fn this_thread() -> usize {
+    // All threads of a schedule are one to the system.
+    #[cfg(shuttle)]
+    if let Some(task) = shuttle::current::try_get_current_task() {
+        // Stacks, and with them thread pointers, lie pages apart.
+        return (usize::from(task) + 1) << 12;
+    }
     #[cfg(not(loom))]
     cfg_select! {
         target_arch = "x86_64" => {
@@ -191,6 +208,10 @@ pub(crate) fn relax(spins: u32) {
     {
         let _ = spins;
         loom::thread::yield_now();
+    }
+    #[cfg(shuttle)]
+    if shuttle::current::try_get_current_task().is_some() {
+        return shuttle::thread::yield_now();
     }
     #[cfg(not(loom))]
     if spins < 64 {

@@ -63,3 +63,6 @@ pub(crate) const fn round_up(n: usize, to: usize) -> Option<usize> {
 pub(crate) const fn slices_for(bytes: usize) -> usize {
     bytes.div_ceil(SLICE)
 }
+
+#[cfg(test)]
+mod tests;

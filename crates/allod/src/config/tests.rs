@@ -34,6 +34,9 @@ fn numbers_that_are_none_are_refused() {
         assert_eq!(parse(&TABLE[2], bad), Err(Refused::BadValue));
     }
     assert_eq!(parse(&TABLE[2], b"3g"), Ok(3 << 30));
+    let row = TABLE[Key::PurgeDelay as usize];
+    assert_eq!((parse(&row, b"0"), parse(&row, b"3600000")), (Ok(0), Ok(3_600_000)));
+    assert_eq!(parse(&row, b"3600001"), Err(Refused::BadValue));
 }
 
 #[test]
@@ -49,5 +52,63 @@ fn a_word_stands_for_its_number() {
     }
     for row in TABLE {
         assert!(row.words.iter().all(|(_, value)| (row.min..=row.max).contains(value)));
+    }
+}
+
+/// In plain numbers, as the documents have them.
+#[test]
+fn the_defaults_and_the_limits_are_what_is_promised() {
+    let rows = TABLE.map(|row| (row.name, row.default, row.min, row.max));
+    let most = 9_223_372_036_854_775_807;
+    let promised = [
+        ("purge_delay", 500, 0, 3_600_000),
+        ("huge_pages", 2_097_152, 0, most),
+        ("huge_cache", 67_108_864, 0, most),
+        ("guard_pages", 1, 0, 1),
+        ("harden", 0, 0, 2),
+        ("guard_rate", 0, 0, 1_073_741_824),
+        ("profile", 524_288, 0, 2_147_483_648),
+        ("profile_dump", 0, 0, 15),
+        ("background", 0, 0, 1),
+    ];
+    assert_eq!(rows, promised);
+}
+
+#[test]
+fn a_value_is_moved_into_its_range() {
+    let row = TABLE[Key::PurgeDelay as usize];
+    for (given, taken) in [(0, 0), (1, 1), (row.max, row.max), (row.max + 1, row.max)] {
+        assert_eq!(Config::new().with(row.key, given).get(row.key), taken);
+    }
+}
+
+#[test]
+fn levels_are_what_their_names_say() {
+    let level = |text: &[u8]| {
+        let mut config = Config::new();
+        config.apply(text, |part, why| panic!("{part:?}: {why}"));
+        let level = config.level();
+        (level.hard, level.guard_rate, level.exact)
+    };
+    assert_eq!(level(b""), (false, 0, false));
+    assert_eq!(level(b"guard_rate:30"), (false, 30, false));
+    assert_eq!(level(b"harden:hardened"), (true, 0, false));
+    assert_eq!(level(b"harden:paranoid"), (true, 1, true), "each object");
+    assert_eq!(level(b"harden:paranoid,guard_rate:30"), (true, 30, true));
+}
+
+#[test]
+fn a_word_said_twice_is_said_once() {
+    let row = TABLE[Key::ProfileDump as usize];
+    assert_eq!(parse(&row, b"exit+exit"), Ok(DUMP_AT_EXIT));
+}
+
+#[test]
+fn each_refusal_has_its_words() {
+    use std::string::ToString;
+    let all = [Refused::UnknownKey, Refused::BadValue, Refused::NoMemory, Refused::TooLate];
+    let words = all.map(|why| why.to_string());
+    for (i, word) in words.iter().enumerate() {
+        assert!(!word.is_empty() && !words[..i].contains(word), "{word}");
     }
 }

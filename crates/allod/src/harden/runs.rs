@@ -232,7 +232,7 @@ impl Runs {
     }
 
     /// True while `span` is in quarantine.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(any(test, fuzzing, audit))]
     pub(crate) fn holds(&self, span: &Span) -> bool {
         let mut at = self.stuck.get();
         // SAFETY: null, or a span that is stuck: records are never unmapped (M4).

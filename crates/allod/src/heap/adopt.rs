@@ -308,8 +308,8 @@ impl Heap {
         if self.in_use.load(Ordering::Relaxed) != Use::Thread as u32 {
             return;
         }
-        let visits = self.visits.get();
         let Some(_guard) = self.lock.try_lock() else { return };
+        let visits = self.visits.get();
         if self.seen_visits.replace(visits) == visits && visits != 0 {
             // Once is enough until it moves again.
             // SAFETY: the lock is held.

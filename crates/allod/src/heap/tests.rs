@@ -4,6 +4,8 @@
 #![expect(clippy::disallowed_methods, reason = "the model keeps objects by their addresses")]
 
 pub(crate) mod programs;
+#[cfg(test)]
+mod schedules;
 
 use super::*;
 use crate::os::fake::Fake;

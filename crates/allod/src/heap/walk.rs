@@ -1,4 +1,4 @@
-//! Looking at everything: the figures for people, and the checks for tests.
+//! Looking at everything: the figures for people, and the lists of a heap that ends.
 //!
 //! A walk takes no lock but the one it names. Figures read while other threads
 //! run are each from some moment of the walk.
@@ -235,54 +235,5 @@ impl<O: Os> Allocator<O> {
         stats.purged = kernel.purged();
         // ORDERING: Relaxed, a figure.
         stats.copied += self.copied.load(Ordering::Relaxed);
-    }
-
-    /// Tests every span's invariants and that the sums agree.
-    #[cfg(any(test, fuzzing))]
-    pub(crate) fn check(&self) {
-        let mut active = 0;
-        for chunk in self.arena.chunks() {
-            let free = chunk.free();
-            let mut covered = 0u64;
-            for (i, span) in chunk.spans().iter().enumerate() {
-                if free >> i & 1 == 1 || covered >> i & 1 == 1 {
-                    continue;
-                }
-                let state = span.word.load().state();
-                let waits = self.harden.runs.holds(span);
-                assert!(state != State::Free || waits, "slice {i} is nobody's and not free");
-                assert_eq!(span.back(), 0, "S5: slice {i}");
-                assert_eq!(span.base(), chunk.slice(i as u32).as_ptr());
-                for k in 0..span.slices() {
-                    assert_eq!(free >> (i + k) & 1, 0, "a slice of a span is free");
-                    assert_eq!(chunk.span(i + k).back() as usize, k, "S5");
-                    covered |= 1 << (i + k);
-                }
-                if state == State::Hard {
-                    self.harden.check(span);
-                }
-                if state == State::Owned
-                    && let Err(what) = span.check()
-                {
-                    panic!("{what} in {span:?}");
-                }
-                active += span.slices() * crate::units::SLICE;
-            }
-        }
-        assert_eq!(active, self.arena.active.get(), "the sum of spans is what is active");
-        for heap in self.heaps() {
-            for c in 1..CLASSES {
-                let bin = heap.bin(SizeClass::from_index(c));
-                let (mut at, mut count) = (bin.first.get(), 0);
-                // SAFETY: tests call this with the allocator to themselves.
-                while let Some(span) = unsafe { at.as_ref() } {
-                    assert!(span.is_listed() && span.word.load().state() == State::Owned);
-                    assert_eq!(span.word.load().key(), heap.key.get(), "W1");
-                    count += 1;
-                    at = span.next();
-                }
-                assert_eq!(count, bin.count.get(), "a bin's list has its count");
-            }
-        }
     }
 }

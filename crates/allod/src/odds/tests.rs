@@ -72,3 +72,24 @@ fn another_seed_is_another_sequence() {
     assert_ne!(rolls([1, 2]), rolls([1, 3]));
     assert_eq!(rolls([1, 2]), rolls([1, 2]));
 }
+
+/// The generator is splitmix64, whose numbers from the seed 0 are known.
+#[test]
+fn the_generator_gives_the_numbers_that_it_is_known_for() {
+    let dice = Dice::new();
+    let known = [0xE220_A839_7B1D_CDAF, 0x6E78_9E6A_A1B9_65F4, 0x06C4_5D18_8009_454F];
+    assert_eq!([dice.roll(), dice.roll(), dice.roll()], known);
+    // Both halves of the entropy count, and cancel out where they are the same.
+    dice.seed([u64::MAX, u64::MAX]);
+    assert_eq!(dice.roll(), known[0]);
+}
+
+#[test]
+fn the_ends_of_the_ranges_are_what_they_should_be() {
+    assert_eq!(countdown(0, 1, 1 << 31), u32::MAX - 1, "the longest wait is none for ever");
+    let p = probability(1000, 4096);
+    assert!(is_taken((p - 1) << 1, 1000, 4096));
+    assert!(!is_taken(p << 1, 1000, 4096), "as many numbers as the probability says");
+    // 1024 / (1 - 1/e) is 1619.96.
+    assert_eq!(weight(4096, 4096).count, 1620, "to the nearest");
+}

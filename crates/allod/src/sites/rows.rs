@@ -254,7 +254,10 @@ impl Sites {
         self.sample_index.remove(row);
         // ORDERING: Relaxed on all below, under the lock; read as figures.
         let next = self.unused.swap(row as u32 + 1, Ordering::Relaxed);
-        self.samples.change(row, |sample| (sample.address, sample.next) = (0, next));
+        self.samples.change(row, |row| {
+            // The address is kept aside for `lookup.rs`.
+            (row.address, row.owner, row.next) = (0, row.address, next);
+        });
         // ORDERING: Relaxed, as above.
         let epoch = self.epoch.load(Ordering::Relaxed);
         self.sites.change(sample.site as usize, |site| {

@@ -42,6 +42,21 @@ fn dirty_slices_are_taken_first() {
     assert_eq!(bits.take(1, 1, Taste::Any), Some(Run::new(0, 1)));
 }
 
+#[cfg(not(loom))]
+#[test]
+fn what_a_run_says_of_itself_and_its_slices() {
+    let run = Run::new(5, 7);
+    assert_eq!((run.first(), run.count()), (5, 7));
+    let bits = SliceBits::none();
+    assert_eq!(bits.give(Run::new(0, 4)), 0b1111, "free as they are then");
+    assert_eq!(bits.give(run), 0b1111 | run.0);
+    bits.soil(Run::new(2, 5));
+    assert_eq!(bits.free_dirty(), 0b110_1100, "free ones alone");
+    assert_eq!((bits.dirty_of(run), bits.dirty_of(Run::new(0, 4))), (2, 2));
+    bits.clean(run);
+    assert_eq!((bits.dirty_of(run), bits.free_dirty()), (0, 0b1100), "no other's");
+}
+
 #[cfg(loom)]
 #[test]
 fn loom_a_slice_has_one_holder_and_its_writes_reach_the_next() {
