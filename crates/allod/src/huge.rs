@@ -572,10 +572,15 @@ impl HugeObjects {
         // so the kernel keeps one mapping, which the next move needs. (One that is
         // moved to and then grown by its neighbour is two for ever: the kernel
         // numbers their pages by where they came from.)
+        //
+        // The old place is anybody's as soon as it is moved from, so its record goes before:
+        // afterwards it would be the record of another thread's object.
+        arena.map.set_record(old.addr().get(), ptr::null_mut());
         // SAFETY: both ranges are ours; the old one is one mapping with one advice,
         // committed for `old_len` bytes; the new one is reserved.
         let moved = covered && unsafe { arena.kernel.remap(old, old_len, new, reserved - page) };
         if !moved {
+            arena.map.set_record(old.addr().get(), ptr::from_ref(huge).cast_mut().cast());
             // SAFETY: nobody knows of the new reservation.
             unsafe { arena.kernel.release(new, reserved) };
             return None;
@@ -600,7 +605,6 @@ impl HugeObjects {
             unsafe { arena.kernel.release(rest, old_reserved - old_len) };
         }
         self.give_front(arena, huge, old);
-        arena.map.set_record(old.addr().get(), ptr::null_mut());
         huge.front.set(self.take_front(arena, new));
         huge.base.set(new.as_ptr());
         huge.reserved.set(reserved);
