@@ -143,8 +143,8 @@ impl HugeObjects {
     /// Makes what is cached smaller by some `bytes`, which others are about to take: the
     /// object that was freed last gives its tail, or goes.
     ///
-    /// A cache that stays whole while spans grow is memory that a peak counts twice: a
-    /// fifth of sqlite's (docs/decisions/043). What is given up costs as much to touch
+    /// A cache that stays whole while spans grow is memory that a peak counts twice: an
+    /// eighth of sqlite's (docs/decisions/043). What is given up costs as much to touch
     /// again as what is taken costs to touch, so no growth gets slower than twofold.
     pub(crate) fn give_up<O: Os>(&self, arena: &Arena<O>, bytes: usize) {
         if self.held.get() <= self.live.get() {
@@ -169,13 +169,16 @@ impl HugeObjects {
             drop(guard);
             return self.unmap(arena, huge);
         }
-        huge.state.set_live();
         drop(guard);
+        // It is in no place now and stays free: a second free of it is still told. `shrink`
+        // counts what it takes off as live.
         self.live.add(huge.len());
         self.shrink(arena, huge, keep);
-        if huge.retire() {
-            self.free(arena, huge);
-        }
+        self.live.sub(huge.len());
+        let Some(guard) = self.lock.lock() else { return self.put_late(huge) };
+        let out = self.put(huge);
+        drop(guard);
+        self.unmap_all(arena, out);
     }
 
     /// Before `len` bytes are mapped: keeps the peak near where it is.
