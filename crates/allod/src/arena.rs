@@ -128,7 +128,8 @@ pub(crate) struct Slices {
     pub(crate) run: Run,
     /// All of it reads as zeros.
     pub(crate) clean: bool,
-    /// A chunk was opened for it: the process is about to hold more than it did.
+    /// A chunk was opened for it, or just then for another: the process is about to hold
+    /// more than it did.
     pub(crate) opened: bool,
 }
 
