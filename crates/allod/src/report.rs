@@ -112,18 +112,18 @@ pub(crate) fn refused(size: usize) {
 /// Before `fork`. The unwinder comes first: a signal handler above a walk may wait for
 /// the profiler's tables, and who has them must not wait for the walk.
 pub(crate) extern "C" fn prepare() {
-    #[cfg(audit)]
-    audit::before_fork();
     unwind::fork_prepare();
     ALLOCATOR.fork_prepare();
+    #[cfg(audit)]
+    audit::before_fork();
 }
 
 /// After `fork`, in the parent.
 pub(crate) extern "C" fn parent() {
-    ALLOCATOR.fork_parent();
-    unwind::fork_release();
     #[cfg(audit)]
     audit::after_fork();
+    ALLOCATOR.fork_parent();
+    unwind::fork_release();
 }
 
 /// After `fork`, in the child.

@@ -60,7 +60,8 @@ pub(super) fn end() {
     });
 }
 
-/// Before `fork`, with no lock held.
+/// Before `fork`, with every lock held: of threads that fork at once, one is between here
+/// and [`after_fork`].
 pub(super) fn before_fork() {
     if !is_alone() {
         // ORDERING: Relaxed, read by this thread's own child.
@@ -68,9 +69,9 @@ pub(super) fn before_fork() {
     }
 }
 
-/// After `fork`, in the parent.
+/// After `fork`, in the parent, with every lock held yet.
 pub(super) fn after_fork() {
-    // ORDERING: Relaxed, for other forks of this process; the parent lost nobody.
+    // ORDERING: Relaxed, the locks order the forks of this process; the parent lost nobody.
     SPOILT.store(false, Ordering::Relaxed);
 }
 
