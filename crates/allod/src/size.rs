@@ -120,6 +120,21 @@ impl SizeClass {
         }
     }
 
+    /// The class that a sample of this one is given a block of: one in a few of them, so
+    /// that few spans hold all samples (docs/decisions/021). Blocks of it are aligned
+    /// as those of this one are, or better.
+    pub(crate) const fn for_sample(self) -> Self {
+        let size = self.size();
+        let top = size.next_power_of_two();
+        Self::of_size(match top {
+            ..=64 => 64,
+            128 | 256 => 256,
+            512 | 1024 => 1024,
+            8192.. if size <= top / 4 * 3 => top / 4 * 3,
+            _ => top,
+        })
+    }
+
     /// Where [`BY_8`] has the class of a layout, if its size, rounded up to the
     /// alignment, is at most [`TABLE_MAX`]: multiples of 32 and more that are in the
     /// table are sizes of classes. Size 0 is looked up as if it had no alignment.

@@ -137,6 +137,7 @@ impl<O: Os> Allocator<O> {
         has == class
             || has == class.on_own_lines()
                 && self.private_owner(span.heap()).is_some_and(Heap::is_common)
+            || has == class.for_sample() && self.is_of_samples(span)
     }
 }
 

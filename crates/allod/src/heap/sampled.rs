@@ -226,7 +226,15 @@ impl<O: Os> Allocator<O> {
         self.lasting(&self.sampled)
     }
 
-    /// A block of `class` that is a sample. Null when that can't be.
+    /// True when the blocks of `span` are those of [`Allocator::sampled_heap`].
+    pub(super) fn is_of_samples(&self, span: &Span) -> bool {
+        let owner = self.private_owner(span.heap());
+        // ORDERING: Relaxed, compared; whoever has a block of it has seen it made.
+        let heap = self.sampled.load(Ordering::Relaxed).cast_const();
+        owner.is_some_and(|owner| ptr::eq(owner, heap))
+    }
+
+    /// A block for `class` that is a sample. Null when that can't be.
     fn sampled_block(
         &self,
         class: SizeClass,
@@ -238,7 +246,7 @@ impl<O: Os> Allocator<O> {
             return ptr::null_mut();
         }
         let Some(heap) = self.sampled_heap() else { return ptr::null_mut() };
-        let block = heap.take_locked(self, class, Span::watch);
+        let block = heap.take_locked(self, class.for_sample(), Span::watch);
         if block.is_null() {
             return block;
         }

@@ -85,3 +85,16 @@ fn the_table_has_every_layout_that_it_may_be_asked_for() {
 fn a_class_is_printed_by_its_number() {
     assert_eq!(std::format!("{:?}", SizeClass::from_index(7)), "c7");
 }
+
+#[test]
+fn samples_of_all_classes_have_blocks_of_a_few() {
+    let mut few = std::collections::BTreeSet::new();
+    for class in (1..CLASSES).map(SizeClass::from_index) {
+        let (size, block) = (class.size(), class.for_sample());
+        few.insert(block.size());
+        assert!(block.size() >= size && block.for_sample() == block, "{class:?}");
+        assert!(size <= 1024 || block.size() < 2 * size, "{class:?}");
+        assert!(block.size().trailing_zeros() >= size.trailing_zeros(), "{class:?}");
+    }
+    assert!(few.len() <= 11, "{few:?}");
+}

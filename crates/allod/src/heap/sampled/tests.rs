@@ -119,11 +119,18 @@ fn churn(
 ) -> ([Sum; 4], [Sum; 4], Vec<NonNull<u8>>) {
     let (mut all, mut alive) = ([Sum::default(); 4], [Sum::default(); 4]);
     let mut live: Vec<NonNull<u8>> = Vec::new();
+    let mut helds = Vec::new();
     for round in 0..rounds {
         at_round(round);
         let heap = heaps[dice.roll(heaps.len())];
-        let at = alloc(a, heap, dice.size());
-        let held = a.usable(at.addr().get());
+        let size = dice.size();
+        let at = alloc(a, heap, size);
+        // What the request gets when it is no sample.
+        let held = match SizeClass::of_layout(size, 16) {
+            Some(class) if !a.harden.is_on() => class.size(),
+            _ => a.usable(at.addr().get()),
+        };
+        helds.push(held);
         for sums in [&mut all, &mut alive] {
             let sum = &mut sums[group(held as u64)];
             sum.count += 1.0;
@@ -131,8 +138,8 @@ fn churn(
         }
         live.push(at);
         if live.len() > 3000 {
-            let gone = live.swap_remove(dice.roll(live.len()));
-            let held = a.usable(gone.addr().get());
+            let i = dice.roll(live.len());
+            let (gone, held) = (live.swap_remove(i), helds.swap_remove(i));
             let sum = &mut alive[group(held as u64)];
             sum.count -= 1.0;
             sum.bytes -= held as f64;
@@ -473,4 +480,25 @@ fn the_tables_may_be_refused_at_any_call() {
         run(k, 1);
         run(k, 20);
     }
+}
+
+#[test]
+fn a_sampled_block_is_what_a_request_of_its_size_gets() {
+    let a = open(16);
+    let heap = a.make_heap(crate::heap::Use::Thread).unwrap();
+    let mut watched = 0;
+    for size in [1, 40, 48, 300, 1500, 5000, 20_000] {
+        for _ in 0..8 {
+            let at = alloc(&a, heap, size);
+            let span = a.arena.span_at(at.addr().get()).unwrap();
+            let class = SizeClass::of_size(size);
+            if span.is_watched() {
+                watched += usize::from(span.class() != Some(class));
+            }
+            assert!(a.usable(at.addr().get()) >= size);
+            a.check_size(at.addr().get(), size, 16);
+            free(&a, heap, at);
+        }
+    }
+    assert!(watched > 20, "{watched}");
 }
