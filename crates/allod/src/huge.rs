@@ -66,6 +66,8 @@ pub(crate) struct Huge {
     pub(crate) prev: Cell<*mut Huge>,
     /// The sampler must hear of its free. The holder's to change.
     pub(crate) watched: Cell<bool>,
+    /// Pages that were asked for, as the sampler was last told. The holder's to change.
+    pub(crate) told: Cell<usize>,
     freed_at: Cell<u64>,
     /// What was asked for, and how (`harden::slot::made`): at the hardened levels.
     pub(crate) asked: Cell<usize>,
@@ -343,6 +345,7 @@ impl HugeObjects {
             next: Cell::new(ptr::null_mut()),
             prev: Cell::new(ptr::null_mut()),
             watched: Cell::new(false),
+            told: Cell::new(0),
             freed_at: Cell::new(0),
             asked: Cell::new(0),
             made: Cell::new(0),

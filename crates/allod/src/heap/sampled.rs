@@ -285,6 +285,7 @@ impl<O: Os> Allocator<O> {
     pub(crate) fn sample_huge(&self, huge: &Huge, owner: Option<&Heap>, size: usize) {
         let taken = self.sampler.decide(huge.len());
         huge.watched.set(taken.is_some());
+        huge.told.set(self.pages(size));
         if let Some(interval) = taken {
             self.sample_object(huge.base().addr(), huge.len(), owner, size, interval);
         }
@@ -323,17 +324,26 @@ impl<O: Os> Allocator<O> {
         self.sample_large(span, owner, size);
     }
 
-    /// As [`Allocator::resample_large`], for a huge object.
+    /// As [`Allocator::resample_large`], for a huge object. What was asked for is told by
+    /// the page: a program that grows an object by a few bytes at a time would pay more for
+    /// the telling than for the growth.
     pub(crate) fn resample_huge(&self, huge: &Huge, before: usize, size: usize) {
         if huge.len() <= before {
-            if huge.watched.get() {
+            let pages = self.pages(size);
+            let same = huge.len() == before && pages == huge.told.get();
+            if !same && huge.watched.get() {
                 self.sampler.sites.resize(huge.base().addr(), huge.len(), size);
+                huge.told.set(pages);
             }
             return;
         }
         self.unsample_huge(huge);
         let owner = self.private_owner(huge.heap.get());
         self.sample_huge(huge, owner, size);
+    }
+
+    fn pages(&self, size: usize) -> usize {
+        size.div_ceil(self.arena.kernel.page_size())
     }
 
     /// Forgets the sample of a huge object that is about to be another. True if there
