@@ -66,7 +66,7 @@ pub(crate) struct Huge {
     pub(crate) prev: Cell<*mut Huge>,
     /// The sampler must hear of its free. The holder's to change.
     pub(crate) watched: Cell<bool>,
-    /// Pages that were asked for, as the sampler was last told. The holder's to change.
+    /// What was asked for, as the sampler was last told. The holder's to change.
     pub(crate) told: Cell<usize>,
     freed_at: Cell<u64>,
     /// What was asked for, and how (`harden::slot::made`): at the hardened levels.
@@ -102,6 +102,21 @@ impl Huge {
     pub(crate) fn retire(&self) -> bool {
         self.state.retire()
     }
+}
+
+/// Bytes at the end of an object of `len` bytes that are not worth a call of the system:
+/// an eighth, or a part of a huge page where that is no more than a sixth.
+const fn slack(len: usize) -> usize {
+    let (eighth, sixth) = (len / 8, len / 6);
+    if sixth < CHUNK || eighth > CHUNK { eighth } else { CHUNK }
+}
+
+/// True when a cached object of `held` bytes may serve for `len` as it is: with a quarter
+/// too much, or with less than a huge page, but never a half. What is too much has memory
+/// already; to give it back and to touch it again costs more than to leave it.
+const fn suits(held: usize, len: usize) -> bool {
+    let more = held - len;
+    more <= len / 4 || (more < CHUNK && more <= len / 2)
 }
 
 /// All huge objects.
@@ -490,11 +505,12 @@ impl HugeObjects {
         // SAFETY: `old` is within the object's reservation.
         let end = unsafe { base.add(old) };
         // What grows by a little will do so again: a call of the kernel for each eighth,
-        // not for each page. What is not touched costs nothing.
+        // not for each page, and for each huge page where that is little: one of which a
+        // part is accessible is filled by small pages. What is not touched costs nothing.
         // Less than `shrink` takes for worth giving back.
         let step = round_up(old + old / 9, page).unwrap_or(len);
-        let whole = step & !(CHUNK - 1);
-        let step = if whole >= len && self.is_dense(arena, len) { whole } else { step };
+        let whole = round_up(len, CHUNK).filter(|&whole| whole - old <= slack(old));
+        let step = whole.filter(|_| self.is_dense(arena, len)).unwrap_or(step);
         for len in [step.clamp(len, most), len] {
             // SAFETY: the range up to `len` is reserved and the object's.
             if unsafe { arena.kernel.commit(end, len - old) } {
@@ -508,10 +524,15 @@ impl HugeObjects {
     /// Makes an object out of the cache hold `len` bytes and little more, here or
     /// elsewhere. False when the system refuses; it holds then what it held.
     fn fit<O: Os>(&self, arena: &Arena<O>, huge: &Huge, len: usize) -> bool {
-        let is_close = || huge.len() - len <= len / 4;
         if huge.len() >= len {
+            if suits(huge.len(), len) {
+                return true;
+            }
+            // Behind a whole huge page: a part of one costs as much to keep as to split.
+            let cut = if self.is_dense(arena, len) { round_up(len, CHUNK) } else { None };
+            self.shrink(arena, huge, cut.unwrap_or(len).min(huge.len()));
             // The tail may have to stay where the system refuses to split a mapping.
-            return is_close() || (self.shrink(arena, huge, len) && is_close());
+            return huge.len() / 2 < len;
         }
         self.resize(arena, huge, len) || self.grow_elsewhere(arena, huge, len).is_some()
     }
@@ -519,7 +540,7 @@ impl HugeObjects {
     /// Gives the tail of a live object back, if that is worth a system call.
     fn shrink<O: Os>(&self, arena: &Arena<O>, huge: &Huge, len: usize) -> bool {
         let old = huge.len();
-        if old - len < old / 8 {
+        if old - len < slack(old) {
             return true;
         }
         let Some(base) = NonNull::new(huge.base()) else { return false };

@@ -33,8 +33,12 @@ impl HugeObjects {
             // SAFETY: cached records are the lock holder's, and never unmapped.
             let Some(huge) = (unsafe { cell.get().as_ref() }) else { continue };
             let near = huge.len() / 4 <= len && len / 4 <= huge.len();
-            let off = huge.len().abs_diff(len);
-            if near && best.is_none_or(|(_, other)| off < other.len().abs_diff(len)) {
+            // What is added must be touched and what is cut off need not.
+            let off = |huge: &Huge| match huge.len().checked_sub(len) {
+                Some(over) => over,
+                None => 2 * (len - huge.len()),
+            };
+            if near && best.is_none_or(|(_, other)| off(huge) < off(other)) {
                 best = Some((cell, huge));
             }
         }
