@@ -111,6 +111,18 @@ const fn slack(len: usize) -> usize {
     if sixth < CHUNK || eighth > CHUNK { eighth } else { CHUNK }
 }
 
+/// Where an object on huge pages that grows to `len` bytes had better end: `step`, or
+/// with a huge page before it or a little behind `len`. One of which a part is
+/// accessible is filled by small pages.
+const fn to_huge_page(len: usize, step: usize) -> usize {
+    let before = step & !(CHUNK - 1);
+    match round_up(len, CHUNK) {
+        Some(behind) if behind - len <= slack(len) => behind,
+        _ if before >= len => before,
+        _ => step,
+    }
+}
+
 /// True when a cached object of `held` bytes may serve for `len` as it is: with a quarter
 /// too much, or with less than a huge page, but never a half. What is too much has memory
 /// already; to give it back and to touch it again costs more than to leave it.
@@ -505,12 +517,10 @@ impl HugeObjects {
         // SAFETY: `old` is within the object's reservation.
         let end = unsafe { base.add(old) };
         // What grows by a little will do so again: a call of the kernel for each eighth,
-        // not for each page, and for each huge page where that is little: one of which a
-        // part is accessible is filled by small pages. What is not touched costs nothing.
+        // not for each page. What is not touched costs nothing.
         // Less than `shrink` takes for worth giving back.
         let step = round_up(old + old / 9, page).unwrap_or(len);
-        let whole = round_up(len, CHUNK).filter(|&whole| whole - old <= slack(old));
-        let step = whole.filter(|_| self.is_dense(arena, len)).unwrap_or(step);
+        let step = if self.is_dense(arena, len) { to_huge_page(len, step) } else { step };
         for len in [step.clamp(len, most), len] {
             // SAFETY: the range up to `len` is reserved and the object's.
             if unsafe { arena.kernel.commit(end, len - old) } {
