@@ -521,6 +521,7 @@ impl HugeObjects {
         // Less than `shrink` takes for worth giving back.
         let step = round_up(old + old / 9, page).unwrap_or(len);
         let step = if self.is_dense(arena, len) { to_huge_page(len, step) } else { step };
+        self.make_room_to_grow(arena, step.clamp(len, most) - old);
         for len in [step.clamp(len, most), len] {
             // SAFETY: the range up to `len` is reserved and the object's.
             if unsafe { arena.kernel.commit(end, len - old) } {
@@ -601,6 +602,7 @@ impl HugeObjects {
             Some(new) => (new, whole),
             None => (self.place(arena, len.checked_add(page)?, CHUNK)?, len + page),
         };
+        self.make_room_to_grow(arena, len - old_len);
         let covered = arena.map.cover(&arena.kernel, new.addr().get(), 1);
         // All of the new place is moved to, and its end is made inaccessible after:
         // so the kernel keeps one mapping, which the next move needs. (One that is

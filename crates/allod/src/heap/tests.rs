@@ -482,6 +482,26 @@ fn a_huge_object_grows_by_whole_huge_pages_once_it_is_six_of_them() {
     nothing_is_lost(&a);
 }
 
+/// What is cached and what grows would be counted twice by a peak.
+#[test]
+fn what_a_huge_object_grows_by_the_cache_gives_up() {
+    for step in [8 << 10, 1 << 20, 5 << 20] {
+        let a = open(Fake::new(SPACE, 4096));
+        let heap = a.adopt().unwrap();
+        let first = alloc(&a, heap, 24 << 20, 16).unwrap();
+        free(&a, heap, first);
+        let mut at = alloc(&a, heap, 1 << 20, 1).unwrap();
+        for size in (1 << 20..24 << 20).step_by(step) {
+            // SAFETY: one thread; the object is live.
+            at = unsafe { a.reallocate(Some(heap), at, size, 1) }.unwrap();
+            let held = a.huge.held.get() >> 20;
+            assert!(held <= 26, "{held} MiB with an object of {size} bytes in steps of {step}");
+        }
+        free(&a, heap, at);
+        nothing_is_lost(&a);
+    }
+}
+
 /// Were the page unmapped, anybody's mapping could follow the object, and an
 /// overflow would run into it.
 #[test]

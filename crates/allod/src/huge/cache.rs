@@ -193,4 +193,14 @@ impl HugeObjects {
             self.release_cached(arena, len);
         }
     }
+
+    /// Before an object grows by `more` bytes past all that there ever was: what is cached
+    /// gets as much smaller. Without the slack of [`HugeObjects::make_room`], which small
+    /// steps would take again and again.
+    pub(super) fn make_room_to_grow<O: Os>(&self, arena: &Arena<O>, more: usize) {
+        let held = self.held.get();
+        if held > self.live.get() && held + more > self.held.peak() {
+            self.give_up(arena, more);
+        }
+    }
 }
