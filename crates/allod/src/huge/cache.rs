@@ -84,7 +84,8 @@ impl HugeObjects {
         if let Some(cell) = self.remembered.get(turn) {
             cell.set(huge.base().addr());
         }
-        let kept = self.held.get() - self.live.get().min(self.held.get());
+        // Others add and take meanwhile.
+        let kept = self.held.get().saturating_sub(self.live.get());
         // ORDERING: Relaxed, an option.
         let limit = self.cache_limit.load(Ordering::Relaxed);
         let place = self.cache.iter().find(|cell| cell.get().is_null());
