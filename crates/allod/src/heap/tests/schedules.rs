@@ -331,8 +331,8 @@ fn shuttle_large_and_huge_objects() {
 /// Of their places and of what is cached a part goes while others come for it.
 #[test]
 fn shuttle_huge_objects_that_grow_and_shrink() {
-    let sizes = &[700_000, 1_200_000, 2 << 20, 3 << 20, 9 << 20];
-    rehearse(Play { sizes, grows: true, interval: 3 << 20, ..USUAL });
+    let sizes = &[900_000, 1_200_000, 2_200_000, 4_500_000, 9 << 20];
+    rehearse(Play { sizes, grows: true, calls: USUAL.calls * 2, lives: 1, ..USUAL });
 }
 
 #[test]
