@@ -298,7 +298,9 @@ impl<O: Os> Allocator<O> {
             }
             let before = huge.len();
             let done = size >= LARGE_MAX && self.huge.resize(&self.arena, huge, size);
-            self.live.shift(huge.len() as isize - before as isize);
+            if huge.len() != before {
+                self.live.shift(huge.len() as isize - before as isize);
+            }
             if done {
                 self.resample_huge(huge, before, size);
             }

@@ -66,6 +66,8 @@ pub(crate) struct Huge {
     pub(crate) prev: Cell<*mut Huge>,
     /// The sampler must hear of its free. The holder's to change.
     pub(crate) watched: Cell<bool>,
+    /// What was asked for, as the sampler was last told. The holder's to change.
+    pub(crate) told: Cell<usize>,
     freed_at: Cell<u64>,
     /// What was asked for, and how (`harden::slot::made`): at the hardened levels.
     pub(crate) asked: Cell<usize>,
@@ -100,6 +102,33 @@ impl Huge {
     pub(crate) fn retire(&self) -> bool {
         self.state.retire()
     }
+}
+
+/// Bytes at the end of an object of `len` bytes that are not worth a call of the system:
+/// an eighth, or a part of a huge page where that is no more than a sixth.
+const fn slack(len: usize) -> usize {
+    let (eighth, sixth) = (len / 8, len / 6);
+    if sixth < CHUNK || eighth > CHUNK { eighth } else { CHUNK }
+}
+
+/// Where an object on huge pages that grows to `len` bytes had better end: `step`, or
+/// with a huge page before it or a little behind `len`. One of which a part is
+/// accessible is filled by small pages.
+const fn to_huge_page(len: usize, step: usize) -> usize {
+    let before = step & !(CHUNK - 1);
+    match round_up(len, CHUNK) {
+        Some(behind) if behind - len <= slack(len) => behind,
+        _ if before >= len => before,
+        _ => step,
+    }
+}
+
+/// True when a cached object of `held` bytes may serve for `len` as it is: with a quarter
+/// too much, or with less than a huge page, but never a half. What is too much has memory
+/// already; to give it back and to touch it again costs more than to leave it.
+const fn suits(held: usize, len: usize) -> bool {
+    let more = held - len;
+    more <= len / 4 || (more < CHUNK && more <= len / 2)
 }
 
 /// All huge objects.
@@ -343,6 +372,7 @@ impl HugeObjects {
             next: Cell::new(ptr::null_mut()),
             prev: Cell::new(ptr::null_mut()),
             watched: Cell::new(false),
+            told: Cell::new(0),
             freed_at: Cell::new(0),
             asked: Cell::new(0),
             made: Cell::new(0),
@@ -490,8 +520,8 @@ impl HugeObjects {
         // not for each page. What is not touched costs nothing.
         // Less than `shrink` takes for worth giving back.
         let step = round_up(old + old / 9, page).unwrap_or(len);
-        let whole = step & !(CHUNK - 1);
-        let step = if whole >= len && self.is_dense(arena, len) { whole } else { step };
+        let step = if self.is_dense(arena, len) { to_huge_page(len, step) } else { step };
+        self.make_room_to_grow(arena, step.clamp(len, most) - old);
         for len in [step.clamp(len, most), len] {
             // SAFETY: the range up to `len` is reserved and the object's.
             if unsafe { arena.kernel.commit(end, len - old) } {
@@ -505,10 +535,15 @@ impl HugeObjects {
     /// Makes an object out of the cache hold `len` bytes and little more, here or
     /// elsewhere. False when the system refuses; it holds then what it held.
     fn fit<O: Os>(&self, arena: &Arena<O>, huge: &Huge, len: usize) -> bool {
-        let is_close = || huge.len() - len <= len / 4;
         if huge.len() >= len {
+            if suits(huge.len(), len) {
+                return true;
+            }
+            // Behind a whole huge page: a part of one costs as much to keep as to split.
+            let cut = if self.is_dense(arena, len) { round_up(len, CHUNK) } else { None };
+            self.shrink(arena, huge, cut.unwrap_or(len).min(huge.len()));
             // The tail may have to stay where the system refuses to split a mapping.
-            return is_close() || (self.shrink(arena, huge, len) && is_close());
+            return huge.len() / 2 < len;
         }
         self.resize(arena, huge, len) || self.grow_elsewhere(arena, huge, len).is_some()
     }
@@ -516,7 +551,7 @@ impl HugeObjects {
     /// Gives the tail of a live object back, if that is worth a system call.
     fn shrink<O: Os>(&self, arena: &Arena<O>, huge: &Huge, len: usize) -> bool {
         let old = huge.len();
-        if old - len < old / 8 {
+        if old - len < slack(old) {
             return true;
         }
         let Some(base) = NonNull::new(huge.base()) else { return false };
@@ -567,6 +602,7 @@ impl HugeObjects {
             Some(new) => (new, whole),
             None => (self.place(arena, len.checked_add(page)?, CHUNK)?, len + page),
         };
+        self.make_room_to_grow(arena, len - old_len);
         let covered = arena.map.cover(&arena.kernel, new.addr().get(), 1);
         // All of the new place is moved to, and its end is made inaccessible after:
         // so the kernel keeps one mapping, which the next move needs. (One that is

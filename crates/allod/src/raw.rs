@@ -443,6 +443,10 @@ pub unsafe fn realloc(at: *mut u8, size: usize) -> *mut u8 {
         // SAFETY: the caller's promise.
         return unsafe { door::reallocate_hard(at, size, MIN_ALIGN, Given::family(Family::C)) };
     }
+    // What is large and stays where it is needs no heap.
+    if size > SMALL_MAX && ALLOCATOR.resize_in_place(at, size, MIN_ALIGN) {
+        return at.as_ptr();
+    }
     let heap = local::enter();
     // SAFETY: the heap is this thread's; the caller's promise.
     let moved = unsafe { ALLOCATOR.reallocate(heap, at, size, MIN_ALIGN) };

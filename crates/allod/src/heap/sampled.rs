@@ -28,6 +28,9 @@ use crate::span::Span;
 use crate::sync::{Ordering, compiler_barrier};
 use core::ptr::{self, NonNull};
 
+/// What a huge object was asked for is known to so many bytes.
+const GRAIN: usize = 4 << 10;
+
 impl Heap {
     /// What is kept aside of the list of class `c`: blocks behind a sample that is due.
     #[inline]
@@ -293,6 +296,7 @@ impl<O: Os> Allocator<O> {
     pub(crate) fn sample_huge(&self, huge: &Huge, owner: Option<&Heap>, size: usize) {
         let taken = self.sampler.decide(huge.len());
         huge.watched.set(taken.is_some());
+        huge.told.set(size / GRAIN);
         if let Some(interval) = taken {
             self.sample_object(huge.base().addr(), huge.len(), owner, size, interval);
         }
@@ -331,11 +335,16 @@ impl<O: Os> Allocator<O> {
         self.sample_large(span, owner, size);
     }
 
-    /// As [`Allocator::resample_large`], for a huge object.
+    /// As [`Allocator::resample_large`], for a huge object. What was asked for is told by
+    /// the grain: a program that grows an object by a few bytes at a time would pay more for
+    /// the telling than for the growth.
     pub(crate) fn resample_huge(&self, huge: &Huge, before: usize, size: usize) {
         if huge.len() <= before {
-            if huge.watched.get() {
+            let grains = size / GRAIN;
+            let same = huge.len() == before && grains == huge.told.get();
+            if !same && huge.watched.get() {
                 self.sampler.sites.resize(huge.base().addr(), huge.len(), size);
+                huge.told.set(grains);
             }
             return;
         }

@@ -425,10 +425,80 @@ fn a_freed_huge_object_becomes_one_of_another_size() {
     let a = open(Fake::new(SPACE, 4096));
     let heap = a.adopt().unwrap();
     // The first is too large to be kept, and leaves a peak below which all others are.
-    for mebibytes in [100, 8, 12, 5, 16] {
+    for mebibytes in [100, 8, 12, 6, 16] {
         let at = alloc(&a, heap, mebibytes << 20, 16).unwrap();
         assert_eq!(a.huge.held.get(), mebibytes << 20, "the one before serves");
         free(&a, heap, at);
+    }
+}
+
+/// Sizes that take turns cost no call of the system: less than a huge page stays, unless it
+/// is more than half of what is asked for.
+#[test]
+fn a_cached_huge_object_serves_as_it_is_with_a_part_of_a_huge_page_too_much() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let first = alloc(&a, heap, 3 << 20, 16).unwrap();
+    free(&a, heap, first);
+    let before = a.arena.kernel.calls();
+    for turn in 0..50 {
+        let size = [2 << 20, 3 << 20][turn % 2];
+        let at = alloc(&a, heap, size, 16).unwrap();
+        assert_eq!((at, a.usable(at.addr().get())), (first, 3 << 20));
+        a.check_size(at.addr().get(), size, 16);
+        free(&a, heap, at);
+    }
+    assert_eq!(a.arena.kernel.calls(), before);
+    for (held, asked) in [(9 << 20, 7 << 20), (6 << 20, 3 << 20), (3 << 20, (2 << 20) - 4096)] {
+        a.huge.release_cached(&a.arena, usize::MAX);
+        let at = alloc(&a, heap, held, 16).unwrap();
+        free(&a, heap, at);
+        let at = alloc(&a, heap, asked, 16).unwrap();
+        assert!(a.usable(at.addr().get()) < held, "{held} bytes serve for {asked}");
+        free(&a, heap, at);
+    }
+    nothing_is_lost(&a);
+}
+
+/// What grows by a little is filled by huge pages where one is no more than a sixth of it.
+#[test]
+fn a_huge_object_grows_by_whole_huge_pages_once_it_is_six_of_them() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let mut at = alloc(&a, heap, 1 << 20, 1).unwrap();
+    for size in (1 << 20..30 << 20).step_by(64 << 10) {
+        // SAFETY: one thread; the object is live.
+        at = unsafe { a.reallocate(Some(heap), at, size, 1) }.unwrap();
+        let usable = a.usable(at.addr().get());
+        assert!(size < 13 << 20 || usable.is_multiple_of(2 << 20), "{usable} bytes for {size}");
+    }
+    // And keeps what it has when a little is given up.
+    let before = a.arena.kernel.calls();
+    let held = a.usable(at.addr().get());
+    // SAFETY: as above.
+    at = unsafe { a.reallocate(Some(heap), at, held - (2 << 20) + 1, 1) }.unwrap();
+    assert_eq!((a.usable(at.addr().get()), a.arena.kernel.calls()), (held, before));
+    free(&a, heap, at);
+    nothing_is_lost(&a);
+}
+
+/// What is cached and what grows would be counted twice by a peak.
+#[test]
+fn what_a_huge_object_grows_by_the_cache_gives_up() {
+    for step in [8 << 10, 1 << 20, 5 << 20] {
+        let a = open(Fake::new(SPACE, 4096));
+        let heap = a.adopt().unwrap();
+        let first = alloc(&a, heap, 24 << 20, 16).unwrap();
+        free(&a, heap, first);
+        let mut at = alloc(&a, heap, 1 << 20, 1).unwrap();
+        for size in (1 << 20..24 << 20).step_by(step) {
+            // SAFETY: one thread; the object is live.
+            at = unsafe { a.reallocate(Some(heap), at, size, 1) }.unwrap();
+            let held = a.huge.held.get() >> 20;
+            assert!(held <= 26, "{held} MiB with an object of {size} bytes in steps of {step}");
+        }
+        free(&a, heap, at);
+        nothing_is_lost(&a);
     }
 }
 
@@ -442,7 +512,8 @@ fn a_huge_object_that_was_cut_keeps_a_page_behind_it() {
     free(&a, heap, at);
     let at = alloc(&a, heap, 3 << 20, 16).unwrap();
     let huge = a.huge.find(&a.arena, at.addr().get()).unwrap();
-    assert_eq!((huge.len(), huge.reserved()), (3 << 20, (3 << 20) + 4096));
+    // Behind a whole huge page: what is kept of the last costs nothing.
+    assert_eq!((huge.len(), huge.reserved()), (4 << 20, (4 << 20) + 4096));
     free(&a, heap, at);
     nothing_is_lost(&a);
 }

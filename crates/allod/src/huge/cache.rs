@@ -33,8 +33,12 @@ impl HugeObjects {
             // SAFETY: cached records are the lock holder's, and never unmapped.
             let Some(huge) = (unsafe { cell.get().as_ref() }) else { continue };
             let near = huge.len() / 4 <= len && len / 4 <= huge.len();
-            let off = huge.len().abs_diff(len);
-            if near && best.is_none_or(|(_, other)| off < other.len().abs_diff(len)) {
+            // What is added must be touched and what is cut off need not.
+            let off = |huge: &Huge| match huge.len().checked_sub(len) {
+                Some(over) => over,
+                None => 2 * (len - huge.len()),
+            };
+            if near && best.is_none_or(|(_, other)| off(huge) < off(other)) {
                 best = Some((cell, huge));
             }
         }
@@ -80,7 +84,8 @@ impl HugeObjects {
         if let Some(cell) = self.remembered.get(turn) {
             cell.set(huge.base().addr());
         }
-        let kept = self.held.get() - self.live.get().min(self.held.get());
+        // Others add and take meanwhile.
+        let kept = self.held.get().saturating_sub(self.live.get());
         // ORDERING: Relaxed, an option.
         let limit = self.cache_limit.load(Ordering::Relaxed);
         let place = self.cache.iter().find(|cell| cell.get().is_null());
@@ -187,6 +192,16 @@ impl HugeObjects {
         let slack = (peak / 8).max(4 << 20);
         if held > self.live.get() && held + len > peak + slack {
             self.release_cached(arena, len);
+        }
+    }
+
+    /// Before an object grows by `more` bytes past all that there ever was: what is cached
+    /// gets as much smaller. Without the slack of [`HugeObjects::make_room`], which small
+    /// steps would take again and again.
+    pub(super) fn make_room_to_grow<O: Os>(&self, arena: &Arena<O>, more: usize) {
+        let held = self.held.get();
+        if held > self.live.get() && held + more > self.held.peak() {
+            self.give_up(arena, more);
         }
     }
 }

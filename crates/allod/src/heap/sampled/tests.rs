@@ -388,6 +388,22 @@ fn what_shrinks_is_kept_and_what_grows_is_decided_anew() {
 }
 
 #[test]
+fn what_a_huge_object_that_creeps_was_asked_for_is_known_to_a_page() {
+    let a = open(1);
+    let heap = a.adopt().unwrap();
+    let asked = || sites(&a).iter().map(|site| site.requested).sum::<u64>();
+    let mut at = alloc(&a, heap, 3 << 20);
+    for size in (3 << 20..4 << 20).step_by(1000) {
+        // SAFETY: the object is live.
+        at = unsafe { a.reallocate(Some(heap), at, size, 16) }.unwrap();
+        let off = (size as u64).abs_diff(asked());
+        assert!(off < 4096, "{off} bytes off at {size}");
+    }
+    free(&a, heap, at);
+    no_ghosts(&a);
+}
+
+#[test]
 fn off_makes_no_mapping_and_keeps_no_list_aside() {
     let (off, on) = (open(0), open(64 << 10));
     let mapped: Vec<usize> = [&off, &on]

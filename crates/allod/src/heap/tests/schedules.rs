@@ -34,6 +34,8 @@ struct Play {
     calls: usize,
     /// One thread takes all locks and gives them back, as `fork` does.
     forks: bool,
+    /// Objects become others' sizes, in place or elsewhere.
+    grows: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -56,6 +58,7 @@ const USUAL: Play = Play {
     lives: 2,
     calls: if cfg!(shuttle) { 12 } else { 400 },
     forks: false,
+    grows: false,
 };
 
 const HARD: Level = Level { hard: true, guard_rate: 0, exact: false };
@@ -174,6 +177,11 @@ impl Stage {
                     shelf.swap_remove(place)
                 };
                 parcel.look();
+                if self.play.grows && dice.roll(2) == 0 {
+                    let size = self.play.sizes[dice.roll(self.play.sizes.len())];
+                    let parcel = self.resized(heap, parcel, size);
+                    return self.shelf.lock().unwrap().push(parcel);
+                }
                 // SAFETY: the object is this thread's, which gives it up.
                 unsafe { self.a.release(own, parcel.pointer()) };
             }
@@ -189,6 +197,19 @@ impl Stage {
                 }
             }
         }
+    }
+
+    /// The object with another size, and what it held.
+    fn resized(&self, heap: Option<&Heap>, parcel: Parcel, size: usize) -> Parcel {
+        // SAFETY: the heap is this thread's, or private; the object is this thread's.
+        let at = unsafe { self.a.reallocate(heap, parcel.pointer(), size, 16) };
+        let Some(at) = at else { return parcel };
+        // SAFETY: both sizes are more than that.
+        let bytes = unsafe { std::slice::from_raw_parts(at.as_ptr(), 64) };
+        assert!(bytes.iter().all(|byte| *byte == parcel.fill()), "an object lost its bytes as it grew");
+        let parcel = Parcel { at: at.as_ptr().expose_provenance(), size };
+        parcel.write();
+        parcel
     }
 
     fn fork(&self) {
@@ -305,6 +326,13 @@ fn shuttle_a_private_heap_of_many_threads() {
 #[test]
 fn shuttle_large_and_huge_objects() {
     rehearse(Play { sizes: &[40_000, 900_000, 1_500_000, 3 << 20], ..USUAL });
+}
+
+/// Of their places and of what is cached a part goes while others come for it.
+#[test]
+fn shuttle_huge_objects_that_grow_and_shrink() {
+    let sizes = &[900_000, 1_200_000, 2_200_000, 4_500_000, 9 << 20];
+    rehearse(Play { sizes, grows: true, calls: USUAL.calls * 2, lives: 1, ..USUAL });
 }
 
 #[test]
