@@ -375,6 +375,7 @@ impl<O: Os> Allocator<O> {
         } else if was_sample && self.sampler.interval() != 0 {
             let interval = self.sampler.interval();
             huge.watched.set(true);
+            huge.told.set(before / GRAIN);
             self.sample_object(huge.base().addr(), before, owner, before, interval);
         }
         moved
