@@ -69,8 +69,9 @@ pub(crate) struct Huge {
     /// What was asked for, as the sampler was last told. The holder's to change.
     pub(crate) told: Cell<usize>,
     freed_at: Cell<u64>,
-    /// What was asked for, and how (`harden::slot::made`): at the hardened levels.
+    /// What was asked for. The holder's to change.
     pub(crate) asked: Cell<usize>,
+    /// How it was asked for (`harden::slot::made`): at the hardened levels.
     pub(crate) made: Cell<u16>,
     /// The record made before this one; set once.
     older: Cell<*const Huge>,
@@ -255,6 +256,7 @@ impl HugeObjects {
         {
             self.live.add(huge.len());
             if self.fit(arena, huge, len) {
+                huge.asked.set(size);
                 return Some((huge, false));
             }
             if huge.retire() {
@@ -286,6 +288,7 @@ impl HugeObjects {
             unsafe { arena.kernel.release(base, reserved) };
         }
         let huge = huge?;
+        huge.asked.set(size);
         self.live.add(len);
         self.held.add(len);
         Some((huge, true))
@@ -501,6 +504,14 @@ impl HugeObjects {
     /// Makes a live object hold `size` bytes without moving it. False when there
     /// is no room; it is then as it was.
     pub(crate) fn resize<O: Os>(&self, arena: &Arena<O>, huge: &Huge, size: usize) -> bool {
+        let done = self.resize_to(arena, huge, size);
+        if done {
+            huge.asked.set(size);
+        }
+        done
+    }
+
+    fn resize_to<O: Os>(&self, arena: &Arena<O>, huge: &Huge, size: usize) -> bool {
         let page = arena.kernel.page_size();
         let Some(len) = round_up(size, page) else { return false };
         let old = huge.len();
@@ -545,7 +556,7 @@ impl HugeObjects {
             // The tail may have to stay where the system refuses to split a mapping.
             return huge.len() / 2 < len;
         }
-        self.resize(arena, huge, len) || self.grow_elsewhere(arena, huge, len).is_some()
+        self.resize_to(arena, huge, len) || self.grow_elsewhere(arena, huge, len).is_some()
     }
 
     /// Gives the tail of a live object back, if that is worth a system call.
@@ -644,6 +655,7 @@ impl HugeObjects {
         huge.front.set(self.take_front(arena, new));
         huge.base.set(new.as_ptr());
         huge.reserved.set(reserved);
+        huge.asked.set(size);
         self.set_len(huge, len);
         arena.map.set_record(new.addr().get(), ptr::from_ref(huge).cast_mut().cast());
         Some(new)

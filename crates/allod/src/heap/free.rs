@@ -533,8 +533,10 @@ impl<O: Os> Allocator<O> {
             (None, Some(span)) => {
                 span.class().is_none() && span.slices() == crate::units::slices_for(size.max(1))
             }
-            // Whole pages, and a quarter more when it came out of the cache.
-            (None, None) => size <= usable && usable / 2 < size.max(64 << 10),
+            // From what was asked for to what there is.
+            (None, None) => self.huge.find(&self.arena, address).is_some_and(|huge| {
+                huge.asked.get() <= size && size <= usable
+            }),
         };
         if !right {
             fatal::misuse(Misuse::WrongSize, address, usable);

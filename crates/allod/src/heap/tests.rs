@@ -536,6 +536,32 @@ fn a_huge_object_is_of_its_size_even_where_no_tail_can_be_cut_off() {
 }
 
 #[test]
+fn a_huge_object_is_freed_by_what_was_asked_for_however_much_there_is() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    // Warm huge pages: one that serves for less than half of itself keeps its tail, which
+    // is not worth a call (the tables of a hash map, 2 MiB and 4, each with 16 bytes more).
+    let much = alloc(&a, heap, 64 << 20, 16).unwrap();
+    let (map, half) = ((4 << 20) + (1 << 18) + 16, (2 << 20) + (1 << 17) + 16);
+    let at = alloc(&a, heap, map, 16).unwrap();
+    free(&a, heap, at);
+    let at = alloc(&a, heap, half, 16).unwrap();
+    assert!(a.usable(at.addr().get()) > 2 * half);
+    a.check_size(at.addr().get(), half, 16);
+    a.check_size(at.addr().get(), a.usable(at.addr().get()), 16);
+    free(&a, heap, at);
+    free(&a, heap, much);
+    // One that shrank where the system does not take the tail.
+    let at = alloc(&a, heap, 40 << 20, 16).unwrap();
+    a.arena.kernel.os().fail(0, 1 << 20);
+    assert!(a.resize_in_place(at, 3 << 20, 16));
+    a.arena.kernel.os().fail(0, 0);
+    a.check_size(at.addr().get(), 3 << 20, 16);
+    free(&a, heap, at);
+    nothing_is_lost(&a);
+}
+
+#[test]
 fn a_busy_process_visits_the_idle_too() {
     let a = open(Fake::new(SPACE, 4096));
     let (gone, busy) = (a.adopt().unwrap(), a.adopt().unwrap());
