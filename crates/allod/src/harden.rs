@@ -3,9 +3,10 @@
 //! ```text
 //!   heap ---- which locker ----> harden
 //!                                  locker   slots in hand: random choice, quarantine
-//!                                  shelf    spans of slots, for all lockers; guards
+//!                                  shelf    spans of slots, for all lockers
 //!                                  table    the words of a span's slots; how a free finds them
 //!                                  runs     large objects
+//!                                  guards   memory behind both that nobody can touch
 //!                                  slot     a slot's word: state, family, slack
 //!                                  canary   bytes that nobody may write; zeros
 //! ```
@@ -38,6 +39,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod canary;
+pub(crate) mod guards;
 pub(crate) mod locker;
 pub(crate) mod runs;
 pub(crate) mod shelf;
@@ -51,6 +53,7 @@ use crate::span::Span;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Lock, Ordering};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::fence;
+use guards::Guards;
 use locker::{Locker, Slot};
 use runs::Runs;
 use shelf::{Ground, Last, Shelves};
@@ -132,6 +135,7 @@ pub(crate) struct Harden {
     /// Decides, once a mismatch is found, whether families are to be told apart here.
     judge: crate::sync::AtomicPtr<()>,
     pub(crate) runs: Runs,
+    pub(crate) guards: Guards,
     shelves: Shelves,
     tables: Tables,
 }
@@ -144,6 +148,7 @@ impl Harden {
             shelves: Shelves::new(),
             tables: Tables::new(),
             runs: Runs::new(),
+            guards: Guards::new(),
             judge: crate::sync::AtomicPtr::new(core::ptr::null_mut()),
         }
     }
