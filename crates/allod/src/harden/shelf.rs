@@ -484,7 +484,11 @@ fn take<O: Os>(
 ) -> usize {
     let Some(table) = NonNull::new(span.table()) else { return 0 };
     let (base, size) = (span.base(), class.size());
-    let untouched = span.word.load().key() & UNTOUCHED != 0;
+    let key = span.word.load().key();
+    let untouched = key & UNTOUCHED != 0;
+    // Downwards where there is a guard, so that what is in use of fresh slots is next to it.
+    let down = key & GUARDED != 0;
+    let step = if down { usize::MAX } else { 1 };
     let (mut free, mut index) = (span.free_count(), span.below() & 0xFFFF);
     // From here on nobody has ever had a slot, and they read as zeros.
     let clean = |from: usize| if untouched { from } else { usize::MAX };
@@ -495,11 +499,12 @@ fn take<O: Os>(
             let first = carved;
             let Some(more) = carve(ground, span, class) else { break };
             carved = first + usize::from(more);
-            (free, never, index) = (more, clean(first * size), carved);
+            (free, never) = (more, clean(first * size));
+            index = if down { carved - 1 } else { first };
+        } else if index >= carved {
+            index = if down { carved - 1 } else { 0 };
         }
-        // Downwards, so that what is in use of fresh slots is next to the guard.
-        index = if index == 0 { carved - 1 } else { index - 1 };
-        // SAFETY: the table has a word for each carved slot, and there are some.
+        // SAFETY: the table has a word for each carved slot, and `index` is one's.
         let word = unsafe { table.add(index) };
         // SAFETY: as above, and it is never unmapped (V5).
         let word = unsafe { word.as_ref() };
@@ -508,17 +513,19 @@ fn take<O: Os>(
             let offset = index * size;
             let Some(at) = NonNull::new(base.wrapping_add(offset)) else { break };
             if !put(Slot::new(at, word, offset >= never)) {
-                index += 1;
                 break;
             }
+            // It is looked at before it is handed out.
+            canary::fetch(at.as_ptr());
             // ORDERING: Relaxed, the slot is ours: whoever has it next has it from us.
             word.store(SlotWord::HELD.0, Ordering::Relaxed);
             free -= 1;
             found += 1;
         }
+        index = index.wrapping_add(step);
     }
     span.set_free_count(free);
-    span.set_below(span.below() & !0xFFFF | index);
+    span.set_below(span.below() & !0xFFFF | index & 0xFFFF);
     found
 }
 
