@@ -349,6 +349,7 @@ struct Pile<'a> {
 
 impl Shelf {
     /// Counts slots of a span that have become FREE, and lists the span, or gives it back.
+    #[inline(always)]
     fn take_home<O: Os>(
         &self,
         ground: Ground<'_, O>,
@@ -394,6 +395,8 @@ impl Shelf {
 
     /// Gives an empty span back; unless it is the only one that has anything, and
     /// `all` does not say to give that too. The lock is held.
+    #[cold]
+    #[inline(never)]
     fn release<O: Os>(
         &self,
         ground: Ground<'_, O>,
@@ -461,6 +464,8 @@ fn open_to(cut: usize, len: usize, page: usize) -> usize {
 /// Cuts slots to the end of the 4 KiB that the next one begins in, all of them FREE as
 /// any other. Returns how many; `None` when there is no room for more, or the system refuses
 /// to move the guard.
+#[cold]
+#[inline(never)]
 fn carve<O: Os>(ground: Ground<'_, O>, span: &Span, class: SizeClass) -> Option<u16> {
     let (carved, size) = (span.carved(), class.size());
     let left = slots(ground, span, class).saturating_sub(usize::from(carved));
@@ -560,6 +565,8 @@ impl<O: Os> Ground<'_, O> {
     }
 
     /// Makes room for the first `count` slots of a span (V6). False: the system refuses.
+    #[cold]
+    #[inline(never)]
     fn draw_back(&self, span: &Span, class: SizeClass, count: usize) -> bool {
         if !is_guarded(span) {
             return true;
