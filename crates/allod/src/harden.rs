@@ -328,7 +328,7 @@ impl Harden {
         let said = SlotWord(word.load(Ordering::Acquire));
         said.state() != State::Out
             // SAFETY: the slot before ends where this one starts.
-            || unsafe { canary::tail_holds(at.as_ptr(), said.told_slack(), before) }
+            || unsafe { canary::neighbour_holds(at.as_ptr(), said.told_slack(), before) }
     }
 
     /// Looks at an object that is taken back from all sides, and with patience; ends the
@@ -714,7 +714,7 @@ fn before_holds(word: &AtomicU16, end: *const u8, pattern: u64) -> bool {
             return true;
         }
         // SAFETY: the slot lies before `end`, in the same span.
-        if unsafe { canary::tail_holds(end, seen.told_slack(), pattern) } {
+        if unsafe { canary::neighbour_holds(end, seen.told_slack(), pattern) } {
             return true;
         }
         // ORDERING: Acquire pairs with the fence in `resize`: what we have seen of later

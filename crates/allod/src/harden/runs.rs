@@ -9,11 +9,13 @@
 //! A large object (32 KiB to 1 MiB) is a run of slices. What was asked for
 //! stands in its record (`below`), and so does its family (`carved`). The bytes
 //! from there to the end of the page are canary, and behind that stands a guard
-//! (`guards.rs`; `free_count` says how long), for which there is always room. Where there is none, in a huge page for
-//! one, the run's very end is looked at: a write before the start of the next object would be there. When it is freed, its memory is
-//! made zeros. From 256 KiB on that means giving it back and making its
-//! addresses inaccessible, so that a later access faults; a smaller one, and
-//! one in a huge page, is wiped. Whoever has the slices next looks at them first.
+//! (`guards.rs`; `free_count` says how long), for which there is always room. Where there is none,
+//! in a huge page for one, the run's very end is looked at: a write before the start of the
+//! next object would be there.
+//!
+//! When it is freed, its memory is made zeros, from 256 KiB on by giving it back, and, but
+//! for huge pages, its addresses inaccessible, so that a later access faults. Whoever has the
+//! slices next looks at them first.
 //!
 //! # Invariants
 //!
@@ -40,6 +42,7 @@ const RING: usize = 32;
 const RING_BYTES: usize = 1 << 20;
 /// From this size on a freed object's memory goes back.
 const GIVE_BACK: usize = 256 << 10;
+
 /// Freed large objects, oldest first from `first`.
 #[derive(Debug)]
 pub(crate) struct Runs {
@@ -140,7 +143,8 @@ pub(crate) fn clear<O: Os>(ground: Ground<'_, O>, at: NonNull<u8>, len: usize) {
 
 /// Bytes of a freed object that have memory behind them.
 fn kept(span: &Span) -> usize {
-    if span.is_listed() { 0 } else { span.slices() * SLICE }
+    let len = span.slices() * SLICE;
+    if span.is_listed() && len >= GIVE_BACK { 0 } else { len }
 }
 
 impl Runs {
@@ -163,19 +167,18 @@ impl Runs {
     /// caller, who has checked its canary.
     pub(crate) fn retain<O: Os>(&self, ground: Ground<'_, O>, span: &Span) {
         let Some(base) = NonNull::new(span.base()) else { return };
-        let (len, kernel) = (span.slices() * SLICE, &ground.arena.kernel);
+        let (len, open) = (span.slices() * SLICE, span.slices() * SLICE - closed(span));
         let dense = ground.arena.chunk_at(base.addr().get()).is_some_and(|chunk| chunk.is_dense());
-        let mut is_closed = false;
-        if len >= GIVE_BACK && !dense && SLICE.is_multiple_of(kernel.page_size()) {
-            // What is before its guard.
-            let open = len - closed(span);
+        let may = !dense && Guards::page(ground.arena).is_some();
+        if may && len >= GIVE_BACK {
             clear(ground, base, open);
-            // SAFETY: the run is ours, and nobody needs what it holds.
-            is_closed = unsafe { kernel.decommit(base, open) };
         } else {
-            // SAFETY: as above; nothing behind the canary was ever written.
-            unsafe { base.write_bytes(0, canary_end(span.below()).min(len)) };
+            // SAFETY: the run is ours, and nobody needs what it holds; nothing behind the canary
+            // was ever written.
+            unsafe { base.write_bytes(0, canary_end(span.below()).min(open)) };
         }
+        // SAFETY: as above. What it has of its guard is closed already.
+        let is_closed = may && unsafe { ground.arena.kernel.decommit(base, open) };
         span.set_listed(is_closed);
         compiler_barrier();
         let Some(guard) = self.lock.lock() else {

@@ -34,9 +34,6 @@ use crate::sync::{Lock, Ordering};
 use crate::units::{CHUNK, LARGE_MAX, SLICE, SLICES_PER_CHUNK, slices_for};
 use core::ptr::{self, NonNull};
 
-/// Slices from which on a large object does not ask for huge pages: 128 KiB.
-const THIN_FROM: usize = 4;
-
 /// Where an address leads to.
 enum Found<'a> {
     Slot(&'a Span, SizeClass),
@@ -167,11 +164,10 @@ impl<O: Os> Allocator<O> {
         let asked_align = align;
         let align = slices_for(align).max(1).next_power_of_two();
         let count = slices_for(runs::bytes_for(size));
-        // A canary is a touch: where nothing else is touched it must not cost a huge page.
-        let fills = count < THIN_FROM;
-        let slices = self.ground().slices(home, count, align, fills).or_else(|| {
+        // On small pages, where a guard can stand behind it, and its canary costs no huge page.
+        let slices = self.ground().slices(home, count, align, false).or_else(|| {
             self.harden.release(self.ground());
-            self.ground().slices(home, count, align, fills)
+            self.ground().slices(home, count, align, false)
         })?;
         let at = self.base_of(&slices);
         let span = self.span_of(&slices);

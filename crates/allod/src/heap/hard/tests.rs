@@ -352,6 +352,7 @@ fn a_guard_stands_behind_a_large_object_however_long_it_becomes() {
             }
         }
         free(&a, heap, at);
+        assert_eq!(reach(&a, at, far), 0, "freed, and waiting");
     }
     nothing_is_lost(&a);
 }
