@@ -51,6 +51,7 @@ use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
 use crate::span::Span;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Lock, Ordering};
+use core::iter;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::fence;
 use guards::Guards;
@@ -370,8 +371,8 @@ impl Harden {
         }
         if excess != 0 && let Some(shelves) = locker.shelves() {
             // Above a holder of the shelf's lock these are nowhere from here on, and HELD.
-            let mut out = locker.magazine(class).drain(excess);
-            shelves.give_back(ground, &self.tables, class, || out.next());
+            let out = locker.magazine(class).drain(excess);
+            shelves.give_back(ground, &self.tables, class, out);
         }
         (freed, excess != 0)
     }
@@ -379,8 +380,7 @@ impl Harden {
     /// Puts a slot back onto the common shelf at once, for a thread that has no
     /// locker at hand.
     pub(crate) fn return_now<O: Os>(&self, ground: Ground<'_, O>, class: SizeClass, slot: Slot) {
-        let mut one = Some(slot);
-        self.shelves.give_back(ground, &self.tables, class, || one.take());
+        self.shelves.give_back(ground, &self.tables, class, iter::once(slot));
     }
 
     /// Sends every slot in a locker back to its shelf. It is the caller's.
@@ -392,8 +392,7 @@ impl Harden {
                 if !slot.is_untouched() {
                     verify(slot.at(), class.size());
                 }
-                let mut one = Some(slot);
-                shelves.give_back(ground, &self.tables, class, || one.take());
+                shelves.give_back(ground, &self.tables, class, iter::once(slot));
             });
         }
     }

@@ -147,7 +147,7 @@ impl Shelves {
         let row = self.row(class);
         let Some(_guard) = row.lock.lock() else { return false };
         let mut filler = locker.magazine(class).fill();
-        let (mut found, wanted) = (0, Locker::batch(class));
+        let (mut found, wanted) = (0, filler.room().min(Locker::batch(class)));
         let mut at = row.first.get();
         while found < wanted {
             // SAFETY: null, or a span: records are never unmapped (M4).
@@ -211,7 +211,7 @@ impl Shelves {
         Some(span)
     }
 
-    /// Puts slots back into their spans: up to `count` that `next` gives.
+    /// Puts slots back into their spans.
     #[cold]
     #[inline(never)]
     pub(crate) fn give_back<O: Os>(
@@ -219,7 +219,7 @@ impl Shelves {
         ground: Ground<'_, O>,
         tables: &Tables,
         class: SizeClass,
-        mut next: impl FnMut() -> Option<Slot>,
+        slots: impl Iterator<Item = Slot>,
     ) {
         let row = self.row(class);
         // Without the lock (a handler above a holder) the slots stay HELD: they are
@@ -228,7 +228,7 @@ impl Shelves {
         let mut chunks = ground.arena.walk();
         let (size, len) = (class.size(), class.span_slices() * SLICE);
         let mut pile = Pile { span: None, base: 0, never: 0, count: 0 };
-        while let Some(slot) = next() {
+        for slot in slots {
             let (address, word) = (slot.at().addr().get(), slot.word());
             if pile.span.is_none() || address.wrapping_sub(pile.base) >= len {
                 let known = tables.span(&ground.arena.map, address);
@@ -479,13 +479,13 @@ fn carve<O: Os>(ground: Ground<'_, O>, span: &Span, class: SizeClass) -> Option<
 }
 
 /// Takes up to `wanted` free slots of a span. Returns how many.
-#[inline]
+#[inline(always)]
 fn take<O: Os>(
     ground: Ground<'_, O>,
     span: &Span,
     class: SizeClass,
     wanted: usize,
-    mut put: impl FnMut(Slot) -> bool,
+    mut put: impl FnMut(Slot),
 ) -> usize {
     let Some(table) = NonNull::new(span.table()) else { return 0 };
     let (base, size) = (span.base(), class.size());
@@ -494,7 +494,7 @@ fn take<O: Os>(
     // Downwards where there is a guard, so that what is in use of fresh slots is next to it.
     let down = key & GUARDED != 0;
     let step = if down { usize::MAX } else { 1 };
-    let (mut free, mut index) = (span.free_count(), span.below() & 0xFFFF);
+    let (mut free, mut index) = (usize::from(span.free_count()), span.below() & 0xFFFF);
     // From here on nobody has ever had a slot, and they read as zeros.
     let clean = |from: usize| if untouched { from } else { usize::MAX };
     let (mut carved, mut never) = (usize::from(span.carved()), clean(pristine(span)));
@@ -503,33 +503,35 @@ fn take<O: Os>(
         if free == 0 {
             let first = carved;
             let Some(more) = carve(ground, span, class) else { break };
-            carved = first + usize::from(more);
-            (free, never) = (more, clean(first * size));
+            (free, never, carved) = (more.into(), clean(first * size), first + usize::from(more));
             index = if down { carved - 1 } else { first };
-        } else if index >= carved {
-            index = if down { carved - 1 } else { 0 };
         }
-        // SAFETY: the table has a word for each carved slot, and `index` is one's.
-        let word = unsafe { table.add(index) };
-        // SAFETY: as above, and it is never unmapped (V5).
-        let word = unsafe { word.as_ref() };
-        // ORDERING: Relaxed, the lock orders it after the last giver.
-        if SlotWord(word.load(Ordering::Relaxed)) == SlotWord::FREE {
-            let offset = index * size;
-            let Some(at) = NonNull::new(base.wrapping_add(offset)) else { break };
-            if !put(Slot::new(at, word, offset >= never)) {
-                break;
+        // There are so many (V2).
+        let mut left = free.min(wanted - found);
+        (free, found) = (free - left, found + left);
+        while left != 0 {
+            if index >= carved {
+                index = if down { carved - 1 } else { 0 };
             }
-            // It is looked at before it is handed out.
-            canary::fetch(at.as_ptr());
-            // ORDERING: Relaxed, the slot is ours: whoever has it next has it from us.
-            word.store(SlotWord::HELD.0, Ordering::Relaxed);
-            free -= 1;
-            found += 1;
+            // SAFETY: the table has a word for each carved slot, and `index` is one's.
+            let word = unsafe { table.add(index) };
+            // SAFETY: as above, and it is never unmapped (V5).
+            let word = unsafe { word.as_ref() };
+            // ORDERING: Relaxed, the lock orders it after the last giver.
+            if SlotWord(word.load(Ordering::Relaxed)) == SlotWord::FREE
+                && let Some(at) = NonNull::new(base.wrapping_add(index * size))
+            {
+                put(Slot::new(at, word, index * size >= never));
+                // It is looked at before it is handed out.
+                canary::fetch(at.as_ptr());
+                // ORDERING: Relaxed, the slot is ours: whoever has it next has it from us.
+                word.store(SlotWord::HELD.0, Ordering::Relaxed);
+                left -= 1;
+            }
+            index = index.wrapping_add(step);
         }
-        index = index.wrapping_add(step);
     }
-    span.set_free_count(free);
+    span.set_free_count(free as u16);
     span.set_below(span.below() & !0xFFFF | index & 0xFFFF);
     found
 }
