@@ -362,13 +362,13 @@ fn slots_serve_where_the_system_refuses_to_move_a_guard() {
     let a = open_hard(Fake::new(SPACE, 4096));
     let heap = a.adopt().unwrap();
     // Spans that are cut to their ends, and one that is not.
-    let made: Vec<_> = (0..300).map(|_| alloc(&a, heap, 1000, 16).unwrap()).collect();
+    let made: Vec<_> = (0..290).map(|_| alloc(&a, heap, 1000, 16).unwrap()).collect();
     a.arena.kernel.os().fail(0, u64::MAX);
-    // The older half: its spans have room again, behind one that cannot be cut further.
+    // The older half: its spans have room again, besides one that cannot be cut further.
     made.iter().take(150).for_each(|at| free(&a, heap, *at));
-    let again = (0..150).map_while(|_| alloc(&a, heap, 1000, 16)).collect::<Vec<_>>();
-    // What waits in quarantine is not to be had.
-    assert!(again.len() > 130, "{}", again.len());
+    // Then fresh spans serve, without guards.
+    let again = (0..300).map_while(|_| alloc(&a, heap, 1000, 16)).collect::<Vec<_>>();
+    assert_eq!(again.len(), 300);
     a.arena.kernel.os().fail(0, 0);
     again.into_iter().chain(made.into_iter().skip(150)).for_each(|at| free(&a, heap, at));
     nothing_is_lost(&a);
