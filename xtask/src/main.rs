@@ -37,7 +37,7 @@ usage: cargo xtask <verb> [options]
   targets                   tests and type checks for other targets
   bare                      the kit on bare metal: x86-64, Cortex-M3, wasm
   pages [--pictures]        the HTML reports in a real browser
-  sanitize [NAME]           the kit's tests under `address` and `thread`; wants a nightly
+  sanitize [NAME]           the kit's tests under `address` and `thread`, and our plays under the latter; a nightly
 
 --quick leaves out the slow steps. --bless writes the counts down as the new
 truth. --show prints the instructions that were counted. --pictures leaves

@@ -29,6 +29,9 @@ pub(crate) const CRIMES: &[Crime] = &[
     at(HARDENED, "past-20000", END, || past(20_000)),
     at(HARDENED, "past-100000", END, || past(100_000)),
     at(HARDENED, "past-131072", END, || past(131_072)),
+    at(HARDENED, "past-100000-and-its-page", Expected::Fault, || past_page(100_000)),
+    at(HARDENED, "past-131071-and-its-page", Expected::Fault, || past_page(131_071)),
+    at(HARDENED, "past-all-slots", Expected::Fault, past_all_slots),
     at(HARDENED, "past-3-mib-and-some", END, || past((3 << 20) + 5)),
     at(HARDENED, "past-the-slack", END, past_the_slack),
     at(HARDENED, "past-and-realloc", END, past_and_realloc),
@@ -36,13 +39,14 @@ pub(crate) const CRIMES: &[Crime] = &[
     at(HARDENED, "past-after-shrinking", END, past_after_shrinking),
     at(HARDENED, "before-48", START, || before(40)),
     at(HARDENED, "before-1000", START, || before(1000)),
-    at(HARDENED, "before-100000", START, before_large),
-    at(HARDENED, "before-the-first-100000", START, before_first_large),
+    at(HARDENED, "before-100000", Expected::Fault, before_large),
+    at(HARDENED, "before-100000-and-nobody", START, before_lonely_large),
     at(HARDENED, "before-3-mib", Expected::Fault, || write(malloc(3 << 20).wrapping_byte_sub(1))),
     at(HARDENED, "write-freed-and-end", FREED, write_freed_and_end),
     at(HARDENED, "write-freed-16", FREED, || write_freed(16)),
     at(HARDENED, "write-freed-48", FREED, || write_freed(48)),
     at(HARDENED, "write-freed-5000", FREED, || write_freed(5000)),
+    at(HARDENED, "read-freed-100000", Expected::Fault, || read_freed(100_000)),
     at(HARDENED, "read-freed-300000", Expected::Fault, || read_freed(300_000)),
     at(HARDENED, "read-freed-3-mib", Expected::Fault, || read_freed(3 << 20)),
     at(HARDENED, "sized-one-less", SIZE, || free_sized(malloc(48), 47)),
@@ -120,7 +124,7 @@ fn before(size: usize) {
 }
 
 /// One byte before a large block. It lies in the run of slices of the one before,
-/// behind all that anybody asked for.
+/// behind all that anybody asked for, where a guard is.
 fn before_large() {
     const RUN: usize = 128 << 10;
     let mut blocks: Vec<Pointer> = (0..64).map(|_| malloc(100_000)).collect();
@@ -131,16 +135,34 @@ fn before_large() {
     free(two[0]);
 }
 
-/// One byte before the first of some large blocks, where nobody has any memory, or
-/// somebody who has asked for less.
-fn before_first_large() {
-    let blocks: Vec<Pointer> = (0..8).map(|_| malloc(100_000)).collect();
+/// One byte before a large block, where nobody has any memory: an aligned one leaves room
+/// before it.
+fn before_lonely_large() {
+    let aligned_alloc = functions().aligned_alloc.expect("aligned_alloc");
+    // SAFETY: a power of two, and `aligned_alloc` refuses what it does not like.
+    let block = || unsafe { aligned_alloc(256 << 10, 100_000) };
+    let blocks: Vec<Pointer> = (0..8).map(|_| block()).collect();
     // What is before the first one of two mebibytes may be another's mapping.
     let inside = |block: &&Pointer| !block.addr().is_multiple_of(2 << 20);
-    let first = blocks.iter().filter(inside).min_by_key(|block| block.addr());
-    let first = *first.expect("seven at least");
-    write(first.wrapping_byte_sub(1));
-    free(first);
+    let lonely = *blocks.iter().rev().find(inside).expect("seven at least");
+    write(lonely.wrapping_byte_sub(1));
+    free(lonely);
+}
+
+/// A byte of the page behind the one that a block ends in.
+fn past_page(size: usize) {
+    let block = malloc(size);
+    write(block.wrapping_byte_add((size | 4095) + 1));
+    free(block);
+}
+
+/// Reads on from the block that lies highest, through all there are.
+fn past_all_slots() {
+    let blocks: Vec<Pointer> = (0..8).map(|_| malloc(3000)).collect();
+    let last = *blocks.iter().max_by_key(|block| block.addr()).expect("eight");
+    for i in (0..64 << 10).step_by(64) {
+        read(last.wrapping_byte_add(i));
+    }
 }
 
 /// An object aligned to `right`, which a sized free says is aligned to `wrong`.

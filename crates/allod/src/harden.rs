@@ -3,9 +3,10 @@
 //! ```text
 //!   heap ---- which locker ----> harden
 //!                                  locker   slots in hand: random choice, quarantine
-//!                                  shelf    spans of slots, for all lockers; guards
+//!                                  shelf    spans of slots, for all lockers
 //!                                  table    the words of a span's slots; how a free finds them
 //!                                  runs     large objects
+//!                                  guards   memory behind both that nobody can touch
 //!                                  slot     a slot's word: state, family, slack
 //!                                  canary   bytes that nobody may write; zeros
 //! ```
@@ -38,6 +39,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod canary;
+pub(crate) mod guards;
 pub(crate) mod locker;
 pub(crate) mod runs;
 pub(crate) mod shelf;
@@ -49,8 +51,10 @@ use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
 use crate::span::Span;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Lock, Ordering};
+use core::iter;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::fence;
+use guards::Guards;
 use locker::{Locker, Slot};
 use runs::Runs;
 use shelf::{Ground, Last, Shelves};
@@ -132,6 +136,7 @@ pub(crate) struct Harden {
     /// Decides, once a mismatch is found, whether families are to be told apart here.
     judge: crate::sync::AtomicPtr<()>,
     pub(crate) runs: Runs,
+    pub(crate) guards: Guards,
     shelves: Shelves,
     tables: Tables,
 }
@@ -144,6 +149,7 @@ impl Harden {
             shelves: Shelves::new(),
             tables: Tables::new(),
             runs: Runs::new(),
+            guards: Guards::new(),
             judge: crate::sync::AtomicPtr::new(core::ptr::null_mut()),
         }
     }
@@ -323,7 +329,7 @@ impl Harden {
         let said = SlotWord(word.load(Ordering::Acquire));
         said.state() != State::Out
             // SAFETY: the slot before ends where this one starts.
-            || unsafe { canary::tail_holds(at.as_ptr(), said.told_slack(), before) }
+            || unsafe { canary::neighbour_holds(at.as_ptr(), said.told_slack(), before) }
     }
 
     /// Looks at an object that is taken back from all sides, and with patience; ends the
@@ -365,8 +371,8 @@ impl Harden {
         }
         if excess != 0 && let Some(shelves) = locker.shelves() {
             // Above a holder of the shelf's lock these are nowhere from here on, and HELD.
-            let mut out = locker.magazine(class).drain(excess);
-            shelves.give_back(ground, &self.tables, class, || out.next());
+            let out = locker.magazine(class).drain(excess);
+            shelves.give_back(ground, &self.tables, class, out);
         }
         (freed, excess != 0)
     }
@@ -374,8 +380,7 @@ impl Harden {
     /// Puts a slot back onto the common shelf at once, for a thread that has no
     /// locker at hand.
     pub(crate) fn return_now<O: Os>(&self, ground: Ground<'_, O>, class: SizeClass, slot: Slot) {
-        let mut one = Some(slot);
-        self.shelves.give_back(ground, &self.tables, class, || one.take());
+        self.shelves.give_back(ground, &self.tables, class, iter::once(slot));
     }
 
     /// Sends every slot in a locker back to its shelf. It is the caller's.
@@ -387,8 +392,7 @@ impl Harden {
                 if !slot.is_untouched() {
                     verify(slot.at(), class.size());
                 }
-                let mut one = Some(slot);
-                shelves.give_back(ground, &self.tables, class, || one.take());
+                shelves.give_back(ground, &self.tables, class, iter::once(slot));
             });
         }
     }
@@ -709,7 +713,7 @@ fn before_holds(word: &AtomicU16, end: *const u8, pattern: u64) -> bool {
             return true;
         }
         // SAFETY: the slot lies before `end`, in the same span.
-        if unsafe { canary::tail_holds(end, seen.told_slack(), pattern) } {
+        if unsafe { canary::neighbour_holds(end, seen.told_slack(), pattern) } {
             return true;
         }
         // ORDERING: Acquire pairs with the fence in `resize`: what we have seen of later

@@ -65,6 +65,7 @@ const UNSAFE_FILES: &[&str] = &[
     "handle.rs",
     "harden.rs",
     "harden/canary.rs",
+    "harden/guards.rs",
     "harden/locker.rs",
     "harden/runs.rs",
     "harden/shelf.rs",

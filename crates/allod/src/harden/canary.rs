@@ -199,18 +199,44 @@ pub(crate) unsafe fn end_holds(end: *const u8, slack: usize, pattern: u64) -> bo
 }
 
 /// True when the last bytes of the slot that ends at `end`, up to eight of its
-/// `slack`, are canary. Another thread may hold the slot.
+/// `slack`, are canary.
 ///
 /// # Safety
 ///
 /// The eight bytes before `end`, a multiple of 8, are readable.
 #[inline(always)]
 pub(crate) unsafe fn tail_holds(end: *const u8, slack: usize, pattern: u64) -> bool {
-    // SAFETY: the word is readable. Its low bytes may be changing under us; they
-    // are shifted out.
+    // SAFETY: the word is readable. Its low bytes may be the program's, and changing under
+    // us; they are shifted out.
     let last = unsafe { end.wrapping_sub(8).cast::<u64>().read_volatile() };
     let program = 64 - 8 * slack.min(8);
     (last ^ pattern) >> program == 0
+}
+
+/// As [`tail_holds`], for a slot that is not the caller's: another thread may free it, clear it
+/// and have it again while we look. That is the one access of this crate that nothing puts
+/// in order: what it says counts only as long as the slot's word stays what it was. A
+/// function of its own, so that `golden/races.txt` can name it.
+///
+/// # Safety
+///
+/// As for [`tail_holds`].
+#[inline(always)]
+pub(crate) unsafe fn neighbour_holds(end: *const u8, slack: usize, pattern: u64) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { tail_holds(end, slack, pattern) }
+}
+
+/// Has the line of memory that `at` lies in come nearer, which may be anywhere.
+#[inline(always)]
+pub(crate) fn fetch(at: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a hint, which faults nowhere.
+    unsafe {
+        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = at;
 }
 
 /// Eight words at once: as many as go through the wide registers without a loop.

@@ -222,16 +222,19 @@ pub(crate) struct Filler<'a> {
 }
 
 impl Filler<'_> {
-    /// Puts a slot in. False when the magazine is full.
+    /// How many slots there is room for.
+    pub(crate) fn room(&self) -> usize {
+        self.room as usize
+    }
+
+    /// Puts a slot in, for which there is room.
     #[inline(always)]
-    pub(crate) fn put(&mut self, slot: Slot) -> bool {
-        let Some(room) = self.room.checked_sub(1) else { return false };
-        (self.room, self.first) = (room, self.first.wrapping_sub(1));
+    pub(crate) fn put(&mut self, slot: Slot) {
+        self.first = self.first.wrapping_sub(1);
         let place = (self.first & self.mask) as usize;
         // SAFETY: the ring has as many entries as its mask says, all of them the locker's.
         let entry = unsafe { &*self.ring.wrapping_add(place) };
         entry.set(slot);
-        true
     }
 
     /// The magazine has what was put in.

@@ -1,27 +1,32 @@
 //! Large objects at the hardened levels: canary, wiping, quarantine.
 //!
 //! ```text
-//!   |<-------- asked -------->|<- canary ->|  never touched     |
+//!   |<-------- asked -------->|<- canary ->|  a guard           |
 //!   +-------------------------+------------+--------------------+
 //!   ^ a slice                 to the page's end      the run's end ^
 //! ```
 //!
 //! A large object (32 KiB to 1 MiB) is a run of slices. What was asked for
 //! stands in its record (`below`), and so does its family (`carved`). The bytes
-//! from there to the end of the page are canary. The run's very end is looked at
-//! too: a write before the start of the next object would be there. When it is freed, its memory is
-//! made zeros. From 256 KiB on that means giving it back and making its
-//! addresses inaccessible, so that a later access faults; a smaller one, and
-//! one in a huge page, is wiped. Whoever has the slices next looks at them first.
+//! from there to the end of the page are canary, and behind that stands a guard
+//! (`guards.rs`; `free_count` says how long), for which there is always room. Where there is none,
+//! in a huge page for one, the run's very end is looked at: a write before the start of the
+//! next object would be there.
+//!
+//! When it is freed, its memory is made zeros, from 256 KiB on by giving it back, and, but
+//! for huge pages, its addresses inaccessible, so that a later access faults. Whoever has the
+//! slices next looks at them first.
 //!
 //! # Invariants
 //!
 //! * U1. The spans of the ring are in state FREE, in nobody's hands but ours, and
 //!   their slices are not the arena's yet; they read as zeros.
-//! * U2. A live run reads as zeros behind its canary.
+//! * U2. A live run reads as zeros behind its canary, as far as it can be read.
+//! * U3. The last [`closed`] bytes of a run are its guard, until its slices are the arena's.
 #![allow(unsafe_code)]
 
 use super::canary;
+use super::guards::{Guards, PAGE};
 use super::shelf::{BEFORE, Ground};
 use crate::arena::bits::Run;
 use crate::fatal::{self, Misuse};
@@ -37,8 +42,6 @@ const RING: usize = 32;
 const RING_BYTES: usize = 1 << 20;
 /// From this size on a freed object's memory goes back.
 const GIVE_BACK: usize = 256 << 10;
-/// The page that canaries end with, whatever the system's is.
-const PAGE: usize = 4096;
 
 /// Freed large objects, oldest first from `first`.
 #[derive(Debug)]
@@ -60,16 +63,52 @@ pub(crate) const fn canary_end(asked: usize) -> usize {
     (asked & !(PAGE - 1)) + PAGE
 }
 
-/// Writes the canary of the large object of `span`, which holds `asked` bytes.
+/// Bytes that a run must have for an object of `asked`: a byte of slack, and behind its
+/// canary's page another.
+pub(crate) const fn bytes_for(asked: usize) -> usize {
+    let end = canary_end(asked);
+    if end.is_multiple_of(SLICE) { end + 1 } else { asked + 1 }
+}
+
+/// Bytes of a run's guard.
+fn closed(span: &Span) -> usize {
+    usize::from(span.free_count()) * PAGE
+}
+
+/// Writes the canary of the large object of `span`, which holds `asked` bytes, and puts a
+/// guard up behind it, if none is.
 ///
 /// # Safety
 ///
-/// The object is the caller's.
-pub(crate) unsafe fn seal(span: &Span, asked: usize, secret: u64) {
+/// The object is the caller's, and reads as zeros behind its canary (U2).
+pub(crate) unsafe fn seal<O: Os>(ground: Ground<'_, O>, span: &Span, asked: usize, secret: u64) {
     span.set_below(asked);
     let pattern = canary::pattern(secret, span.base().addr());
     // SAFETY: a run has at least one byte of slack, so the page's end is within it.
     unsafe { canary::write(span.base(), asked, canary_end(asked), pattern) };
+    let Some(chunk) = ground.arena.chunk_at(span.base().addr()) else { return };
+    let Some(page) = Guards::page(ground.arena).filter(|_| !chunk.is_dense()) else { return };
+    let (from, len) = (canary_end(asked).next_multiple_of(page), span.slices() * SLICE);
+    if from >= len || closed(span) != 0 {
+        return;
+    }
+    let Some(at) = NonNull::new(span.base().wrapping_add(from)) else { return };
+    // SAFETY: the run's end is the caller's, and reads as zeros (U2).
+    if unsafe { ground.guards.raise(ground.arena, at, len - from) } {
+        span.set_free_count(((len - from) / PAGE) as u16);
+    }
+}
+
+/// Takes the guard of a run down, if there is one. False: the system refuses.
+pub(crate) fn unguard<O: Os>(ground: Ground<'_, O>, span: &Span) -> bool {
+    let (len, closed) = (span.slices() * SLICE, closed(span));
+    let Some(at) = NonNull::new(span.base().wrapping_add(len - closed)) else { return false };
+    // SAFETY: these bytes are the run's guard (U3).
+    if closed != 0 && !unsafe { ground.guards.lower(ground.arena, at, closed) } {
+        return false;
+    }
+    span.set_free_count(0);
+    true
 }
 
 /// Ends the process if the canary of a live large object is not whole.
@@ -81,7 +120,7 @@ pub(crate) fn check(span: &Span, secret: u64) {
         fatal::misuse(Misuse::Overflow, base.addr(), span.block_size());
     }
     let len = span.slices() * SLICE;
-    if canary_end(asked) <= len - BEFORE {
+    if closed(span) == 0 && canary_end(asked) <= len - BEFORE {
         let last = base.wrapping_add(len - BEFORE);
         // SAFETY: as above, and nothing behind the canary was ever written (U2).
         if !unsafe { canary::is_zero(last, BEFORE) } {
@@ -104,7 +143,8 @@ pub(crate) fn clear<O: Os>(ground: Ground<'_, O>, at: NonNull<u8>, len: usize) {
 
 /// Bytes of a freed object that have memory behind them.
 fn kept(span: &Span) -> usize {
-    if span.is_listed() { 0 } else { span.slices() * SLICE }
+    let len = span.slices() * SLICE;
+    if span.is_listed() && len >= GIVE_BACK { 0 } else { len }
 }
 
 impl Runs {
@@ -127,18 +167,19 @@ impl Runs {
     /// caller, who has checked its canary.
     pub(crate) fn retain<O: Os>(&self, ground: Ground<'_, O>, span: &Span) {
         let Some(base) = NonNull::new(span.base()) else { return };
-        let (len, kernel) = (span.slices() * SLICE, &ground.arena.kernel);
+        let (len, open) = (span.slices() * SLICE, span.slices() * SLICE - closed(span));
         let dense = ground.arena.chunk_at(base.addr().get()).is_some_and(|chunk| chunk.is_dense());
-        let mut closed = false;
-        if len >= GIVE_BACK && !dense && SLICE.is_multiple_of(kernel.page_size()) {
-            clear(ground, base, len);
-            // SAFETY: the run is ours, and nobody needs what it holds.
-            closed = unsafe { kernel.decommit(base, len) };
+        let may = !dense && Guards::page(ground.arena).is_some();
+        if may && len >= GIVE_BACK {
+            clear(ground, base, open);
         } else {
-            // SAFETY: as above; nothing behind the canary was ever written.
-            unsafe { base.write_bytes(0, canary_end(span.below()).min(len)) };
+            // SAFETY: the run is ours, and nobody needs what it holds; nothing behind the canary
+            // was ever written.
+            unsafe { base.write_bytes(0, canary_end(span.below()).min(open)) };
         }
-        span.set_listed(closed);
+        // SAFETY: as above. What it has of its guard is closed already.
+        let is_closed = may && unsafe { ground.arena.kernel.decommit(base, open) };
+        span.set_listed(is_closed);
         compiler_barrier();
         let Some(guard) = self.lock.lock() else {
             // A handler above a holder.
@@ -200,18 +241,20 @@ impl Runs {
     fn leave<O: Os>(&self, ground: Ground<'_, O>, span: &Span) {
         let Some(base) = NonNull::new(span.base()) else { return };
         let Some(chunk) = ground.arena.chunk_at(base.addr().get()) else { return };
-        let len = span.slices() * SLICE;
-        if span.is_listed() {
-            // SAFETY: the run is ours.
-            if !unsafe { ground.arena.kernel.commit(base, len) } {
-                // The system refuses a mapping: the addresses wait for a better time.
-                let Some(_guard) = self.lock.lock() else { return };
-                span.set_next(self.stuck.get().cast_mut());
-                self.stuck.set(span);
-                return;
-            }
+        let open = span.slices() * SLICE - closed(span);
+        // SAFETY: the run is ours.
+        let mut done = !span.is_listed() || unsafe { ground.arena.kernel.commit(base, open) };
+        if done {
+            span.set_listed(false);
+            done = unguard(ground, span);
         }
-        span.set_listed(false);
+        if !done {
+            // The system refuses a mapping: the addresses wait for a better time.
+            let Some(_guard) = self.lock.lock() else { return };
+            span.set_next(self.stuck.get().cast_mut());
+            self.stuck.set(span);
+            return;
+        }
         let first = ((base.addr().get() >> SLICE_SHIFT) % SLICES_PER_CHUNK) as u32;
         let run = Run::new(first, span.slices() as u32);
         // SAFETY: the run is ours, and all of it may have been touched.

@@ -1,18 +1,20 @@
 //! Shelves: spans of slots, class by class, for all lockers.
 //!
 //! ```text
-//!   span: |slot|slot|slot|slot| ...            |  never taken yet  | guard |
+//!   span: |slot|slot|slot|slot| ...            |  never taken yet: a guard   |
 //!   table: one word each, out of line, zero for FREE
 //! ```
 //!
 //! A locker takes half a magazine at a time, and gives half of one back when
 //! it has too many. Slots of a span are taken from low to high, so that a page
 //! is touched when its first slot is needed; which of those in hand is used is
-//! the locker's random choice. Behind one span in eight stands a slice that
-//! nobody can touch, as long as the system has mappings for it.
+//! the locker's random choice. On small pages what has not been cut into slots is a guard
+//! (`guards.rs`), which draws back in steps as they are cut, each as long as all before it,
+//! and at last stands on the span's last page alone: the slots that would reach into that
+//! are never cut. So a guarded span has fewer of them, and its word's key says that it is one.
 //!
 //! The record of a span of slots is an ordinary `Span` in state `Hard`, whose
-//! `free` field leads to the table, and whose `below` says where the next look for
+//! `free` field leads to the table, and whose `below` says behind which one the next look for
 //! a free slot begins, and from which slot on nobody has ever had one. Its slices' entries
 //! in the map lead to the head of the table (`table.rs`), where all is that a free must know; those
 //! of a private heap's spans, and of tables that lie too far away for an entry, stay 0.
@@ -21,15 +23,19 @@
 //!
 //! * V1. A class's lists, and the fields of its spans, are touched under the
 //!   lock of its shelf.
-//! * V2. `free_count` is the number of FREE words below `carved`.
+//! * V2. `free_count` is the number of FREE words below `carved`, which is at most [`slots`].
 //! * V3. A span is listed when it has a sixteenth of its slots FREE, or some not
 //!   carved, or when it is empty and the only one of its class.
 //! * V4. Slices of the arena that are free read as zeros, and so do FREE slots.
 //!
-//! V5 is that of tables (`table.rs`).
+//! * V6. A guarded span is open from its start to [`open_to`] what has been cut, and closed
+//!   from there on.
+//!
+//! V5 is that of tables (`table.rs`), G1 that of guards.
 #![allow(unsafe_code)]
 
 use super::canary;
+use super::guards::Guards;
 use super::locker::{Locker, Slot};
 use super::slot::{SlotWord, State as Is};
 use super::table::{Head, Tables, slots_out, word_of};
@@ -44,11 +50,6 @@ use crate::sync::{AtomicU16, Guard, Lock, Ordering};
 use crate::units::{SLICE, SLICE_SHIFT, SLICES_PER_CHUNK};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
-
-/// One span in so many is followed by a guard.
-const GUARD_EVERY: usize = 8;
-/// Guards at most: each costs the process two mappings, of 65,530.
-const GUARDS_MAX: usize = 8192;
 
 /// Bytes before a slice that are looked at, where something is written before its start.
 pub(crate) const BEFORE: usize = 16;
@@ -70,6 +71,7 @@ pub(crate) enum Last<'a> {
 pub(crate) struct Ground<'a, O> {
     pub(crate) arena: &'a Arena<O>,
     pub(crate) huge: &'a HugeObjects,
+    pub(crate) guards: &'a Guards,
 }
 
 impl<O> Clone for Ground<'_, O> {
@@ -145,20 +147,23 @@ impl Shelves {
         let row = self.row(class);
         let Some(_guard) = row.lock.lock() else { return false };
         let mut filler = locker.magazine(class).fill();
-        let (mut found, wanted) = (0, Locker::batch(class));
+        let (mut found, wanted) = (0, filler.room().min(Locker::batch(class)));
+        let mut at = row.first.get();
         while found < wanted {
             // SAFETY: null, or a span: records are never unmapped (M4).
-            let span = match unsafe { row.first.get().as_ref() } {
+            let span = match unsafe { at.as_ref() } {
                 Some(span) => span,
                 // One slot is enough not to ask the system for more.
                 None if found != 0 => break,
-                None => match self.fresh(ground, tables, class, locker) {
+                None => match self.fresh(ground, tables, class) {
                     Some(span) => span,
                     None => break,
                 },
             };
-            found += take(span, class, wanted - found, |slot| filler.put(slot));
-            if span.free_count() == 0 && usize::from(span.carved()) == class.capacity() {
+            // Where the system refuses to move a guard another span may still have slots.
+            at = span.next();
+            found += take(ground, span, class, wanted - found, |slot| filler.put(slot));
+            if span.free_count() == 0 && usize::from(span.carved()) == slots(ground, span, class) {
                 row.unlist(span);
                 row.filled.set(true);
             }
@@ -173,20 +178,11 @@ impl Shelves {
         ground: Ground<'a, O>,
         tables: &Tables,
         class: SizeClass,
-        locker: &Locker,
     ) -> Option<&'a Span> {
         let row = self.row(class);
         let table = tables.take(ground.arena, class)?;
         let count = class.span_slices();
-        // ORDERING: Relaxed, a bound that may be passed by a few.
-        let guards = tables.guards.load(Ordering::Relaxed);
-        let wants_guard = guards < GUARDS_MAX && locker.roll(GUARD_EVERY) == 0;
-        let fills = row.filled.get();
-        let more = if wants_guard { 1 } else { 0 };
-        let slices = ground.slices(&row.home, count + more, count, fills).or_else(|| {
-            if more == 0 { None } else { ground.slices(&row.home, count, count, fills) }
-        });
-        let Some(slices) = slices else {
+        let Some(slices) = ground.slices(&row.home, count, count, row.filled.get()) else {
             tables.give(class, table);
             return None;
         };
@@ -208,39 +204,14 @@ impl Shelves {
         for i in 1..slices.run.count() {
             chunk.span((first + i) as usize).set_back(i as u8);
         }
-        if slices.run.count() as usize > count {
-            self.guard(ground, tables, chunk, slices, span);
-        }
-        span.word.store(Word::new(State::Hard, u32::from(slices.clean), Remote::NONE));
+        let untouched = if slices.clean { UNTOUCHED } else { 0 };
+        let guarded = if !chunk.is_dense() && ground.guard(span, class) { GUARDED } else { 0 };
+        span.word.store(Word::new(State::Hard, untouched | guarded, Remote::NONE));
         row.list(span);
         Some(span)
     }
 
-    /// Makes the last slice of a fresh span's run inaccessible, or gives it back.
-    fn guard<O: Os>(
-        &self,
-        ground: Ground<'_, O>,
-        tables: &Tables,
-        chunk: &Chunk,
-        slices: Slices,
-        span: &Span,
-    ) {
-        let last = slices.run.first() + slices.run.count() - 1;
-        let whole = SLICE.is_multiple_of(ground.arena.kernel.page_size());
-        // A huge page is not split for it.
-        let may = whole && !chunk.is_dense();
-        // SAFETY: the slice is ours, and nobody has been given any of it.
-        if may && unsafe { ground.arena.kernel.decommit(chunk.slice(last), SLICE) } {
-            // ORDERING: Relaxed, a bound.
-            tables.guards.fetch_add(1, Ordering::Relaxed);
-            span.set_slices_raw(slices.run.count() as u8);
-        } else {
-            // SAFETY: the slice is ours, and was not touched.
-            unsafe { ground.arena.give(chunk, Run::new(last, 1), 0) };
-        }
-    }
-
-    /// Puts slots back into their spans: up to `count` that `next` gives.
+    /// Puts slots back into their spans.
     #[cold]
     #[inline(never)]
     pub(crate) fn give_back<O: Os>(
@@ -248,7 +219,7 @@ impl Shelves {
         ground: Ground<'_, O>,
         tables: &Tables,
         class: SizeClass,
-        mut next: impl FnMut() -> Option<Slot>,
+        slots: impl Iterator<Item = Slot>,
     ) {
         let row = self.row(class);
         // Without the lock (a handler above a holder) the slots stay HELD: they are
@@ -257,7 +228,7 @@ impl Shelves {
         let mut chunks = ground.arena.walk();
         let (size, len) = (class.size(), class.span_slices() * SLICE);
         let mut pile = Pile { span: None, base: 0, never: 0, count: 0 };
-        while let Some(slot) = next() {
+        for slot in slots {
             let (address, word) = (slot.at().addr().get(), slot.word());
             if pile.span.is_none() || address.wrapping_sub(pile.base) >= len {
                 let known = tables.span(&ground.arena.map, address);
@@ -335,7 +306,7 @@ impl Shelves {
             return Last::Unknown;
         }
         let (count, used) = (class.span_slices() * SLICE, class.capacity() * class.size());
-        if span.slices() != class.span_slices() {
+        if is_guarded(span) {
             return Last::Unknown;
         }
         let end = span.base().wrapping_add(count);
@@ -378,6 +349,7 @@ struct Pile<'a> {
 
 impl Shelf {
     /// Counts slots of a span that have become FREE, and lists the span, or gives it back.
+    #[inline(always)]
     fn take_home<O: Os>(
         &self,
         ground: Ground<'_, O>,
@@ -423,6 +395,8 @@ impl Shelf {
 
     /// Gives an empty span back; unless it is the only one that has anything, and
     /// `all` does not say to give that too. The lock is held.
+    #[cold]
+    #[inline(never)]
     fn release<O: Os>(
         &self,
         ground: Ground<'_, O>,
@@ -436,7 +410,7 @@ impl Shelf {
         } else {
             self.first.get().is_null()
         };
-        if (alone && !all) || !ground.may_retire(tables, span) {
+        if (alone && !all) || !ground.may_retire(span) {
             if !span.is_listed() {
                 self.list(span);
             }
@@ -459,13 +433,44 @@ fn set_pristine(span: &Span, offset: usize) {
     span.set_below(span.below() & 0xFFFF | (offset / 8) << 16);
 }
 
+/// In the key of a span's word: it read as zeros when it was taken.
+const UNTOUCHED: u32 = 1;
+/// In the key of a span's word: it has a guard.
+const GUARDED: u32 = 2;
+
+fn is_guarded(span: &Span) -> bool {
+    span.word.load().key() & GUARDED != 0
+}
+
+/// Slots that end within the first `len` bytes of a span.
+fn slots_below(len: usize, class: SizeClass) -> usize {
+    (len / class.size()).min(class.capacity())
+}
+
+/// Slots that a span has, or will have.
+fn slots<O: Os>(ground: Ground<'_, O>, span: &Span, class: SizeClass) -> usize {
+    match Guards::page(ground.arena) {
+        Some(page) if is_guarded(span) => slots_below(class.span_slices() * SLICE - page, class),
+        _ => class.capacity(),
+    }
+}
+
+/// How far a guarded span of `len` bytes is open when its slots end at `cut` (V6): so far, or
+/// to a power of two that is at most twice as far, and never into the last `page`.
+fn open_to(cut: usize, len: usize, page: usize) -> usize {
+    cut.next_power_of_two().max(page).min(len - page)
+}
+
 /// Cuts slots to the end of the 4 KiB that the next one begins in, all of them FREE as
-/// any other. Returns the first; `None` when there is no room for more.
-fn carve(span: &Span, class: SizeClass) -> Option<u16> {
+/// any other. Returns how many; `None` when there is no room for more, or the system refuses
+/// to move the guard.
+#[cold]
+#[inline(never)]
+fn carve<O: Os>(ground: Ground<'_, O>, span: &Span, class: SizeClass) -> Option<u16> {
     let (carved, size) = (span.carved(), class.size());
-    let left = class.capacity() - usize::from(carved);
+    let left = slots(ground, span, class).saturating_sub(usize::from(carved));
     let more = (4096 - usize::from(carved) * size % 4096).div_ceil(size).min(left);
-    if more == 0 {
+    if more == 0 || !ground.draw_back(span, class, usize::from(carved) + more) {
         return None;
     }
     span.set_carved(carved + more as u16);
@@ -474,43 +479,60 @@ fn carve(span: &Span, class: SizeClass) -> Option<u16> {
 }
 
 /// Takes up to `wanted` free slots of a span. Returns how many.
-#[inline]
-fn take(span: &Span, class: SizeClass, wanted: usize, mut put: impl FnMut(Slot) -> bool) -> usize {
+#[inline(always)]
+fn take<O: Os>(
+    ground: Ground<'_, O>,
+    span: &Span,
+    class: SizeClass,
+    wanted: usize,
+    mut put: impl FnMut(Slot),
+) -> usize {
     let Some(table) = NonNull::new(span.table()) else { return 0 };
-    let (base, size, untouched) = (span.base(), class.size(), span.word.load().key() != 0);
-    let (mut free, mut index) = (span.free_count(), span.below() & 0xFFFF);
+    let (base, size) = (span.base(), class.size());
+    let key = span.word.load().key();
+    let untouched = key & UNTOUCHED != 0;
+    // Downwards where there is a guard, so that what is in use of fresh slots is next to it.
+    let down = key & GUARDED != 0;
+    let step = if down { usize::MAX } else { 1 };
+    let (mut free, mut index) = (usize::from(span.free_count()), span.below() & 0xFFFF);
     // From here on nobody has ever had a slot, and they read as zeros.
     let clean = |from: usize| if untouched { from } else { usize::MAX };
     let (mut carved, mut never) = (usize::from(span.carved()), clean(pristine(span)));
     let mut found = 0;
     while found < wanted {
         if free == 0 {
-            index = carved;
-            let Some(more) = carve(span, class) else { break };
-            (free, never, carved) = (more, clean(index * size), index + usize::from(more));
-        } else if index >= carved {
-            index = 0;
+            let first = carved;
+            let Some(more) = carve(ground, span, class) else { break };
+            (free, never, carved) = (more.into(), clean(first * size), first + usize::from(more));
+            index = if down { carved - 1 } else { first };
         }
-        // SAFETY: the table has a word for each carved slot.
-        let word = unsafe { table.add(index) };
-        // SAFETY: as above, and it is never unmapped (V5).
-        let word = unsafe { word.as_ref() };
-        // ORDERING: Relaxed, the lock orders it after the last giver.
-        if SlotWord(word.load(Ordering::Relaxed)) == SlotWord::FREE {
-            let offset = index * size;
-            let Some(at) = NonNull::new(base.wrapping_add(offset)) else { break };
-            if !put(Slot::new(at, word, offset >= never)) {
-                break;
+        // There are so many (V2).
+        let mut left = free.min(wanted - found);
+        (free, found) = (free - left, found + left);
+        while left != 0 {
+            if index >= carved {
+                index = if down { carved - 1 } else { 0 };
             }
-            // ORDERING: Relaxed, the slot is ours: whoever has it next has it from us.
-            word.store(SlotWord::HELD.0, Ordering::Relaxed);
-            free -= 1;
-            found += 1;
+            // SAFETY: the table has a word for each carved slot, and `index` is one's.
+            let word = unsafe { table.add(index) };
+            // SAFETY: as above, and it is never unmapped (V5).
+            let word = unsafe { word.as_ref() };
+            // ORDERING: Relaxed, the lock orders it after the last giver.
+            if SlotWord(word.load(Ordering::Relaxed)) == SlotWord::FREE
+                && let Some(at) = NonNull::new(base.wrapping_add(index * size))
+            {
+                put(Slot::new(at, word, index * size >= never));
+                // It is looked at before it is handed out.
+                canary::fetch(at.as_ptr());
+                // ORDERING: Relaxed, the slot is ours: whoever has it next has it from us.
+                word.store(SlotWord::HELD.0, Ordering::Relaxed);
+                left -= 1;
+            }
+            index = index.wrapping_add(step);
         }
-        index += 1;
     }
-    span.set_free_count(free);
-    span.set_below(span.below() & !0xFFFF | index);
+    span.set_free_count(free as u16);
+    span.set_below(span.below() & !0xFFFF | index & 0xFFFF);
     found
 }
 
@@ -530,27 +552,56 @@ impl<O: Os> Ground<'_, O> {
         })
     }
 
-    /// True unless a guard stands behind the span that cannot be opened again.
-    fn may_retire(&self, tables: &Tables, span: &Span) -> bool {
-        let Some(class) = span.class() else { return true };
-        let count = class.span_slices();
-        if span.slices() == count {
-            return true;
-        }
-        // It follows the span's slices, in the same chunk.
-        let guard = span.base().wrapping_add(count * SLICE);
-        let Some(guard) = NonNull::new(guard) else { return false };
-        // SAFETY: the slice is the span's, and nobody has any of it.
-        if !unsafe { self.arena.kernel.commit(guard, SLICE) } {
+    /// Puts the guard of a fresh span up, if it is to have one.
+    fn guard(&self, span: &Span, class: SizeClass) -> bool {
+        let Some(page) = Guards::page(self.arena) else { return false };
+        let len = class.span_slices() * SLICE;
+        // Half of the slots at most are given for it.
+        if slots_below(len - page, class) < class.capacity().div_ceil(2) {
             return false;
         }
-        // ORDERING: Relaxed, a bound.
-        tables.guards.fetch_sub(1, Ordering::Relaxed);
-        true
+        let open = open_to(0, len, page);
+        let Some(at) = NonNull::new(span.base().wrapping_add(open)) else { return false };
+        // SAFETY: the slices are ours, and read as zeros (V4).
+        unsafe { self.guards.raise(self.arena, at, len - open) }
     }
 
-    /// Gives the slices of an empty span back, and its table. A guard behind it
-    /// is accessible again.
+    /// Makes room for the first `count` slots of a span (V6). False: the system refuses.
+    #[cold]
+    #[inline(never)]
+    fn draw_back(&self, span: &Span, class: SizeClass, count: usize) -> bool {
+        if !is_guarded(span) {
+            return true;
+        }
+        let Some(page) = Guards::page(self.arena) else { return true };
+        let (size, len) = (class.size(), class.span_slices() * SLICE);
+        let had = open_to(usize::from(span.carved()) * size, len, page);
+        let wants = open_to(count * size, len, page);
+        if wants == had {
+            return true;
+        }
+        let Some(at) = NonNull::new(span.base().wrapping_add(had)) else { return false };
+        // SAFETY: the guard is the span's, and begins here (V6).
+        unsafe { Guards::open(self.arena, at, wants - had) }
+    }
+
+    /// True unless the span's guard cannot be taken down. It is empty, and about to be
+    /// given back.
+    fn may_retire(&self, span: &Span) -> bool {
+        let (Some(class), Some(page)) = (span.class(), Guards::page(self.arena)) else {
+            return true;
+        };
+        if !is_guarded(span) {
+            return true;
+        }
+        let len = class.span_slices() * SLICE;
+        let open = open_to(usize::from(span.carved()) * class.size(), len, page);
+        let Some(at) = NonNull::new(span.base().wrapping_add(open)) else { return false };
+        // SAFETY: the guard is the span's, and this is all of it (V6).
+        unsafe { self.guards.lower(self.arena, at, len - open) }
+    }
+
+    /// Gives the slices of an empty span back, and its table. Its guard is down.
     pub(crate) fn retire(&self, tables: &Tables, class: SizeClass, span: &Span) {
         let base = span.base().addr();
         let Some(chunk) = self.arena.chunk_at(base) else { return };
@@ -583,7 +634,7 @@ impl<O: Os> Ground<'_, O> {
             }
         }
         span.set_listed(false);
-        if self.may_retire(tables, span) {
+        if self.may_retire(span) {
             self.retire(tables, class, span);
         }
         bytes

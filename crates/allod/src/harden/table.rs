@@ -32,7 +32,7 @@ use crate::os::Os;
 use crate::size::{CLASSES, Divide, SizeClass};
 use crate::span::Span;
 use crate::sync::{
-    AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Lock, Ordering,
+    AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Lock, Ordering,
 };
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -168,8 +168,6 @@ impl Head {
 pub(crate) struct Tables {
     lock: Lock,
     unused: [Cell<*mut AtomicU16>; CLASSES],
-    /// Spans with a guard behind them.
-    pub(super) guards: AtomicUsize,
     /// Where entries of the map that lead to heads count from.
     origin: AtomicPtr<u8>,
 }
@@ -189,7 +187,6 @@ impl Tables {
         Self {
             lock: Lock::new(),
             unused: [const { Cell::new(ptr::null_mut()) }; CLASSES],
-            guards: AtomicUsize::new(0),
             origin: AtomicPtr::new(ptr::null_mut()),
         }
     }

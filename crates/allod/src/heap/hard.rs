@@ -34,9 +34,6 @@ use crate::sync::{Lock, Ordering};
 use crate::units::{CHUNK, LARGE_MAX, SLICE, SLICES_PER_CHUNK, slices_for};
 use core::ptr::{self, NonNull};
 
-/// Slices from which on a large object does not ask for huge pages: 128 KiB.
-const THIN_FROM: usize = 4;
-
 /// Where an address leads to.
 enum Found<'a> {
     Slot(&'a Span, SizeClass),
@@ -67,7 +64,7 @@ impl Heap {
 
 impl<O: Os> Allocator<O> {
     pub(super) fn ground(&self) -> Ground<'_, O> {
-        Ground { arena: &self.arena, huge: &self.huge }
+        Ground { arena: &self.arena, huge: &self.huge, guards: &self.harden.guards }
     }
 
     /// Gives a heap its locker, at the hardened levels. False: no memory for one.
@@ -166,12 +163,11 @@ impl<O: Os> Allocator<O> {
         let home = heap.filter(|heap| !heap.is_private()).map_or(&nowhere, Heap::large_home);
         let asked_align = align;
         let align = slices_for(align).max(1).next_power_of_two();
-        let count = slices_for(size + 1);
-        // A canary is a touch: where nothing else is touched it must not cost a huge page.
-        let fills = count < THIN_FROM;
-        let slices = self.ground().slices(home, count, align, fills).or_else(|| {
+        let count = slices_for(runs::bytes_for(size));
+        // On small pages, where a guard can stand behind it, and its canary costs no huge page.
+        let slices = self.ground().slices(home, count, align, false).or_else(|| {
             self.harden.release(self.ground());
-            self.ground().slices(home, count, align, fills)
+            self.ground().slices(home, count, align, false)
         })?;
         let at = self.base_of(&slices);
         let span = self.span_of(&slices);
@@ -184,7 +180,7 @@ impl<O: Os> Allocator<O> {
         span.begin_large(at, count, field);
         span.set_carved(Make::new(family, asked_align).0);
         // SAFETY: the run is ours, and a byte longer than asked for at least.
-        unsafe { runs::seal(span, size, self.harden.secret()) };
+        unsafe { runs::seal(self.ground(), span, size, self.harden.secret()) };
         span.word.store(Word::new(State::Large, 0, Remote::NONE));
         if let Some(owner) = owner
             && !owner.keep_large(span)

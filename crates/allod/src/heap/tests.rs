@@ -201,6 +201,7 @@ pub(super) fn nothing_is_lost(a: &Allocator<Fake>) {
     assert_eq!(a.arena.active.get(), 0, "slices that nobody needs are in use");
     assert_eq!(a.huge.held.get(), 0);
     assert_eq!(a.depot.buried(), 0);
+    assert_eq!(a.harden.guards.up(), 0, "guards with nothing before them");
 }
 
 /// So many heaps, that free for each other, against the model, at whatever level the

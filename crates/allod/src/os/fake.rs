@@ -89,6 +89,13 @@ impl Fake {
         self.books.lock().unwrap().pages.values().map(|(len, _)| len).sum()
     }
 
+    /// True when the page at `at` may be read and written.
+    pub(crate) fn is_committed(&self, at: usize) -> bool {
+        let books = self.books.lock().unwrap();
+        let run = books.pages.range(..=at).next_back();
+        run.is_some_and(|(&start, &(len, state))| at - start < len && state == State::Committed)
+    }
+
     /// Bytes that were purged.
     pub(crate) fn purged(&self) -> usize {
         self.books.lock().unwrap().purged

@@ -88,8 +88,13 @@ impl<O: Os> Allocator<O> {
     /// Makes a large object, which was looked at, hold `size` bytes where it is.
     fn resize_run(&self, span: &Span, at: NonNull<u8>, size: usize, align: usize) -> bool {
         let secret = self.harden.secret();
-        let (had, wants, old) = (span.slices(), slices_for(size + 1), span.below());
+        let (had, bytes, old) = (span.slices(), runs::bytes_for(size), span.below());
+        let wants = slices_for(bytes);
         if slot::class_for(size, align).is_some() || size >= LARGE_MAX {
+            return false;
+        }
+        let stays = wants == had && runs::canary_end(size) == runs::canary_end(old);
+        if !stays && !runs::unguard(self.ground(), span) {
             return false;
         }
         if wants < had {
@@ -98,7 +103,9 @@ impl<O: Os> Allocator<O> {
             let tail = unsafe { at.add(wants * SLICE) };
             runs::clear(self.ground(), tail, (had - wants) * SLICE);
         }
-        if wants != had && !self.resize_large(span, size + 1) {
+        if wants != had && !self.resize_large(span, bytes) {
+            // SAFETY: the object is the program's, and stays what it was.
+            unsafe { runs::seal(self.ground(), span, old, secret) };
             return false;
         }
         let end = runs::canary_end(old).min(wants * SLICE);
@@ -112,7 +119,7 @@ impl<O: Os> Allocator<O> {
         }
         span.set_carved(Make(span.carved()).at(align).0);
         // SAFETY: the object is the program's, which has it again after this.
-        unsafe { runs::seal(span, size, secret) };
+        unsafe { runs::seal(self.ground(), span, size, secret) };
         true
     }
 

@@ -296,6 +296,84 @@ fn a_locker_holds_little() {
     nothing_is_lost(&a);
 }
 
+/// How far from `at` on the system lets anybody go.
+fn reach(a: &Allocator<Fake>, at: NonNull<u8>, end: usize) -> usize {
+    let (os, first) = (a.arena.kernel.os(), at.addr().get());
+    let mut page = first & !4095;
+    while page < end && os.is_committed(page) {
+        page += 4096;
+    }
+    page - first
+}
+
+#[test]
+fn a_guard_stands_behind_the_slots_of_a_span_and_draws_back_for_them() {
+    let a = open_hard(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    for size in [40, 700, 3000, 9000, 16_000] {
+        let class = slot::class_for(size, 16).unwrap();
+        let (len, mut made) = (class.span_slices() * SLICE, Vec::new());
+        let mut steps = BTreeSet::new();
+        for _ in 0..3 * class.capacity().max(4) {
+            let at = alloc(&a, heap, size, 16).unwrap();
+            let span = a.slot_at(at).unwrap().0;
+            let base = NonNull::new(span.base()).unwrap();
+            let (cut, end) = (usize::from(span.carved()) * class.size(), base.addr().get() + len);
+            let open = reach(&a, base, end);
+            assert!(open >= cut && open < 4096.max(2 * cut), "{open} for {cut} of {class:?}");
+            assert!(open < len, "nothing stands behind the last slot of {class:?}");
+            steps.insert(open);
+            // The rest of the span is the guard's.
+            let is_open = |o: &usize| a.arena.kernel.os().is_committed(base.addr().get() + o);
+            assert_eq!((open..len).step_by(4096).find(is_open), None, "a hole in {class:?}'s");
+            made.push(at);
+        }
+        assert!(size > 4000 || steps.len() >= 3, "{class:?} is open as far as {steps:?}");
+        assert!(a.harden.guards.up() >= 3);
+        made.into_iter().for_each(|at| free(&a, heap, at));
+    }
+    nothing_is_lost(&a);
+}
+
+#[test]
+fn a_guard_stands_behind_a_large_object_however_long_it_becomes() {
+    let a = open_hard(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    for size in [33 << 10, (64 << 10) - 1, 64 << 10, 100_000, 300_000, (1 << 20) - 1] {
+        let at = alloc(&a, heap, size, 16).unwrap();
+        let far = at.addr().get() + (2 << 20);
+        assert_eq!(reach(&a, at, far), runs::canary_end(size), "{size}");
+        for now in [size - 3000, size - 20_000, size - 3000, size, size + 40_000, size] {
+            if a.resize_in_place(at, now, 16) {
+                assert_eq!(a.usable(at.addr().get()), now);
+                assert_eq!(reach(&a, at, far), runs::canary_end(now), "{size} to {now}");
+                // SAFETY: the object holds `now` bytes.
+                unsafe { at.write_bytes(0xFF, now) };
+            }
+        }
+        free(&a, heap, at);
+        assert_eq!(reach(&a, at, far), 0, "freed, and waiting");
+    }
+    nothing_is_lost(&a);
+}
+
+#[test]
+fn slots_serve_where_the_system_refuses_to_move_a_guard() {
+    let a = open_hard(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    // Spans that are cut to their ends, and one that is not.
+    let made: Vec<_> = (0..290).map(|_| alloc(&a, heap, 1000, 16).unwrap()).collect();
+    a.arena.kernel.os().fail(0, u64::MAX);
+    // The older half: its spans have room again, besides one that cannot be cut further.
+    made.iter().take(150).for_each(|at| free(&a, heap, *at));
+    // Then fresh spans serve, without guards.
+    let again = (0..300).map_while(|_| alloc(&a, heap, 1000, 16)).collect::<Vec<_>>();
+    assert_eq!(again.len(), 300);
+    a.arena.kernel.os().fail(0, 0);
+    again.into_iter().chain(made.into_iter().skip(150)).for_each(|at| free(&a, heap, at));
+    nothing_is_lost(&a);
+}
+
 #[test]
 fn the_child_of_a_fork_goes_on() {
     let a = open_hard(Fake::new(SPACE, 4096));
