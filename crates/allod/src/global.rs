@@ -10,6 +10,7 @@ use crate::block::Block;
 use crate::config::{Config, Harden, Key, Refused, TABLE};
 use crate::door;
 use crate::harden::{Form, Given, HARD};
+use crate::harden::locker::RowAt;
 use crate::harden::slot::{self, Family};
 use crate::heap::EIGHT;
 use crate::local::{self, ALLOCATOR};
@@ -296,7 +297,7 @@ impl Allod {
             if mode == HARD
                 && let Some(class) = slot::class_for(size, align).filter(|_| size != 0)
                 && let form = Form::new(size, align, Family::Rust)
-                && let Some(at) = local::heap().alloc_slot_fast::<false>(class, form)
+                && let Some(at) = local::heap().alloc_slot_fast::<false>(RowAt::of(class), form)
             {
                 return at.as_ptr();
             }

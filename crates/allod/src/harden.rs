@@ -316,20 +316,23 @@ impl Harden {
         if !fits || place.index == 0 {
             return false;
         }
-        let (pattern, before) = canary::patterns(self.secret(), at.addr().get(), place.step());
+        let seed = canary::Seed::new(self.secret(), at.addr().get());
         let end = at.as_ptr().wrapping_add(place.size());
         // Where there is more slack than the word tells of, the note in it is in the way.
         // SAFETY: the slot is the caller's, and of 256 bytes or more if its word says so.
-        if !unsafe { canary::end_holds(end, said.told_slack(), pattern) } {
+        if !unsafe { canary::end_holds(end, said.told_slack(), seed.own()) } {
             return false;
         }
         // SAFETY: the word of the slot before stands before this one's in the table.
         let word = unsafe { &*ptr::from_ref(place.word).wrapping_sub(1) };
         // ORDERING: Acquire pairs with the Release in `hand_out`: the canary is written.
         let said = SlotWord(word.load(Ordering::Acquire));
-        said.state() != State::Out
-            // SAFETY: the slot before ends where this one starts.
-            || unsafe { canary::neighbour_holds(at.as_ptr(), said.told_slack(), before) }
+        if said.state() != State::Out {
+            return true;
+        }
+        let before = seed.before(place.step());
+        // SAFETY: the slot before ends where this one starts.
+        unsafe { canary::neighbour_holds(at.as_ptr(), said.told_slack(), before) }
     }
 
     /// Looks at an object that is taken back from all sides, and with patience; ends the
@@ -355,8 +358,8 @@ impl Harden {
 
     /// What is to be done now and then, for a locker that is the caller's: the
     /// quarantine is looked at, and a magazine with too much in it is thinned out. Returns
-    /// how many frees there were since the last time, and true when slots have gone back
-    /// to the shelf: a good moment for upkeep.
+    /// how many allocations and frees there were since the last time, and true when slots
+    /// have gone back to the shelf: a good moment for upkeep.
     #[cold]
     #[inline(never)]
     pub(crate) fn see_to<O: Os>(
@@ -364,8 +367,9 @@ impl Harden {
         ground: Ground<'_, O>,
         locker: &Locker,
         class: SizeClass,
-    ) -> (usize, bool) {
-        let (freed, excess) = locker.settle(class);
+    ) -> (usize, usize, bool) {
+        let taken = locker.taken(class);
+        let (freed, excess) = locker.settle(class, taken == 0);
         if locker.is_time_to_look(freed) {
             look(locker);
         }
@@ -374,7 +378,7 @@ impl Harden {
             let out = locker.magazine(class).drain(excess);
             shelves.give_back(ground, &self.tables, class, out);
         }
-        (freed, excess != 0)
+        (taken, freed, excess != 0)
     }
 
     /// Puts a slot back onto the common shelf at once, for a thread that has no
@@ -608,7 +612,7 @@ impl Harden {
                 }
             }
         }
-        assert_eq!(free, span.free_count(), "V2 of {class:?}");
+        shelf::check(span, free);
     }
 
     /// Ends the process when the size, the alignment or the family of a free is not the

@@ -8,6 +8,7 @@ use crate::block::Block;
 use crate::config::Config;
 use crate::door;
 use crate::harden::{Form, Given, HARD};
+use crate::harden::locker::RowAt;
 use crate::harden::slot::{self, Family};
 use crate::harden::table::leads_to_head;
 use crate::local::{self, ALLOCATOR};
@@ -163,10 +164,10 @@ fn watched(size: usize, family: Family) -> *mut u8 {
 #[inline(never)]
 fn hardened<F: Face>(size: usize) -> *mut u8 {
     if size.wrapping_sub(1) < TABLE_MAX - 1 {
-        let class = SizeClass::of_size(size + 1);
+        let row = RowAt::of_size(size + 1);
         let form = Form::new(size, MIN_ALIGN, slot::family(F::FAMILY));
         // Classes of the table are 64 bytes apart at most.
-        return match local::heap().alloc_slot_fast::<true>(class, form) {
+        return match local::heap().alloc_slot_fast::<true>(row, form) {
             Some(at) => at.as_ptr(),
             None => hardened_again::<F>(size),
         };
@@ -190,9 +191,9 @@ fn hardened_again<F: Face>(size: usize) -> *mut u8 {
 #[inline(never)]
 fn hardened_medium<F: Face>(size: usize) -> *mut u8 {
     if size.wrapping_sub(TABLE_MAX) < SMALL_MAX - TABLE_MAX {
-        let class = SizeClass::of_medium(size + 1);
+        let row = RowAt::of(SizeClass::of_medium(size + 1));
         let form = Form::new(size, MIN_ALIGN, slot::family(F::FAMILY));
-        if let Some(at) = local::heap().alloc_slot_fast::<false>(class, form) {
+        if let Some(at) = local::heap().alloc_slot_fast::<false>(row, form) {
             return at.as_ptr();
         }
     }

@@ -46,11 +46,28 @@ pub(crate) const fn step(size: usize) -> u64 {
     (size as u64).wrapping_mul(FACTOR)
 }
 
-/// The pattern of the slot at `address`, and the one of the slot that is a [`step`] before.
-#[inline(always)]
-pub(crate) const fn patterns(secret: u64, address: usize, step: u64) -> (u64, u64) {
-    let own = spread(secret, address);
-    (own | ODD, own.wrapping_sub(step) | ODD)
+/// What the patterns of a slot and of its neighbours are made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seed(u64);
+
+impl Seed {
+    /// The seed of the slot at `address`.
+    #[inline(always)]
+    pub(crate) const fn new(secret: u64, address: usize) -> Self {
+        Self(spread(secret, address))
+    }
+
+    /// The slot's own pattern.
+    #[inline(always)]
+    pub(crate) const fn own(self) -> u64 {
+        self.0 | ODD
+    }
+
+    /// The pattern of the slot that is a [`step`] before.
+    #[inline(always)]
+    pub(crate) const fn before(self, step: u64) -> u64 {
+        self.0.wrapping_sub(step) | ODD
+    }
 }
 
 /// Writes the canary from `asked` to `end`, counted from `at`.
@@ -179,22 +196,29 @@ pub(crate) unsafe fn holds(at: *const u8, asked: usize, end: usize, pattern: u64
 /// As for [`holds`].
 #[inline(always)]
 pub(crate) unsafe fn end_holds(end: *const u8, slack: usize, pattern: u64) -> bool {
-    if slack <= 8 {
-        // SAFETY: the caller's promise.
-        return unsafe { tail_holds(end, slack, pattern) };
-    }
-    let from = end.wrapping_sub(slack);
-    let mut here = from.map_addr(|a| a & !7).cast::<u64>();
-    // The first word has bytes of the program's below the canary.
+    let mut here = end.wrapping_sub(8);
     // SAFETY: the word is readable.
-    let mut wrong = (unsafe { here.read_volatile() } ^ pattern).wrapping_shr((from.addr() as u32) << 3);
+    let last = unsafe { here.cast::<u64>().read_volatile() } ^ pattern;
+    if slack <= 8 {
+        // The low bytes of the word are the program's.
+        return last >> (8 * (8 - slack)) == 0;
+    }
+    // The slack's first eight bytes begin anywhere in a word.
+    let from = end.wrapping_sub(slack);
+    let turned = pattern.rotate_right((from.addr() as u32).wrapping_mul(8));
+    // SAFETY: there are more than eight.
+    if last != 0 || unsafe { from.cast::<u64>().read_unaligned() } != turned {
+        return false;
+    }
     loop {
-        here = here.wrapping_add(1);
-        if here.addr() >= end.addr() {
-            return wrong == 0;
+        here = here.wrapping_sub(8);
+        if here <= from {
+            return true;
         }
-        // SAFETY: below `end`, so readable.
-        wrong |= unsafe { here.read_volatile() } ^ pattern;
+        // SAFETY: within the slack, so readable.
+        if unsafe { here.cast::<u64>().read_volatile() } != pattern {
+            return false;
+        }
     }
 }
 
@@ -418,7 +442,8 @@ mod tests {
             for address in [0x7F00_8000, 0x10_0000, 0x5555_0040] {
                 let (secret, before) = (0xFEDC_BA98_7654_3211, address - size);
                 let both = (pattern(secret, address), pattern(secret, before));
-                assert_eq!(patterns(secret, address, step(size)), both);
+                let seed = Seed::new(secret, address);
+                assert_eq!((seed.own(), seed.before(step(size))), both);
             }
         }
     }

@@ -36,7 +36,7 @@
 #![allow(unsafe_code)]
 
 use super::shelf::Shelves;
-use crate::size::{CLASSES, SizeClass};
+use crate::size::{CLASSES, SizeClass, TABLE_MAX};
 use crate::sync::AtomicU16;
 use core::cell::Cell;
 use core::ptr::NonNull;
@@ -51,7 +51,7 @@ pub(crate) struct Slot {
 
 impl Slot {
     pub(crate) fn new(at: NonNull<u8>, word: &AtomicU16, untouched: bool) -> Self {
-        Self { at: at.as_ptr().map_addr(|a| a | usize::from(untouched)), word }
+        Self { at: at.as_ptr().wrapping_byte_add(usize::from(untouched)), word }
     }
 
     #[inline(always)]
@@ -116,7 +116,7 @@ const PLANS: ([Plan; CLASSES], usize) = {
 };
 
 /// Calls of a kind and class at most, between two that have more to do.
-const CALLS: usize = 16;
+const CALLS: usize = 32;
 const ENTRIES: usize = PLANS.1;
 static PLAN: [Plan; CLASSES] = PLANS.0;
 
@@ -167,6 +167,47 @@ impl Row {
     }
 }
 
+/// Which row is a class's: how many bytes behind the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RowAt(u32);
+
+static BY_16: [u16; TABLE_MAX / 16 + 1] = {
+    let (mut rows, mut i) = ([0; TABLE_MAX / 16 + 1], 0);
+    while i < rows.len() {
+        rows[i] = RowAt::of(SizeClass::of_size(i * 16)).0 as u16;
+        i += 1;
+    }
+    rows
+};
+
+impl RowAt {
+    #[inline(always)]
+    pub(crate) const fn of(class: SizeClass) -> Self {
+        Self((class.index() * size_of::<Row>()) as u32)
+    }
+
+    /// The row of the class of `size` bytes, which are [`TABLE_MAX`] at most.
+    #[inline(always)]
+    pub(crate) fn of_size(size: usize) -> Self {
+        // SAFETY: the caller has compared `size` with TABLE_MAX.
+        Self(unsafe { *BY_16.get_unchecked((size + 15) >> 4) }.into())
+    }
+
+    pub(crate) const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The row that this number, of [`RowAt::number`], is of.
+    #[inline(always)]
+    pub(super) const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+
+    pub(crate) const fn class(self) -> SizeClass {
+        SizeClass::from_index(self.0 as usize / size_of::<Row>())
+    }
+}
+
 /// The magazine of one class.
 #[derive(Debug)]
 pub(crate) struct Magazine<'a> {
@@ -212,7 +253,7 @@ impl Iterator for Drain<'_> {
 }
 
 /// Puts slots into a magazine.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Filler<'a> {
     row: &'a Row,
     ring: *const Cell<Slot>,
@@ -315,8 +356,13 @@ impl Locker {
 
     #[inline(always)]
     fn row(&self, class: SizeClass) -> &Row {
-        // SAFETY: a class is below CLASSES.
-        unsafe { self.rows.get_unchecked(class.index()) }
+        self.row_at(RowAt::of(class))
+    }
+
+    #[inline(always)]
+    fn row_at(&self, row: RowAt) -> &Row {
+        // SAFETY: a class is below CLASSES, and this is how far its row is from the first.
+        unsafe { &*self.rows.as_ptr().wrapping_byte_add(row.0 as usize) }
     }
 
     #[inline(always)]
@@ -331,17 +377,18 @@ impl Locker {
         self.secret.get()
     }
 
-    /// Bytes of a slot of `class`, which is at hand here.
+    /// Bytes of a slot of the row's class.
     #[inline(always)]
-    pub(crate) fn size(&self, class: SizeClass) -> usize {
-        self.row(class).size.get() as usize
+    pub(crate) fn size(&self, row: RowAt) -> usize {
+        self.row_at(row).size.get() as usize
     }
 
     /// A random slot of the magazine, for an allocation that is counted. `None`, and
     /// nothing done, when the magazine is empty or there is more to do.
     #[inline(always)]
-    pub(crate) fn take_counted(&self, class: SizeClass) -> Option<Slot> {
-        if self.is_due(class) { None } else { self.take(class) }
+    pub(crate) fn take_counted(&self, row: RowAt) -> Option<Slot> {
+        let row = self.row_at(row);
+        if row.first.get() == row.due.get() { None } else { self.take_from(row) }
     }
 
     /// True when the next allocation has more to do: [`Locker::arm`] follows.
@@ -387,7 +434,11 @@ impl Locker {
     /// A random slot of the magazine.
     #[inline(always)]
     pub(crate) fn take(&self, class: SizeClass) -> Option<Slot> {
-        let row = self.row(class);
+        self.take_from(self.row(class))
+    }
+
+    #[inline(always)]
+    fn take_from(&self, row: &Row) -> Option<Slot> {
         let (first, count) = (row.first.get(), row.count());
         if count == 0 {
             return None;
@@ -413,8 +464,8 @@ impl Locker {
     /// Has a freed slot wait, and puts what has waited long enough into the magazine.
     /// False when there is more to do: [`Locker::settle`] follows.
     #[inline(always)]
-    pub(crate) fn retain(&self, class: SizeClass, slot: Slot) -> bool {
-        let row = self.row(class);
+    pub(crate) fn retain(&self, row: RowAt, slot: Slot) -> bool {
+        let row = self.row_at(row);
         let end = row.end.get();
         let place = row.entry(end.wrapping_sub((self.draw() >> 60) as u32 & row.spread.get()));
         // In this order: the two may be one, which holds nothing yet.
@@ -424,9 +475,17 @@ impl Locker {
         end != row.limit.get()
     }
 
+    /// How many allocations have passed since it was last asked; how many may is as it was.
+    pub(crate) fn taken(&self, class: SizeClass) -> usize {
+        let row = self.row(class);
+        let first = row.first.get();
+        first.wrapping_sub(row.since.replace(first)) as usize
+    }
+
     /// Sees to where the next frees have more to do. How many frees there were since the
-    /// last time, and how many slots the magazine has that it should not have.
-    pub(crate) fn settle(&self, class: SizeClass) -> (usize, usize) {
+    /// last time, and how many slots the magazine has that it should not have: more, where
+    /// nothing but frees is going on (`only_frees`).
+    pub(crate) fn settle(&self, class: SizeClass, only_frees: bool) -> (usize, usize) {
         let (row, plan) = (self.row(class), Self::plan(class));
         let (end, hold) = (row.end.get(), row.hold.get() + 1);
         let freed = end.wrapping_sub(row.freed.replace(end));
@@ -445,7 +504,13 @@ impl Locker {
         // So many that there is room for some of the next frees.
         let (most, count) = (u32::from(plan.magazine), row.count());
         let half = most.div_ceil(2);
-        let excess = if count > most - half / 2 { half.min(count) } else { 0 };
+        let excess = if count <= most - half / 2 {
+            0
+        } else if only_frees {
+            count - half / 4
+        } else {
+            half.min(count)
+        };
         let room = most - (count - excess) - 1;
         row.limit.set(end.wrapping_add(room.min(u32::from(plan.calls) - 1)));
         (freed as usize, excess as usize)

@@ -23,9 +23,11 @@
 //!
 //! * V1. A class's lists, and the fields of its spans, are touched under the
 //!   lock of its shelf.
-//! * V2. `free_count` is the number of FREE words below `carved`, which is at most [`slots`].
+//! * V2. The head's `free` is the number of FREE words below `carved`, which is at most
+//!   [`slots`].
 //! * V3. A span is listed when it has a sixteenth of its slots FREE, or some not
-//!   carved, or when it is empty and the only one of its class.
+//!   carved, or when it is empty and the only one of its class. The head's `gate` is at how
+//!   many FREE slots that changes, or all of them are.
 //! * V4. Slices of the arena that are free read as zeros, and so do FREE slots.
 //!
 //! * V6. A guarded span is open from its start to [`open_to`] what has been cut, and closed
@@ -36,7 +38,7 @@
 
 use super::canary;
 use super::guards::Guards;
-use super::locker::{Locker, Slot};
+use super::locker::{Filler, Locker, Slot};
 use super::slot::{SlotWord, State as Is};
 use super::table::{Head, Tables, slots_out, word_of};
 use crate::arena::bits::Run;
@@ -162,8 +164,8 @@ impl Shelves {
             };
             // Where the system refuses to move a guard another span may still have slots.
             at = span.next();
-            found += take(ground, span, class, wanted - found, |slot| filler.put(slot));
-            if span.free_count() == 0 && usize::from(span.carved()) == slots(ground, span, class) {
+            found += take(ground, span, class, wanted - found, &mut filler);
+            if free_of(span) == 0 && usize::from(span.carved()) == slots(ground, span, class) {
                 row.unlist(span);
                 row.filled.set(true);
             }
@@ -226,29 +228,22 @@ impl Shelves {
         // used again when their span's heap is gone, or never.
         let Some(_guard) = row.lock.lock() else { return };
         let mut chunks = ground.arena.walk();
-        let (size, len) = (class.size(), class.span_slices() * SLICE);
-        let mut pile = Pile { span: None, base: 0, never: 0, count: 0 };
         for slot in slots {
-            let (address, word) = (slot.at().addr().get(), slot.word());
-            if pile.span.is_none() || address.wrapping_sub(pile.base) >= len {
-                let known = tables.span(&ground.arena.map, address);
-                let find = || Some(chunks.chunk_at(address)?.span_of(address));
-                let Some(span) = known.or_else(find) else { continue };
-                row.take_home(ground, tables, class, &pile);
-                let base = span.base().addr();
-                pile = Pile { span: Some(span), base, never: base + pristine(span), count: 0 };
-            }
-            pile.count += 1;
-            if address >= pile.never
-                && let Some(span) = pile.span
-            {
-                pile.never = address + size;
-                set_pristine(span, pile.never - pile.base);
-            }
+            let address = slot.at().addr().get();
+            let head = match tables.head_at(&ground.arena.map, address) {
+                Some(head) => head,
+                None => {
+                    let span = chunks.chunk_at(address).map(|chunk| chunk.span_of(address));
+                    let Some(head) = span.and_then(Head::of_span) else { continue };
+                    head
+                }
+            };
             // ORDERING: Relaxed, the lock orders it before the next taker.
-            word.store(SlotWord::FREE.0, Ordering::Relaxed);
+            slot.word().store(SlotWord::FREE.0, Ordering::Relaxed);
+            if head.count_one() {
+                row.take_home(ground, tables, class, head);
+            }
         }
-        row.take_home(ground, tables, class, &pile);
     }
 
     /// Gives back the spans that are empty.
@@ -261,7 +256,7 @@ impl Shelves {
             // SAFETY: null, or a span of the list: records are never unmapped.
             while let Some(span) = unsafe { at.as_ref() } {
                 at = span.next();
-                if span.free_count() == span.carved() {
+                if free_of(span) == span.carved() {
                     row.release(ground, tables, class, span, true);
                 }
             }
@@ -288,8 +283,13 @@ impl Shelves {
             while i < carved && is_free(i) {
                 i += 1;
             }
-            // SAFETY: the slots are the span's, and nobody's while the lock is held.
-            let zeros = |a: u32, b: u32| unsafe { canary::is_zero(at(a), (b - a) as usize * size) };
+            let zeros = |a: u32, b: u32| {
+                let len = (b - a) as usize * size;
+                // SAFETY: the slots are the span's, and nobody's while the lock is held.
+                unsafe {
+                    if len < 256 { canary::is_zero(at(a), len) } else { canary::is_zero_long(at(a), len) }
+                }
+            };
             if i != first && !zeros(first, i) {
                 return (first..i).find(|slot| !zeros(*slot, slot + 1)).map(|slot| at(slot).addr());
             }
@@ -337,32 +337,22 @@ impl Shelves {
     }
 }
 
-/// Slots of one span that have become FREE, and that it does not count yet.
-#[derive(Debug)]
-struct Pile<'a> {
-    span: Option<&'a Span>,
-    base: usize,
-    /// From where on nobody has ever had a slot.
-    never: usize,
-    count: u16,
-}
-
 impl Shelf {
-    /// Counts slots of a span that have become FREE, and lists the span, or gives it back.
-    #[inline(always)]
+    /// Lists a span that has slots again, or gives it back when it has all of them.
+    #[cold]
+    #[inline(never)]
     fn take_home<O: Os>(
         &self,
         ground: Ground<'_, O>,
         tables: &Tables,
         class: SizeClass,
-        pile: &Pile<'_>,
+        head: &Head,
     ) {
-        let Some(span) = pile.span else { return };
-        let free = span.free_count() + pile.count;
-        span.set_free_count(free);
-        if free == span.carved() {
+        // SAFETY: null, or a span: records are never unmapped (M4).
+        let Some(span) = (unsafe { head.span().as_ref() }) else { return };
+        if head.free() == span.carved() {
             self.release(ground, tables, class, span, false);
-        } else if !span.is_listed() && usize::from(free) >= class.capacity() / 16 {
+        } else if !span.is_listed() {
             self.list(span);
         }
     }
@@ -376,7 +366,7 @@ impl Shelf {
             first.set_prev(ptr::from_ref(span).cast_mut());
         }
         self.first.set(span);
-        span.set_listed(true);
+        set_listed(span, true);
     }
 
     fn unlist(&self, span: &Span) {
@@ -390,7 +380,7 @@ impl Shelf {
         if let Some(next) = unsafe { next.as_ref() } {
             next.set_prev(prev);
         }
-        span.set_listed(false);
+        set_listed(span, false);
     }
 
     /// Gives an empty span back; unless it is the only one that has anything, and
@@ -421,6 +411,38 @@ impl Shelf {
         }
         ground.retire(tables, class, span);
     }
+}
+
+/// FREE slots of a span.
+pub(super) fn free_of(span: &Span) -> u16 {
+    Head::of_span(span).map_or(0, Head::free)
+}
+
+/// Notes that a span is in its class's list, or not, and at how many FREE slots there is
+/// more to do: at all of them, or before, where it is to be listed again (V3).
+fn set_listed(span: &Span, listed: bool) {
+    span.set_listed(listed);
+    set_gate(span);
+}
+
+fn set_gate(span: &Span) {
+    if let Some(head) = Head::of_span(span) {
+        head.set_gate(gate_of(span));
+    }
+}
+
+fn gate_of(span: &Span) -> u16 {
+    let some = span.class().map_or(1, |class| (class.capacity() / 16).max(1) as u16);
+    if span.is_listed() { span.carved() } else { some.min(span.carved()) }
+}
+
+/// Tests what the head of a span of slots says, of which `free` are FREE.
+#[cfg(any(test, fuzzing, audit))]
+pub(super) fn check(span: &Span, free: u16) {
+    let (head, class) = (Head::of_span(span).expect("a table"), span.class());
+    assert_eq!(head.free(), free, "V2 of {class:?}");
+    assert_eq!(head.gate(), gate_of(span), "V3 of {class:?}");
+    assert!(free < head.gate() || span.is_listed(), "V3 of {class:?}: {free} and not listed");
 }
 
 /// How many bytes from the span's start on nobody has ever had a slot; the upper half of
@@ -474,6 +496,7 @@ fn carve<O: Os>(ground: Ground<'_, O>, span: &Span, class: SizeClass) -> Option<
         return None;
     }
     span.set_carved(carved + more as u16);
+    set_gate(span);
     set_pristine(span, usize::from(carved) * size);
     Some(more as u16)
 }
@@ -485,55 +508,99 @@ fn take<O: Os>(
     span: &Span,
     class: SizeClass,
     wanted: usize,
-    mut put: impl FnMut(Slot),
+    filler: &mut Filler<'_>,
 ) -> usize {
-    let Some(table) = NonNull::new(span.table()) else { return 0 };
-    let (base, size) = (span.base(), class.size());
-    let key = span.word.load().key();
-    let untouched = key & UNTOUCHED != 0;
-    // Downwards where there is a guard, so that what is in use of fresh slots is next to it.
-    let down = key & GUARDED != 0;
-    let step = if down { usize::MAX } else { 1 };
-    let (mut free, mut index) = (usize::from(span.free_count()), span.below() & 0xFFFF);
+    let (Some(base), Some(head)) = (NonNull::new(span.base()), Head::of_span(span)) else {
+        return 0;
+    };
+    let (size, key) = (class.size(), span.word.load().key());
     // From here on nobody has ever had a slot, and they read as zeros.
-    let clean = |from: usize| if untouched { from } else { usize::MAX };
-    let (mut carved, mut never) = (usize::from(span.carved()), clean(pristine(span)));
+    let clean = |from: usize| {
+        if key & UNTOUCHED != 0 { base.as_ptr().wrapping_add(from) } else { ptr::without_provenance_mut(usize::MAX) }
+    };
+    let mut row = Line {
+        base: base.as_ptr(),
+        table: span.table(),
+        carved: span.carved().into(),
+        never: clean(if head.is_worn() { class.span_slices() * SLICE } else { pristine(span) }),
+        size,
+        // Downwards where there is a guard, so that what is in use of fresh slots is next to it.
+        down: key & GUARDED != 0,
+    };
+    let (mut free, mut index) = (usize::from(head.free()), span.below() & 0xFFFF);
     let mut found = 0;
     while found < wanted {
         if free == 0 {
-            let first = carved;
+            let first = row.carved;
             let Some(more) = carve(ground, span, class) else { break };
-            (free, never, carved) = (more.into(), clean(first * size), first + usize::from(more));
-            index = if down { carved - 1 } else { first };
+            head.set_worn(false);
+            (free, row.never) = (more.into(), clean(first * size));
+            row.carved += usize::from(more);
+            index = if row.down { row.carved - 1 } else { first };
         }
         // There are so many (V2).
-        let mut left = free.min(wanted - found);
+        let left = free.min(wanted - found);
         (free, found) = (free - left, found + left);
-        while left != 0 {
+        // SAFETY: as many as that are FREE, under the lock.
+        index = unsafe { row.gather(index, left, filler) };
+    }
+    head.set_free(free as u16);
+    span.set_below(span.below() & !0xFFFF | index & 0xFFFF);
+    found
+}
+
+/// The slots of a span, and their words.
+#[derive(Debug)]
+struct Line {
+    base: *mut u8,
+    table: *mut AtomicU16,
+    carved: usize,
+    /// From here on nobody has ever had one.
+    never: *mut u8,
+    size: usize,
+    down: bool,
+}
+
+impl Line {
+    /// Takes `left` FREE slots, from the one numbered `index` on, round and round. Returns
+    /// which one comes next.
+    ///
+    /// # Safety
+    ///
+    /// There are so many, and the caller has the shelf's lock.
+    #[inline(never)]
+    unsafe fn gather(&self, mut index: usize, mut left: usize, filler: &mut Filler<'_>) -> usize {
+        let Self { base, table, carved, never, size, down } = *self;
+        let (step, stride) = if down { (usize::MAX, size.wrapping_neg()) } else { (1, size) };
+        let (mut at, mut own) = (base.wrapping_add(index * size), *filler);
+        loop {
             if index >= carved {
                 index = if down { carved - 1 } else { 0 };
+                at = base.wrapping_add(index * size);
             }
-            // SAFETY: the table has a word for each carved slot, and `index` is one's.
-            let word = unsafe { table.add(index) };
-            // SAFETY: as above, and it is never unmapped (V5).
-            let word = unsafe { word.as_ref() };
+            // SAFETY: the table has a word for each carved slot, and `index` is one's; it
+            // is never unmapped (V5).
+            let word = unsafe { &*table.wrapping_add(index) };
             // ORDERING: Relaxed, the lock orders it after the last giver.
-            if SlotWord(word.load(Ordering::Relaxed)) == SlotWord::FREE
-                && let Some(at) = NonNull::new(base.wrapping_add(index * size))
-            {
-                put(Slot::new(at, word, index * size >= never));
-                // It is looked at before it is handed out.
-                canary::fetch(at.as_ptr());
+            let is_free = SlotWord(word.load(Ordering::Relaxed)) == SlotWord::FREE;
+            if is_free {
                 // ORDERING: Relaxed, the slot is ours: whoever has it next has it from us.
                 word.store(SlotWord::HELD.0, Ordering::Relaxed);
+                // SAFETY: a slot of the span, whose base is not null.
+                let slot = unsafe { NonNull::new_unchecked(at) };
+                own.put(Slot::new(slot, word, at >= never));
+                // It is looked at before it is handed out.
+                canary::fetch(at);
                 left -= 1;
             }
             index = index.wrapping_add(step);
+            at = at.wrapping_add(stride);
+            if left == 0 {
+                *filler = own;
+                return index;
+            }
         }
     }
-    span.set_free_count(free as u16);
-    span.set_below(span.below() & !0xFFFF | index & 0xFFFF);
-    found
 }
 
 impl<O: Os> Ground<'_, O> {

@@ -25,6 +25,7 @@
 #![allow(unsafe_code)]
 
 use super::canary;
+use super::locker::RowAt;
 use super::slot::{SlotWord, State as Is};
 use crate::arena::Arena;
 use crate::map::Map;
@@ -57,10 +58,16 @@ pub(crate) struct Head {
     inverse: AtomicU32,
     size: AtomicU32,
     /// Slots of a span; none where it takes long to clear one.
-    short: AtomicU16,
+    short: AtomicU32,
+    /// Where in a locker the class's row is.
+    row: AtomicU32,
     capacity: AtomicU16,
+    /// FREE slots of the span, and at how many of them there is more to do (V2, V3).
+    free: AtomicU16,
+    gate: AtomicU16,
     shift: AtomicU8,
-    class: AtomicU8,
+    /// Not 0: slots that somebody has had are FREE among the last that were cut.
+    worn: AtomicU8,
 }
 
 const _: () = assert!(size_of::<Head>().is_multiple_of(8), "the words follow");
@@ -82,10 +89,11 @@ impl Place<'_> {
         self.head.size.load(Ordering::Relaxed) as usize
     }
 
+    /// Where in a locker the row of its class is.
     #[inline(always)]
-    pub(crate) fn class(&self) -> SizeClass {
+    pub(crate) fn row(&self) -> RowAt {
         // ORDERING: Relaxed, see `Head::place`.
-        SizeClass::from_index(self.head.class.load(Ordering::Relaxed).into())
+        RowAt::from_number(self.head.row.load(Ordering::Relaxed))
     }
 
     /// What the pattern of the slot before is less than this one's.
@@ -110,9 +118,14 @@ impl Head {
         // ORDERING: Relaxed, as above.
         let shift = self.shift.load(Ordering::Relaxed);
         let index = Divide::new(inverse, shift.into()).block_index(address.wrapping_sub(base));
-        let capacity = if LONG { &self.capacity } else { &self.short };
-        // ORDERING: Relaxed, as above.
-        if index >= capacity.load(Ordering::Relaxed).into() {
+        let most = if LONG {
+            // ORDERING: Relaxed, as above.
+            u32::from(self.capacity.load(Ordering::Relaxed))
+        } else {
+            // ORDERING: Relaxed, as above.
+            self.short.load(Ordering::Relaxed)
+        };
+        if index >= most {
             return None;
         }
         let words = ptr::from_ref(self).wrapping_add(1).cast::<AtomicU16>();
@@ -122,14 +135,15 @@ impl Head {
     }
 
     /// The slot numbered `index`, which is below the capacity.
-    pub(crate) fn nth<'a>(span: &Span, index: u32, word: &'a AtomicU16) -> Option<Place<'a>> {
-        let head = Self::of(NonNull::new(span.table())?);
-        // SAFETY: a head stands before the words of each table, and is never unmapped (V5).
-        Some(Place { head: unsafe { head.as_ref() }, index, word })
+    pub(crate) fn nth<'a>(span: &'a Span, index: u32, word: &'a AtomicU16) -> Option<Place<'a>> {
+        Some(Place { head: Self::of_span(span)?, index, word })
     }
 
-    /// Says which span the table is in.
+    /// Says which span the table is in, which has no slots yet.
     pub(super) fn tie(&self, span: &Span) {
+        self.set_free(0);
+        self.set_gate(0);
+        self.set_worn(false);
         // ORDERING: Relaxed, see `place`.
         self.base.store(span.base(), Ordering::Relaxed);
         // ORDERING: Relaxed, as above.
@@ -149,11 +163,71 @@ impl Head {
         // ORDERING: Relaxed, as above.
         self.size.store(class.size() as u32, Ordering::Relaxed);
         // ORDERING: Relaxed, as above.
-        self.class.store(class.index() as u8, Ordering::Relaxed);
+        self.row.store(RowAt::of(class).number(), Ordering::Relaxed);
         // ORDERING: Relaxed, as above.
-        self.short.store(short as u16, Ordering::Relaxed);
+        self.short.store(short as u32, Ordering::Relaxed);
         // ORDERING: Relaxed, as above.
         self.capacity.store(class.capacity() as u16, Ordering::Relaxed);
+    }
+
+    /// The span's record; null in a table that has never been in one.
+    #[inline(always)]
+    pub(super) fn span(&self) -> *const Span {
+        // ORDERING: Relaxed, see `place`.
+        self.span.load(Ordering::Relaxed)
+    }
+
+    /// How many slots of the span are FREE.
+    #[inline(always)]
+    pub(super) fn free(&self) -> u16 {
+        // ORDERING: Relaxed on this and all below, under the lock of the shelf (V1).
+        self.free.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    pub(super) fn set_free(&self, free: u16) {
+        // ORDERING: Relaxed, as above.
+        self.free.store(free, Ordering::Relaxed);
+    }
+
+    /// Has [`Head::count_one`] tell when `free` slots are FREE.
+    pub(super) fn set_gate(&self, free: u16) {
+        // ORDERING: Relaxed, as above.
+        self.gate.store(free, Ordering::Relaxed);
+    }
+
+    #[cfg(any(test, fuzzing, audit))]
+    pub(super) fn gate(&self) -> u16 {
+        // ORDERING: Relaxed, as above.
+        self.gate.load(Ordering::Relaxed)
+    }
+
+    /// One more slot is FREE that somebody has had. True when there is more to do.
+    #[inline(always)]
+    pub(super) fn count_one(&self) -> bool {
+        let free = self.free().wrapping_add(1);
+        self.set_free(free);
+        self.set_worn(true);
+        // ORDERING: Relaxed, as above.
+        free == self.gate.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_worn(&self) -> bool {
+        // ORDERING: Relaxed, as above.
+        self.worn.load(Ordering::Relaxed) != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn set_worn(&self, worn: bool) {
+        // ORDERING: Relaxed, as above.
+        self.worn.store(worn.into(), Ordering::Relaxed);
+    }
+
+    /// The head of the table of a span of slots.
+    pub(super) fn of_span(span: &Span) -> Option<&Self> {
+        let head = Self::of(NonNull::new(span.table())?);
+        // SAFETY: a head stands before the words of each table, and is never unmapped (V5).
+        Some(unsafe { head.as_ref() })
     }
 
     /// The head before the words of a table.
@@ -215,14 +289,11 @@ impl Tables {
         Some(unsafe { &*head })
     }
 
-    /// The record of the span of the slot at `address`, which the caller holds, if the
-    /// address's entry leads there.
+    /// The head for the slot at `address`, which the caller holds, if the address's entry
+    /// leads there.
     #[inline(always)]
-    pub(super) fn span(&self, map: &Map, address: usize) -> Option<&Span> {
-        // ORDERING: Relaxed, see `Head::place`.
-        let span = self.head(map.entry(address)?)?.span.load(Ordering::Relaxed);
-        // SAFETY: null, or a span: records are never unmapped (M4).
-        unsafe { span.as_ref() }
+    pub(super) fn head_at(&self, map: &Map, address: usize) -> Option<&Head> {
+        self.head(map.entry(address)?)
     }
 
     /// The entry that leads to a head; 0 for one that is too far away.
@@ -314,10 +385,13 @@ mod tests {
             step: AtomicU64::new(0),
             inverse: zero(),
             size: zero(),
-            short: AtomicU16::new(0),
+            short: zero(),
+            row: zero(),
             capacity: AtomicU16::new(0),
+            free: AtomicU16::new(0),
+            gate: AtomicU16::new(0),
             shift: AtomicU8::new(0),
-            class: AtomicU8::new(0),
+            worn: AtomicU8::new(0),
         }
     }
 

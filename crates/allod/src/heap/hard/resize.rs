@@ -7,13 +7,12 @@
 
 use super::{Found, page_end};
 use crate::fatal::{self, Misuse};
-use crate::harden::locker::Slot;
+use crate::harden::locker::{RowAt, Slot};
 use crate::harden::slot::{self, Make, SlotWord};
 use crate::harden::{Form, Given, Harden, canary, runs};
 use crate::heap::{Allocator, Heap};
 use crate::huge::Huge;
 use crate::os::Os;
-use crate::size::SizeClass;
 use crate::span::Span;
 use crate::sync::Ordering;
 use crate::units::{CHUNK, LARGE_MAX, MIN_ALIGN, SLICE, slices_for};
@@ -42,13 +41,13 @@ impl<O: Os> Allocator<O> {
         if !self.harden.is_well(at, place, said, given) {
             return None;
         }
-        let (class, seen) = (SizeClass::of_size(size + 1), Harden::seen(place, said));
-        if class == place.class() {
-            return self.harden.resize(seen, class, at, size, MIN_ALIGN).then_some(at);
+        let (row, seen) = (RowAt::of_size(size + 1), Harden::seen(place, said));
+        if row == place.row() {
+            return self.harden.resize(seen, row.class(), at, size, MIN_ALIGN).then_some(at);
         }
         // Classes of the table are 64 bytes apart at most.
         let form = Form::new(size, MIN_ALIGN, given.of());
-        let fresh = heap.alloc_slot_fast::<true>(class, form)?;
+        let fresh = heap.alloc_slot_fast::<true>(row, form)?;
         let bytes = seen.size.min(size);
         // SAFETY: two objects of at least `bytes`, and no two objects overlap.
         unsafe { fresh.copy_from_nonoverlapping(at, bytes) };
@@ -60,7 +59,9 @@ impl<O: Os> Allocator<O> {
         }
         // SAFETY: the slot is ours (K2): the program has given it up.
         unsafe { canary::clear_short(at.as_ptr(), place.size()) };
-        self.keep(heap, place.class(), Slot::new(at, place.word, false));
+        // SAFETY: it has given `fresh`.
+        let locker = unsafe { heap.locker().unwrap_unchecked() };
+        self.keep(heap, locker, place.row(), Slot::new(at, place.word, false));
         Some(fresh)
     }
 
@@ -165,7 +166,9 @@ impl<O: Os> Allocator<O> {
             let form = Form::new(size, align, given.of());
             let own = heap.filter(|heap| !heap.is_private());
             let fresh = match (own, slot::class_for(size, align)) {
-                (Some(heap), Some(class)) if size != 0 => heap.alloc_slot_fast::<false>(class, form),
+                (Some(heap), Some(class)) if size != 0 => {
+                    heap.alloc_slot_fast::<false>(RowAt::of(class), form)
+                }
                 _ => None,
             };
             let fresh = match fresh {

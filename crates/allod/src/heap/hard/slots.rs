@@ -12,7 +12,7 @@
 #![allow(unsafe_code)]
 
 use super::Found;
-use crate::harden::locker::{Locker, Slot};
+use crate::harden::locker::{Locker, RowAt, Slot};
 use crate::harden::slot::{SLACK_MAX, SlotWord};
 use crate::harden::{Form, Given, Harden, Seen, canary};
 use crate::heap::{Allocator, Heap};
@@ -23,24 +23,24 @@ use crate::sync::{AtomicU16, Ordering};
 use core::ptr::NonNull;
 
 impl Heap {
-    /// An object of `form` in a slot of `class`, for the heap's thread. `None`, and
+    /// An object of `form` in a slot of the row's class, for the heap's thread. `None`, and
     /// nothing done: [`Heap::alloc_slot`] may have one. `SHORT`: there is no more than
     /// [`SLACK_MAX`] of slack, as the caller knows.
     #[inline(always)]
     pub(crate) fn alloc_slot_fast<const SHORT: bool>(
         &self,
-        class: SizeClass,
+        row: RowAt,
         form: Form,
     ) -> Option<NonNull<u8>> {
         let locker = self.locker()?;
-        if !SHORT && class.size() - form.size > SLACK_MAX || !locker.enter() {
+        if !SHORT && locker.size(row) - form.size > SLACK_MAX || !locker.enter() {
             return None;
         }
-        let Some(slot) = locker.take_counted(class) else {
+        let Some(slot) = locker.take_counted(row) else {
             locker.leave();
             return None;
         };
-        let at = Harden::hand_out(locker.secret(), slot, locker.size(class), form);
+        let at = Harden::hand_out(locker.secret(), slot, locker.size(row), form);
         locker.leave();
         self.installed.add(1);
         Some(at)
@@ -143,7 +143,7 @@ impl<O: Os> Allocator<O> {
     ///
     /// # Safety
     ///
-    /// As for [`Allocator::free_hard`].
+    /// As for [`Allocator::free_in_hand`].
     #[cold]
     #[inline(never)]
     unsafe fn free_long(&self, heap: &Heap, entry: u32, at: NonNull<u8>, given: Given) {
@@ -156,7 +156,7 @@ impl<O: Os> Allocator<O> {
     ///
     /// # Safety
     ///
-    /// As for [`Allocator::free_hard`].
+    /// As for [`Allocator::free_hard`], and the heap has its locker.
     #[inline(always)]
     pub(crate) unsafe fn free_in_hand<const LONG: bool>(
         &self,
@@ -185,19 +185,20 @@ impl<O: Os> Allocator<O> {
             // SAFETY: as above.
             unsafe { canary::clear_short(at.as_ptr(), place.size()) };
         }
-        self.keep(heap, place.class(), Slot::new(at, place.word, false));
+        // SAFETY: the caller's heap has a locker.
+        let locker = unsafe { heap.locker().unwrap_unchecked() };
+        self.keep(heap, locker, place.row(), Slot::new(at, place.word, false));
     }
 
-    /// Puts a slot that was taken back, and is zeros, into quarantine.
+    /// Puts a slot that was taken back, and is zeros, into quarantine in the heap's `locker`.
     #[inline(always)]
-    pub(super) fn keep(&self, heap: &Heap, class: SizeClass, slot: Slot) {
-        let Some(locker) = heap.locker() else { return self.put_elsewhere(slot, class) };
+    pub(super) fn keep(&self, heap: &Heap, locker: &Locker, row: RowAt, slot: Slot) {
         if !locker.enter() {
-            self.put_elsewhere(slot, class);
-        } else if locker.retain(class, slot) {
+            self.put_elsewhere(slot, row);
+        } else if locker.retain(row, slot) {
             locker.leave();
         } else {
-            self.see_to(heap, locker, class);
+            self.see_to(heap, locker, row);
         }
     }
 
@@ -208,10 +209,11 @@ impl<O: Os> Allocator<O> {
         unsafe { canary::clear(slot.at().as_ptr(), class.size()) };
         if span.heap().is_null()
             && let Some(heap) = heap
+            && let Some(locker) = heap.locker()
         {
-            return self.keep(heap, class, slot);
+            return self.keep(heap, locker, RowAt::of(class), slot);
         }
-        self.put_elsewhere(slot, class);
+        self.put_elsewhere(slot, RowAt::of(class));
     }
 
     /// The end of an object that was looked at.
@@ -241,10 +243,11 @@ impl<O: Os> Allocator<O> {
     /// What is to be done now and then at a free. The locker has been entered.
     #[cold]
     #[inline(never)]
-    fn see_to(&self, heap: &Heap, locker: &Locker, class: SizeClass) {
-        let (freed, full) = self.harden.see_to(self.ground(), locker, class);
+    fn see_to(&self, heap: &Heap, locker: &Locker, row: RowAt) {
+        let class = row.class();
+        let (taken, freed, full) = self.harden.see_to(self.ground(), locker, class);
         locker.leave();
-        heap.account(self, -((freed * class.size()) as isize));
+        heap.account(self, (taken as isize - freed as isize) * class.size() as isize);
         if full {
             heap.tick(self);
         }
@@ -271,7 +274,8 @@ impl<O: Os> Allocator<O> {
     /// Puts a slot that was freed where its heap wants it, or back onto the shelf.
     #[cold]
     #[inline(never)]
-    pub(super) fn put_elsewhere(&self, slot: Slot, class: SizeClass) {
+    pub(super) fn put_elsewhere(&self, slot: Slot, row: RowAt) {
+        let class = row.class();
         let Some((span, ..)) = self.slot_at(slot.at()) else { return };
         self.live.sub(class.size());
         let Some(owner) = self.private_owner(span.heap()) else {
@@ -282,7 +286,7 @@ impl<O: Os> Allocator<O> {
         // destroyed.
         if let Some(_guard) = owner.lock.lock()
             && let Some(locker) = owner.locker()
-            && !locker.retain(class, slot)
+            && !locker.retain(row, slot)
         {
             self.harden.see_to(self.ground(), locker, class);
         }

@@ -4,13 +4,14 @@
 
 use super::*;
 use crate::config::Level;
+use crate::harden::locker::RowAt;
 use crate::harden::slot::SlotWord;
 use crate::heap::tests::{
     Dice, Model, SPACE, against_the_model, alloc, end, free, nothing_is_lost, open_at, open_hard,
     step,
 };
 use crate::os::fake::Fake;
-use crate::size::CLASSES;
+use crate::size::{CLASSES, TABLE_MAX};
 use crate::sync::Ordering;
 use std::collections::BTreeSet;
 use std::vec::Vec;
@@ -199,7 +200,7 @@ fn an_entry_of_the_map_leads_to_the_slots_of_a_span() {
             let entry = a.arena.map.entry(address).unwrap();
             let place = a.harden.place::<true>(entry, *at).unwrap();
             let (span, ..) = a.slot_at(*at).unwrap();
-            assert_eq!((place.class(), place.size()), (span.class().unwrap(), span.block_size()));
+            assert_eq!((place.row().class(), place.size()), (span.class().unwrap(), span.block_size()));
             assert_eq!(span.base().addr() + place.index as usize * place.size(), address);
             // ORDERING: Relaxed, there is one thread.
             assert!(SlotWord(place.word.load(Ordering::Relaxed)).is_plain());
@@ -219,6 +220,17 @@ fn an_entry_of_the_map_leads_to_the_slots_of_a_span() {
         assert_eq!(a.arena.map.entry(address), Some(0), "the span is gone");
     }
     nothing_is_lost(&a);
+}
+
+#[test]
+fn a_row_is_found_by_size_and_by_class() {
+    for size in 1..=TABLE_MAX {
+        assert_eq!(RowAt::of_size(size), RowAt::of(SizeClass::of_size(size)), "{size}");
+    }
+    for c in 0..CLASSES {
+        let class = SizeClass::from_index(c);
+        assert_eq!(RowAt::of(class).class(), class);
+    }
 }
 
 #[test]
