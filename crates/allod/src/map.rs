@@ -22,12 +22,16 @@
 //! is in no heap's key (`harden/table.rs`).
 //!
 //! The root keeps each leaf *biased*: moved down by the entries of all windows
-//! before it, so that the whole slice number indexes it and no mask is needed.
+//! before it, so that the whole slice number indexes it and no mask is needed. A second
+//! root keeps it as it is, for who wants multiples of 16 alone: with the address turned
+//! left by 28 bits the window and the four lowest bits stand together in the low half, where one
+//! comparison is for both, and the slice within its window at the top, where a shift finds it.
 //!
 //! # Invariants
 //!
 //! * M1. `root[w]` is null, or the biased entries of window `w`'s leaf or of
-//!   the leaf of zeros. After [`Map::open`] it is not null.
+//!   the leaf of zeros; `flat[w]` is the same without the bias. After [`Map::open`] they are
+//!   not null.
 //! * M2. A leaf, once there, stays.
 //! * M3. The entry of a slice is written only by the exclusive holder of the
 //!   slice or of the span on it, and is 0 when the slice is free.
@@ -36,12 +40,15 @@
 
 use crate::os::{Advice, Kernel, Os};
 use crate::sync::{AtomicPtr, AtomicU32, Ordering};
-use crate::units::{ADDRESS_BITS, CHUNK_SHIFT, SLICE_SHIFT, WINDOW_SHIFT};
+use crate::units::{ADDRESS_BITS, CHUNK_SHIFT, MIN_ALIGN, SLICE_SHIFT, WINDOW_SHIFT};
 use core::ptr::{self, NonNull};
 
 /// One more than there are: a bound that is no power of two is compared with the
 /// window itself, which is needed anyway, instead of by a second shift.
 const WINDOWS: usize = (1 << (ADDRESS_BITS - WINDOW_SHIFT)) + 1;
+/// How far an address is turned to the left, so that its window is lowest.
+const TURN: u32 = u64::BITS - WINDOW_SHIFT;
+const _: () = assert!(usize::BITS != 64 || 1 << (32 - TURN) == MIN_ALIGN, "what lies between");
 const ENTRIES: usize = 1 << (WINDOW_SHIFT - SLICE_SHIFT);
 const CHUNKS: usize = 1 << (WINDOW_SHIFT - CHUNK_SHIFT);
 /// Whole pages of the largest kind there is: 64 KiB.
@@ -73,6 +80,7 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Map {
     root: [AtomicPtr<AtomicU32>; WINDOWS],
+    flat: [AtomicPtr<AtomicU32>; WINDOWS],
     zeros: AtomicPtr<AtomicU32>,
 }
 
@@ -81,8 +89,8 @@ static NOTHING: AtomicU32 = AtomicU32::new(0);
 
 impl Map {
     pub(crate) const fn new() -> Self {
-        let root = [const { AtomicPtr::new(ptr::null_mut()) }; WINDOWS];
-        Self { root, zeros: AtomicPtr::new(ptr::null_mut()) }
+        let (root, flat) = ([const { AtomicPtr::new(ptr::null_mut()) }; WINDOWS], [const { AtomicPtr::new(ptr::null_mut()) }; WINDOWS]);
+        Self { root, flat, zeros: AtomicPtr::new(ptr::null_mut()) }
     }
 
     /// A map in which NULL can be looked up before it is open: `free(NULL)` is
@@ -90,6 +98,7 @@ impl Map {
     pub(crate) const fn for_process() -> Self {
         let mut map = Self::new();
         map.root[0] = AtomicPtr::new((&raw const NOTHING).cast_mut());
+        map.flat[0] = AtomicPtr::new((&raw const NOTHING).cast_mut());
         map
     }
 
@@ -103,6 +112,10 @@ impl Map {
         for (window, slot) in self.root.iter().enumerate() {
             // ORDERING: Relaxed, as above.
             slot.store(bias(zeros, window), Ordering::Relaxed);
+        }
+        for slot in &self.flat {
+            // ORDERING: Relaxed, as above.
+            slot.store(zeros, Ordering::Relaxed);
         }
         true
     }
@@ -129,6 +142,10 @@ impl Map {
                 unsafe { kernel.release(base, LEAF_BYTES) };
             }
         }
+        for slot in &self.flat {
+            // ORDERING: Relaxed, as above.
+            slot.store(ptr::null_mut(), Ordering::Relaxed);
+        }
         if let Some(zeros) = NonNull::new(zeros.cast()) {
             // SAFETY: as above.
             unsafe { kernel.release(zeros, LEAF_BYTES) };
@@ -143,7 +160,9 @@ impl Map {
     }
 
     fn add_leaf<O: Os>(&self, kernel: &Kernel<O>, window: usize) -> bool {
-        let Some(slot) = self.root.get(window) else { return false };
+        let (Some(slot), Some(flat)) = (self.root.get(window), self.flat.get(window)) else {
+            return false;
+        };
         // ORDERING: Relaxed, set once by `open`, which the caller is behind of.
         let none = bias(self.zeros.load(Ordering::Relaxed), window);
         // ORDERING: Acquire pairs with the Release below: the leaf's memory is mapped.
@@ -153,20 +172,25 @@ impl Map {
         let Some(base) = kernel.reserve(LEAF_BYTES, 0) else { return false };
         // SAFETY: the range was just reserved and is ours.
         let committed = unsafe { kernel.commit(base, LEAF_BYTES) };
-        if committed {
-            // SAFETY: the range is ours.
-            unsafe { kernel.advise(base, LEAF_BYTES, Advice::SmallPages) };
-            let leaf = bias(base.as_ptr().cast(), window);
-            // ORDERING: Release pairs with the Acquire above and with whatever carries
-            // a block's address to another thread; Relaxed on failure, nothing is read.
-            let swap = slot.compare_exchange(none, leaf, Ordering::Release, Ordering::Relaxed);
-            if swap.is_ok() {
-                return true;
-            }
+        if !committed {
+            // SAFETY: nobody knows of this range.
+            unsafe { kernel.release(base, LEAF_BYTES) };
+            return false;
         }
-        // SAFETY: nobody knows of this range: the exchange failed or was not tried.
-        unsafe { kernel.release(base, LEAF_BYTES) };
-        committed
+        // SAFETY: the range is ours.
+        unsafe { kernel.advise(base, LEAF_BYTES, Advice::SmallPages) };
+        let (zeros, fresh) = (unbias(none, window), base.as_ptr().cast());
+        // ORDERING: AcqRel: Release as below, Acquire for the leaf of whoever was first.
+        let swap = flat.compare_exchange(zeros, fresh, Ordering::AcqRel, Ordering::Acquire);
+        if swap.is_err() {
+            // SAFETY: nobody knows of this range: another has the window.
+            unsafe { kernel.release(base, LEAF_BYTES) };
+        }
+        let leaf = bias(swap.err().unwrap_or(fresh), window);
+        // ORDERING: Release pairs with the Acquire above and with whatever carries
+        // a block's address to another thread. Both who come here store the same.
+        slot.store(leaf, Ordering::Release);
+        true
     }
 
     /// The entry for `address`; `None` past the last window, 0 for what is not ours.
@@ -184,6 +208,32 @@ impl Map {
         // that was ever stored leads to a readable leaf (M1, M2).
         let leaf = slot.load(Ordering::Relaxed);
         let place = leaf.wrapping_add(address >> SLICE_SHIFT);
+        // SAFETY: by M1 `place` is the address's entry in a mapped leaf.
+        let entry = unsafe { &*place };
+        // ORDERING: Relaxed, an entry is a hint (M3); the records decide.
+        Some(entry.load(Ordering::Relaxed))
+    }
+
+    /// As [`Map::entry`], for a multiple of [`MIN_ALIGN`]; `None` for any other address.
+    #[inline(always)]
+    pub(crate) fn entry_aligned(&self, address: usize) -> Option<u32> {
+        if !crate::block::CHECKED {
+            return self.entry(address);
+        }
+        if usize::BITS != 64 {
+            return if address.is_multiple_of(MIN_ALIGN) { self.entry(address) } else { None };
+        }
+        let turned = (address as u64).rotate_left(TURN);
+        // The window; above it what of the address is below MIN_ALIGN.
+        let window = turned as u32 as usize;
+        if window >= WINDOWS {
+            return None;
+        }
+        // SAFETY: just compared.
+        let slot = unsafe { self.flat.get_unchecked(window) };
+        // ORDERING: Relaxed, as in `entry`.
+        let leaf = slot.load(Ordering::Relaxed);
+        let place = leaf.wrapping_add((turned >> (TURN + SLICE_SHIFT)) as usize);
         // SAFETY: by M1 `place` is the address's entry in a mapped leaf.
         let entry = unsafe { &*place };
         // ORDERING: Relaxed, an entry is a hint (M3); the records decide.
@@ -271,3 +321,6 @@ fn unbias(leaf: *mut AtomicU32, window: usize) -> *mut AtomicU32 {
 }
 
 const _: () = assert!(size_of::<AtomicPtr<Record>>() == size_of::<usize>(), "the leaf's size counts on it");
+
+#[cfg(test)]
+mod tests;

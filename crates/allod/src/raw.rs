@@ -274,7 +274,7 @@ pub unsafe fn free(at: *mut u8) {
 #[inline(always)]
 pub unsafe fn free_for<const FAMILY: u16>(at: *mut u8) {
     let heap = local::heap();
-    let Some(entry) = ALLOCATOR.arena.map.entry(at.addr()) else {
+    let Some(entry) = ALLOCATOR.arena.map.entry_aligned(at.addr()) else {
         // SAFETY: the caller's promise.
         return unsafe { free_slow::<FAMILY>(at, 0) };
     };
@@ -377,7 +377,7 @@ pub unsafe fn free_sized_for<const FAMILY: u16>(at: *mut u8, size: usize, align:
     }
     let class = SizeClass::of_layout(size, align.max(MIN_ALIGN));
     let front = &local::heap().front;
-    if let (Some(class), Some(entry)) = (class, ALLOCATOR.arena.map.entry(at.addr()))
+    if let (Some(class), Some(entry)) = (class, ALLOCATOR.arena.map.entry_aligned(at.addr()))
         && front.owns(entry, class.index())
     {
         let c = class.index();
