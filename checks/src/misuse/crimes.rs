@@ -81,6 +81,7 @@ pub(crate) const CRIMES: &[Crime] = &[
     crime("free-unaligned-1", INVALID, || free(malloc(48).wrapping_byte_add(1))),
     crime("free-unaligned-8", INVALID, || free(malloc(1000).wrapping_byte_add(8))),
     crime("free-unaligned-large", INVALID, || free(malloc(700_000).wrapping_byte_add(1))),
+    crime("free-unaligned-into-the-next", INVALID, free_into_the_next),
     crime("free-unaligned-huge", INVALID, || free(malloc(70 << 20).wrapping_byte_add(8))),
     crime("free-inside-other-thread", INVALID, free_inside_other_thread),
     crime("free-sized-stack", INVALID, free_sized_stack),
@@ -91,6 +92,8 @@ pub(crate) const CRIMES: &[Crime] = &[
     crime("sized-small-as-large", SIZE, || sized(100, 100_000)),
     crime("sized-large", SIZE, || sized(100_000, 300_000)),
     crime("sized-huge", SIZE, || sized(3 << 20, 70 << 20)),
+    crime("sized-huge-by-a-byte", SIZE, || sized((3 << 20) + 100, (3 << 20) + 99)),
+    crime("sized-huge-past-its-page", SIZE, || sized((3 << 20) + 100, (3 << 20) + 4097)),
     crime("sized-aligned", SIZE, sized_aligned),
     crime("sized-delete", SIZE, sized_delete),
     crime("sized-delete-aligned", SIZE, sized_delete_aligned),
@@ -268,6 +271,16 @@ fn mapping() -> Pointer {
     let start = unsafe { libc::mmap(ptr::null_mut(), 1 << 20, protection, flags, -1, 0) };
     assert_ne!(start, libc::MAP_FAILED, "1 MiB can be mapped");
     start
+}
+
+/// What a front list writes into its blocks would go across the end of this one, into
+/// one that is free; and is walked by allocations before it is looked at.
+fn free_into_the_next() {
+    let block = malloc(48);
+    free(block.wrapping_byte_add(40));
+    for _ in 0..100 {
+        write(malloc(48));
+    }
 }
 
 fn free_inside_other_thread() {
