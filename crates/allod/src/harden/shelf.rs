@@ -285,10 +285,12 @@ impl Shelves {
             }
             let zeros = |a: u32, b: u32| {
                 let len = (b - a) as usize * size;
-                // SAFETY: the slots are the span's, and nobody's while the lock is held.
-                unsafe {
-                    if len < 256 { canary::is_zero(at(a), len) } else { canary::is_zero_long(at(a), len) }
+                if len < 256 {
+                    // SAFETY: the slots are the span's, and nobody's while the lock is held.
+                    return unsafe { canary::is_zero(at(a), len) };
                 }
+                // SAFETY: as above.
+                unsafe { canary::is_zero_long(at(a), len) }
             };
             if i != first && !zeros(first, i) {
                 return (first..i).find(|slot| !zeros(*slot, slot + 1)).map(|slot| at(slot).addr());
