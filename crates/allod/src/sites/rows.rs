@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::index::mix;
-use super::{Sample, Sites, Stack, Taken};
+use super::{HELD_FOR, OF_THREADS, Sample, Sites, Stack, Taken};
 use crate::dump::{COUNT_UNIT, LIFETIMES, SHORT_MICROSECONDS, SQUARE_UNIT, Site};
 use crate::os::{Kernel, Os};
 use crate::sync::{Guard, Ordering};
@@ -128,7 +128,7 @@ impl Sites {
     fn site<O: Os>(&self, kernel: &Kernel<O>, taken: &Taken<'_>) -> usize {
         // ORDERING: Relaxed, under the lock.
         let count = self.site_count.load(Ordering::Relaxed);
-        let thread = if count > self.most_sites() / 8 { 0 } else { taken.thread };
+        let thread = if self.is_for_threads(count, taken.thread) { taken.thread } else { 0 };
         let Some(stack) = self.stack(kernel, taken) else { return 0 };
         let Some(at) = self.stacks.get(stack) else { return 0 };
         let words = u64::from(at.words);
@@ -168,6 +168,17 @@ impl Sites {
         // ORDERING: Release pairs with the Acquire of readers: the row is whole.
         self.site_count.store(count + 1, Ordering::Release);
         count
+    }
+
+    /// True when `thread` gets a site of its own, where there are `count`.
+    fn is_for_threads(&self, count: usize, thread: u32) -> bool {
+        // ORDERING: Relaxed, under the lock.
+        let share = self.peak.load(Ordering::Relaxed) / HELD_FOR;
+        let room = (OF_THREADS as u64).max(share) / size_of::<Site>() as u64;
+        // The thread of the first site is the main one in nearly every process: its sites
+        // are no more than there would be without their threads.
+        let is_first = || self.sites.get(1).is_none_or(|site| site.thread == thread);
+        count <= self.most_sites() / 8 && (count as u64 <= room || is_first())
     }
 
     /// The row of a stack, made if need be.
