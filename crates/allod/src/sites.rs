@@ -208,6 +208,8 @@ pub(crate) struct Sites {
     /// When the next point is due, by the coarse clock.
     due: AtomicU64,
     late: [AtomicUsize; LATE],
+    /// There may be some in it.
+    is_late: AtomicBool,
     epoch: AtomicU64,
     /// Bytes that the live samples stand for, the most of it, and when it was.
     live: AtomicU64,
@@ -288,6 +290,7 @@ impl Sites {
             header: Column::new(),
             due: AtomicU64::new(0),
             late: [const { AtomicUsize::new(0) }; LATE],
+            is_late: AtomicBool::new(false),
             epoch: AtomicU64::new(0),
             live: AtomicU64::new(0),
             peak: AtomicU64::new(0),

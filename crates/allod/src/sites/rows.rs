@@ -18,7 +18,14 @@ impl Sites {
         if self.retired.load(Ordering::Relaxed) {
             return None;
         }
-        for place in &self.late {
+        // ORDERING: Relaxed on both, a look: as below.
+        let is_late = self.is_late.load(Ordering::Relaxed);
+        if is_late {
+            // ORDERING: Relaxed, before the places: what is stored in one from here on
+            // raises the flag again.
+            self.is_late.store(false, Ordering::Relaxed);
+        }
+        for place in self.late.iter().filter(|_| is_late) {
             // ORDERING: Relaxed, a look: handlers above us store on this very thread,
             // and those of other threads are not above a holder any more.
             if place.load(Ordering::Relaxed) != 0 {
@@ -136,13 +143,14 @@ impl Sites {
         let mut hash = mix(stack as u64, size);
         hash = mix(hash, u64::from(label) << 32 | u64::from(thread));
         let found = self.site_index.find(hash, |row| {
-            self.sites.get(row).is_some_and(|site| {
+            let same = self.sites.change(row, |site| {
                 site.stack == words
                     && site.depth == u32::from(at.depth)
                     && site.block_size == size
                     && site.label == label
                     && site.thread == thread
-            })
+            });
+            same == Some(true)
         });
         if let Some(row) = found {
             return row;
@@ -177,7 +185,7 @@ impl Sites {
         let room = (OF_THREADS as u64).max(share) / size_of::<Site>() as u64;
         // The thread of the first site is the main one in nearly every process: its sites
         // are no more than there would be without their threads.
-        let is_first = || self.sites.get(1).is_none_or(|site| site.thread == thread);
+        let is_first = || self.sites.change(1, |site| site.thread).is_none_or(|it| it == thread);
         count <= self.most_sites() / 8 && (count as u64 <= room || is_first())
     }
 
@@ -241,6 +249,8 @@ impl Sites {
         for place in &self.late {
             // ORDERING: Relaxed, read by the next holder of the lock.
             if place.compare_exchange(0, address, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                // ORDERING: Relaxed, as above.
+                self.is_late.store(true, Ordering::Relaxed);
                 return;
             }
         }

@@ -91,6 +91,28 @@ fn threads_share_rows_when_the_process_holds_little() {
     assert!(all(&sites).iter().last().is_some_and(|site| site.thread == 0), "a second one does not");
 }
 
+/// What a handler frees above a holder of the lock is taken out by the next holder.
+#[test]
+fn what_is_freed_above_a_holder_is_taken_out_later() {
+    let (sites, kernel) = tables();
+    for round in 0..3 {
+        for i in 0..LATE {
+            assert!(sites.add(&kernel, &taken(0x1000 + i * 16, &[1, 2])));
+        }
+        let holder = sites.lock.lock();
+        assert!(holder.is_some());
+        for i in 0..LATE {
+            sites.remove(0x1000 + i * 16, 70, 2000);
+        }
+        drop(holder);
+        // ORDERING: Relaxed, a figure; there is one thread.
+        assert_eq!(sites.alive.load(Ordering::Relaxed), LATE, "round {round}");
+        sites.forget(1);
+        // ORDERING: Relaxed, as above.
+        assert_eq!(sites.alive.load(Ordering::Relaxed), 0, "round {round}");
+    }
+}
+
 /// Most processes take a sample or none, and are gone.
 #[cfg(all(target_os = "linux", not(miri)))]
 #[test]

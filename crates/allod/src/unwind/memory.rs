@@ -90,7 +90,7 @@ fn remote(at: usize, len: usize) -> libc::iovec {
 }
 
 /// This process, as the kernel numbers it.
-fn me() -> libc::pid_t {
+pub(super) fn me() -> libc::pid_t {
     // SAFETY: a query without preconditions.
     unsafe { libc::getpid() }
 }
@@ -128,9 +128,14 @@ fn copy_by_file(at: usize, into: &mut [u8]) -> bool {
     done == Some(into.len())
 }
 
+/// Fills `into` from the bytes at `at` of process `me`, our own.
+pub(super) fn read_own(me: libc::pid_t, at: usize, into: &mut [u8]) -> bool {
+    copy(me, &[remote(at, into.len())], into) || copy_by_file(at, into)
+}
+
 impl Memory for Own {
     fn read(&self, at: usize, into: &mut [u8]) -> bool {
-        copy(me(), &[remote(at, into.len())], into) || copy_by_file(at, into)
+        read_own(me(), at, into)
     }
 }
 
