@@ -87,6 +87,18 @@ const HUGE_PAGES: u64 = 2 << 20;
 const HUGE_CACHE: u64 = 64 << 20;
 const PROFILE: u64 = 512 << 10;
 
+impl Row {
+    /// The number that `value` stands for in `ALLOD_CONF`: one of the words, several joined
+    /// by `+` where they make a set, or decimal digits, perhaps with k, m or g behind them.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::BadValue`] when it is none of these, or out of the option's range.
+    pub fn parse(&self, value: &str) -> Result<u64, Refused> {
+        parse(self, value.as_bytes())
+    }
+}
+
 /// How many options there are.
 pub const OPTIONS: usize = 9;
 
