@@ -401,6 +401,27 @@ impl Harden {
         }
     }
 
+    /// As [`Harden::drain`], for a locker whose thread was lost in a fork, between any two
+    /// instructions: a slot may be in the ring twice, or have something in it yet.
+    pub(crate) fn drain_lost<O: Os>(&self, ground: Ground<'_, O>, locker: &Locker) {
+        let Some(shelves) = locker.shelves() else { return };
+        for c in 1..CLASSES {
+            let class = SizeClass::from_index(c);
+            locker.empty(class, |slot| {
+                // ORDERING: Relaxed, its thread is gone, and the locker is the caller's.
+                if SlotWord(slot.word().load(Ordering::Relaxed)) != SlotWord::HELD {
+                    return;
+                }
+                // SAFETY: a slot of the class (K3), which nobody else has (K2).
+                if !unsafe { canary::is_zero(slot.at().as_ptr(), class.size()) } {
+                    // SAFETY: as above.
+                    unsafe { canary::clear(slot.at().as_ptr(), class.size()) };
+                }
+                shelves.give_back(ground, &self.tables, class, iter::once(slot));
+            });
+        }
+    }
+
     /// Gives back what is kept: the spans that are empty, the large objects in quarantine.
     pub(crate) fn release<O: Os>(&self, ground: Ground<'_, O>) {
         self.runs.release(ground);

@@ -360,6 +360,7 @@ impl Heap {
         if !self.lost.replace(false) {
             return;
         }
+        a.drain_lost(self);
         for batch in &self.ring {
             // SAFETY: the batches are the caller's now.
             batch.count.set(unsafe { super::walk::length(batch.head.get(), usize::from(u16::MAX)) } as u16);

@@ -51,9 +51,10 @@ impl Heap {
         unsafe { self.locker.get().as_ref() }
     }
 
-    /// Looks at what waits in this heap's locker.
+    /// Looks at what waits in this heap's locker, unless that was left half done.
     pub(crate) fn look_at_quarantine(&self) {
         if let Some(locker) = self.locker()
+            && !self.lost.get()
             && locker.enter()
         {
             look_at_all(locker);
@@ -492,6 +493,14 @@ impl<O: Os> Allocator<O> {
             self.harden.drain(self.ground(), locker);
             heap.settle(self, locker);
             locker.leave();
+        }
+    }
+
+    /// As [`Allocator::drain_hard`], for a heap whose thread was lost in a fork.
+    pub(super) fn drain_lost(&self, heap: &Heap) {
+        if let Some(locker) = heap.locker() {
+            self.harden.drain_lost(self.ground(), locker);
+            heap.settle(self, locker);
         }
     }
 

@@ -402,6 +402,40 @@ fn the_child_of_a_fork_goes_on() {
     assert_eq!(a.threads.get(), 1);
 }
 
+/// A fork catches threads between any two instructions: here one slot is in its ring twice, and
+/// another is not zeros yet.
+#[test]
+fn slots_of_a_thread_that_was_lost_in_a_fork_are_handed_out_once() {
+    for drained in [false, true] {
+        let a = open_hard(Fake::new(SPACE, 4096));
+        let (mine, other) = (a.adopt().unwrap(), a.adopt().unwrap());
+        let class = slot::class_for(100, 8).unwrap();
+        let first = alloc(&a, other, 100, 8).unwrap();
+        free(&a, other, first);
+        // SAFETY: a slot, which is ours to write to: the test plays its last user.
+        unsafe { first.write(1) };
+        let locker = other.locker().unwrap();
+        assert!(locker.held(class) > 2 && locker.enter());
+        locker.tear(class);
+        a.fork_prepare();
+        a.fork_child(Some(mine));
+        if drained {
+            a.drain_orphans(u64::MAX, 0);
+        }
+        assert!(ptr::eq(a.adopt().unwrap(), other));
+        let mut made: Vec<_> = (0..2000).map(|_| alloc(&a, other, 100, 8).unwrap()).collect();
+        for at in &made {
+            // SAFETY: a live object of 100 bytes.
+            unsafe { at.write_bytes(7, 100) };
+        }
+        made.sort_unstable();
+        assert!(made.windows(2).all(|two| two[0] != two[1]), "one slot, two objects");
+        for at in made {
+            free(&a, other, at);
+        }
+    }
+}
+
 #[test]
 fn the_end_of_an_allocator_leaves_nothing_mapped() {
     let a = open_hard(Fake::new(SPACE, 4096));
