@@ -6,6 +6,8 @@
 pub(crate) mod programs;
 #[cfg(test)]
 mod schedules;
+#[cfg(test)]
+mod together;
 
 use super::*;
 use crate::os::fake::Fake;
