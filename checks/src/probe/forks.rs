@@ -41,6 +41,10 @@ fn forks(count: u64) -> Result<(), String> {
                 // ORDERING: Relaxed, a flag that nothing else depends on.
                 while !stop.load(Ordering::Relaxed) {
                     round += 4;
+                    if seed != 0 {
+                        hurry(100);
+                        continue;
+                    }
                     if let Err(words) = churn(round, 300, 14) {
                         eprintln!("a thread: {words}");
                         std::process::abort();
@@ -55,6 +59,22 @@ fn forks(count: u64) -> Result<(), String> {
     })
 }
 
+/// Allocates and frees blocks of one size and does nothing else: a fork that comes meanwhile
+/// finds the thread within the allocator.
+fn hurry(rounds: usize) {
+    let mut blocks = [std::ptr::null_mut(); 100];
+    for _ in 0..rounds {
+        for block in &mut blocks {
+            // SAFETY: `malloc` has no conditions.
+            *block = unsafe { libc::malloc(100) };
+        }
+        for block in blocks {
+            // SAFETY: null, or a block that was just allocated and is freed once.
+            unsafe { libc::free(block) };
+        }
+    }
+}
+
 fn fork_once(round: u64) -> Result<(), String> {
     // SAFETY: the child allocates and starts a thread, which glibc allows, and
     // then ends without running anything of the parent's.
@@ -62,8 +82,18 @@ fn fork_once(round: u64) -> Result<(), String> {
     ensure!(process >= 0, "fork: {}", std::io::Error::last_os_error());
     if process == 0 {
         let worked = churn(round, 300, 16).is_ok();
-        let thread_worked =
-            thread::spawn(move || churn(round, 100, 16).is_ok()).join().unwrap_or(false);
+        let threads: Vec<_> = (0..4)
+            .map(|i| {
+                thread::spawn(move || {
+                    hurry(20);
+                    churn(round + i, 50, 16).is_ok()
+                })
+            })
+            .collect();
+        let thread_worked = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or(false))
+            .fold(true, |a, b| a & b);
         // SAFETY: `_exit` has no conditions.
         unsafe { libc::_exit(if worked && thread_worked { 0 } else { 1 }) }
     }

@@ -138,7 +138,9 @@ fn read(output: &child::Output) -> (Outcome, String) {
             (Outcome::Pass, remark.to_owned())
         }
         Some(("skip", remark)) => (Outcome::Skip, remark.to_owned()),
-        Some(("fail", remark)) => (Outcome::Fail, remark.to_owned()),
+        Some(("fail", remark)) if last.is_empty() => (Outcome::Fail, remark.to_owned()),
+        // What a child of the row said before it ended, if anything.
+        Some(("fail", remark)) => (Outcome::Fail, format!("{remark}: {last}")),
         Some(_) => (Outcome::Fail, format!("passed, then ended with {}: {last}", output.end)),
         None => (Outcome::Fail, format!("{}: {last}", output.end)),
     }

@@ -287,6 +287,8 @@ pub(crate) struct Heap {
     /// Orphans, or unused private heaps.
     next_idle: Cell<*const Heap>,
     idle_since: Cell<u64>,
+    /// The thread was lost in a fork, and nobody has had the heap since.
+    lost: Cell<bool>,
     /// A private heap's spans that strangers freed into when they were full.
     returned: Stack,
     /// A private heap's spans with nothing left, its large, and its huge objects.
@@ -348,6 +350,7 @@ impl Heap {
             next_heap: Cell::new(ptr::null()),
             next_idle: Cell::new(ptr::null()),
             idle_since: Cell::new(0),
+            lost: Cell::new(false),
             returned: Stack::new(),
             full: Cell::new(ptr::null()),
             large: Cell::new(ptr::null()),

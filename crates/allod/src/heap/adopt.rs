@@ -11,7 +11,8 @@
 //! a heap has not taken a slow path since the last visit shares its spans the
 //! same way, under its lock. The front lists stay: they are the sleeper's own.
 //!
-//! In the child of a fork every other thread's heap is an orphan.
+//! In the child of a fork every other thread's heap is an orphan. Its thread may have been
+//! between any two instructions, so whoever takes the heap counts its lists first.
 #![allow(unsafe_code)]
 
 use super::{Allocator, Heap, Use};
@@ -70,6 +71,13 @@ impl<O: Os> Allocator<O> {
 
     /// The heap that was left last, or else one that was drained.
     fn pop_orphan(&self) -> Option<&Heap> {
+        let heap = self.pop_listed_orphan()?;
+        // SAFETY: the heap has no thread, and is on no list: it is ours (P1).
+        unsafe { heap.count_again(self) };
+        Some(heap)
+    }
+
+    fn pop_listed_orphan(&self) -> Option<&Heap> {
         let lists = [(&self.orphans, &self.orphan_count), (&self.drained, &self.drained_count)];
         // ORDERING: Relaxed, a hint that saves taking the lock.
         if lists.iter().all(|(_, count)| count.load(Ordering::Relaxed) == 0) {
@@ -268,6 +276,7 @@ impl<O: Os> Allocator<O> {
                 if let Some(locker) = heap.locker() {
                     locker.leave();
                 }
+                heap.lost.set(true);
                 self.threads.sub(1);
                 self.push_orphan(heap);
             }
@@ -340,12 +349,48 @@ impl Heap {
         }
     }
 
+    /// Sets right what the fork may have caught half done: a block that is on a list and not
+    /// in its number yet. (Not in it, and no longer on the list, is a block lost.) To whoever
+    /// follows the list, one block too many looks like one freed twice.
+    ///
+    /// # Safety
+    ///
+    /// The heap has no thread and is in the caller's hands (P1).
+    unsafe fn count_again<O: Os>(&self, a: &Allocator<O>) {
+        if !self.lost.replace(false) {
+            return;
+        }
+        for batch in &self.ring {
+            // SAFETY: the batches are the caller's now.
+            batch.count.set(unsafe { super::walk::length(batch.head.get(), usize::from(u16::MAX)) } as u16);
+        }
+        for c in 1..CLASSES {
+            let class = SizeClass::from_index(c);
+            if let (Some(rest), Some(count)) = (self.rest.get(c), self.rest_count.get(c)) {
+                // SAFETY: the lists are the caller's now.
+                count.set(unsafe { super::walk::length(rest.get(), class.capacity()) } as u16);
+            }
+            let (Some(free), Some(room)) = (self.front.free.get(c), self.front.room.get(c)) else {
+                continue;
+            };
+            // SAFETY: as above.
+            let count = unsafe { super::walk::length(free.get(), usize::from(class.room())) };
+            room.set(class.room() - count as u8);
+            if room.get() == 0 {
+                // SAFETY: the caller has the heap.
+                unsafe { self.flush(a, class) };
+            }
+        }
+    }
+
     /// Sends everything home that an orphan holds.
     ///
     /// # Safety
     ///
     /// The heap has no thread and is in the caller's hands (P1).
     unsafe fn drain<O: Os>(&self, a: &Allocator<O>) {
+        // SAFETY: the caller has the heap.
+        unsafe { self.count_again(a) };
         // SAFETY: the caller has the heap.
         unsafe { self.flush_ring(a) };
         for c in 1..CLASSES {

@@ -3,6 +3,8 @@
 #![allow(unsafe_code)]
 #![expect(clippy::disallowed_methods, reason = "the model keeps objects by their addresses")]
 
+#[cfg(test)]
+mod forks;
 pub(crate) mod programs;
 #[cfg(test)]
 mod schedules;
@@ -727,32 +729,6 @@ fn a_huge_object_ends_with_its_last_huge_page_where_that_is_an_eighth_at_most() 
         free(&a, heap, at);
         a.huge.release_cached(&a.arena, usize::MAX);
     }
-    nothing_is_lost(&a);
-}
-
-#[test]
-fn the_child_of_a_fork_finds_every_span_again() {
-    let a = open(Fake::new(SPACE, 4096));
-    let (mine, other) = (a.adopt().unwrap(), a.adopt().unwrap());
-    let blocks: Vec<_> = (0..9000).map(|_| alloc(&a, other, 200, 8).unwrap()).collect();
-    for at in blocks.iter().step_by(3) {
-        free(&a, mine, *at);
-    }
-    // A thread of the parent had just taken a span out of the depot.
-    let class = SizeClass::of_layout(200, 8).unwrap();
-    // SAFETY: one thread.
-    unsafe { mine.flush_ring(&a) };
-    assert!(a.depot.take(&a.arena, class).is_some());
-    a.fork_prepare();
-    a.fork_child(Some(mine));
-    assert_eq!(a.threads.get(), 1);
-    for (i, at) in blocks.iter().enumerate() {
-        if i % 3 != 0 {
-            free(&a, mine, *at);
-        }
-    }
-    let at = alloc(&a, mine, 200_000, 8).unwrap();
-    free(&a, mine, at);
     nothing_is_lost(&a);
 }
 

@@ -1,0 +1,68 @@
+//! What the child of a fork finds of the threads that it lost.
+//!
+//! Theirs may have been caught between any two instructions that are not under a lock. The
+//! tests leave a heap as such a thread would, and see that the child can use it.
+
+use super::*;
+
+#[test]
+fn the_child_of_a_fork_finds_every_span_again() {
+    let a = open(Fake::new(SPACE, 4096));
+    let (mine, other) = (a.adopt().unwrap(), a.adopt().unwrap());
+    let blocks: Vec<_> = (0..9000).map(|_| alloc(&a, other, 200, 8).unwrap()).collect();
+    for at in blocks.iter().step_by(3) {
+        free(&a, mine, *at);
+    }
+    // A thread of the parent had just taken a span out of the depot.
+    let class = SizeClass::of_layout(200, 8).unwrap();
+    // SAFETY: one thread.
+    unsafe { mine.flush_ring(&a) };
+    assert!(a.depot.take(&a.arena, class).is_some());
+    a.fork_prepare();
+    a.fork_child(Some(mine));
+    assert_eq!(a.threads.get(), 1);
+    for (i, at) in blocks.iter().enumerate() {
+        if i % 3 != 0 {
+            free(&a, mine, *at);
+        }
+    }
+    let at = alloc(&a, mine, 200_000, 8).unwrap();
+    free(&a, mine, at);
+    nothing_is_lost(&a);
+}
+
+/// A fork catches threads between any two instructions: here one block is on its list, and
+/// not in its number yet.
+#[test]
+fn a_heap_whose_thread_was_lost_in_a_fork_counts_its_lists_again() {
+    for drained in [false, true] {
+        let a = open(Fake::new(SPACE, 4096));
+        let (mine, other) = (a.adopt().unwrap(), a.adopt().unwrap());
+        let class = SizeClass::of_layout(200, 8).unwrap();
+        let room = usize::from(class.room());
+        for count in [5, room] {
+            let blocks: Vec<_> = (0..room).map(|_| alloc(&a, other, 200, 8).unwrap()).collect();
+            // One more than counted is one on the list, and none.
+            for at in &blocks[..count - 1] {
+                free(&a, other, *at);
+            }
+            let left = &other.front.room[class.index()];
+            let before = left.get();
+            // SAFETY: the block is `other`'s; where this is the last there is room for, its thread
+            // never came to the flush.
+            let _full = unsafe { other.front.push(blocks[count - 1].cast(), class.index()) };
+            left.set(before);
+            a.fork_prepare();
+            a.fork_child(Some(mine));
+            if drained {
+                a.drain_orphans(u64::MAX, 0);
+            }
+            assert!(ptr::eq(a.adopt().unwrap(), other));
+            let again: Vec<_> = (0..2 * room).map(|_| alloc(&a, other, 200, 8).unwrap()).collect();
+            for at in again.iter().chain(&blocks[count..]) {
+                free(&a, other, *at);
+            }
+        }
+        nothing_is_lost(&a);
+    }
+}
