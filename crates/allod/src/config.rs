@@ -5,6 +5,11 @@
 //! `ALLOD_CONF=key:value,key:value`, a call of [`set`](crate::set) while the
 //! program runs. A builder can lock the environment out, and a program that
 //! runs with more rights than its user never looks at it.
+//!
+//! What can be switched off understands `off`, `on` and 0; `on` is the default where that
+//! is an amount. Two options have a 0 that switches nothing off, and no such words: a
+//! `purge_delay` of 0 gives everything back at once, and a `guard_rate` of 0 guards every object
+//! at the paranoid level.
 #![forbid(unsafe_code)]
 
 /// An option's place in the table.
@@ -77,6 +82,23 @@ pub struct Row {
     pub what: &'static str,
 }
 
+/// What `on` means where the value is an amount: the default.
+const HUGE_PAGES: u64 = 2 << 20;
+const HUGE_CACHE: u64 = 64 << 20;
+const PROFILE: u64 = 512 << 10;
+
+impl Row {
+    /// The number that `value` stands for in `ALLOD_CONF`: one of the words, several joined
+    /// by `+` where they make a set, or decimal digits, perhaps with k, m or g behind them.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::BadValue`] when it is none of these, or out of the option's range.
+    pub fn parse(&self, value: &str) -> Result<u64, Refused> {
+        parse(self, value.as_bytes())
+    }
+}
+
 /// How many options there are.
 pub const OPTIONS: usize = 9;
 
@@ -95,22 +117,22 @@ pub const TABLE: [Row; OPTIONS] = [
     Row {
         key: Key::HugePages,
         name: "huge_pages",
-        default: 2 << 20,
+        default: HUGE_PAGES,
         min: 0,
         max: u64::MAX >> 1,
-        words: &[],
+        words: &[("off", 0), ("on", HUGE_PAGES)],
         is_set: false,
-        what: "bytes in use from which on new memory is asked for in huge pages; 0 for never",
+        what: "bytes in use from which on new memory is asked for in huge pages; off (0) for never",
     },
     Row {
         key: Key::HugeCache,
         name: "huge_cache",
-        default: 64 << 20,
+        default: HUGE_CACHE,
         min: 0,
         max: u64::MAX >> 1,
-        words: &[],
+        words: &[("off", 0), ("on", HUGE_CACHE)],
         is_set: false,
-        what: "bytes of freed huge objects that are kept for the next one",
+        what: "bytes of freed huge objects that are kept for the next one; off (0) for none",
     },
     Row {
         key: Key::GuardPages,
@@ -128,7 +150,7 @@ pub const TABLE: [Row; OPTIONS] = [
         default: 0,
         min: 0,
         max: 2,
-        words: &[("default", 0), ("hardened", 1), ("paranoid", 2)],
+        words: &[("default", 0), ("hardened", 1), ("paranoid", 2), ("off", 0), ("on", 1)],
         is_set: false,
         what: "level of safety: default, hardened, or paranoid (for testing); taken at the start",
     },
@@ -146,10 +168,10 @@ pub const TABLE: [Row; OPTIONS] = [
     Row {
         key: Key::Profile,
         name: "profile",
-        default: 512 << 10,
+        default: PROFILE,
         min: 0,
         max: 1 << 31,
-        words: &[("off", 0)],
+        words: &[("off", 0), ("on", PROFILE)],
         is_set: false,
         what: "mean bytes between two samples of the profiler; off (0) for never",
     },
@@ -161,6 +183,7 @@ pub const TABLE: [Row; OPTIONS] = [
         max: DUMP_AT_EXIT | DUMP_AT_SIGNAL | DUMP_AT_PEAK | DUMP_AT_OOM,
         words: &[
             ("none", 0),
+            ("off", 0),
             ("exit", DUMP_AT_EXIT),
             ("signal", DUMP_AT_SIGNAL),
             ("peak", DUMP_AT_PEAK),

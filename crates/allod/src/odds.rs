@@ -99,6 +99,10 @@ fn probability(size: usize, interval: u32) -> u64 {
     let (mut sum, mut term) = (y as i128, y);
     for k in 2..=20u64 {
         term = times(term, y) / k;
+        // Most objects are much smaller than an interval: six terms are all.
+        if term == 0 {
+            break;
+        }
         sum += if k % 2 == 0 { -i128::from(term) } else { i128::from(term) };
     }
     let sum = sum as u64;
@@ -118,7 +122,9 @@ fn times(a: u64, b: u64) -> u64 {
 
 /// True when an object of `size` bytes is taken. `u` is 64 random bits.
 pub(crate) fn is_taken(u: u64, size: usize, interval: u32) -> bool {
-    interval != 0 && (u >> 1) < probability(size, interval)
+    // P is at most size / T, which says no to nearly all.
+    let above = u128::from(u >> 1) * u128::from(interval) >= (size as u128) << 63;
+    interval != 0 && !above && (u >> 1) < probability(size, interval)
 }
 
 /// What a sample stands for.

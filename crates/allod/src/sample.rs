@@ -38,7 +38,7 @@ use crate::unwind;
 use core::cell::Cell;
 
 /// Samples before the interval may adapt.
-const UNTOUCHED: u64 = 4096;
+const UNTOUCHED: u64 = 1024;
 /// Samples in a second above which it does.
 const RATE: u64 = 1000;
 /// The interval does not adapt beyond this.

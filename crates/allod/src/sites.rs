@@ -14,8 +14,10 @@
 //! a reservation that is touched only as far as it is used (`place.rs`).
 //!
 //! When the sites run out, what has no place any more is summed in the first one,
-//! which has no stack. Past an eighth of the sites a thread gets none of its own: a million
-//! short threads would take ten MiB of them (2026-11-29).
+//! which has no stack. A thread gets none of its own past an eighth of the sites, nor, but
+//! for the one that took the first sample, when those that there are take more than 96 KiB
+//! and a hundredth of what the process has held: a
+//! few hundred short threads took 1.9 MiB of sites in a program of 20 (2026-11-30), a million would ten.
 //!
 //! # Peaks
 //!
@@ -67,6 +69,10 @@ const MOMENT_STEP: u64 = 50;
 const HISTORY_STEP: u64 = 250;
 /// Objects that handlers freed above a holder of the lock, at one time.
 const LATE: usize = 32;
+/// Bytes of sites that threads get of their own in any process.
+const OF_THREADS: usize = 96 << 10;
+/// In a process that has held more, one byte for so many of these.
+const HELD_FOR: u64 = 100;
 /// What 32-bit systems, and systems that refuse the whole, get of it: 1/16.
 const LESS: u32 = 4;
 
@@ -202,6 +208,8 @@ pub(crate) struct Sites {
     /// When the next point is due, by the coarse clock.
     due: AtomicU64,
     late: [AtomicUsize; LATE],
+    /// There may be some in it.
+    is_late: AtomicBool,
     epoch: AtomicU64,
     /// Bytes that the live samples stand for, the most of it, and when it was.
     live: AtomicU64,
@@ -282,6 +290,7 @@ impl Sites {
             header: Column::new(),
             due: AtomicU64::new(0),
             late: [const { AtomicUsize::new(0) }; LATE],
+            is_late: AtomicBool::new(false),
             epoch: AtomicU64::new(0),
             live: AtomicU64::new(0),
             peak: AtomicU64::new(0),

@@ -19,6 +19,7 @@
 //! * `modules.rs`, `maps.rs`: which modules there are, and where their tables are.
 //! * `stack.rs`: the words of the stack.
 //! * `memory.rs`: reading what may not be there.
+//! * `touched.rs`: pages of tables, given back.
 //!
 //! # Tables before frame pointers
 //!
@@ -64,6 +65,7 @@ cfg_select! {
         mod stack;
         #[cfg(test)]
         mod tests;
+        mod touched;
         mod walk;
 
         pub(crate) use walk::{capture, close, forget_thread, fork_prepare, fork_release, modules, place, set_alone};

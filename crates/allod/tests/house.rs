@@ -106,6 +106,7 @@ const UNSAFE_FILES: &[&str] = &[
     "unwind.rs",
     "unwind/memory.rs",
     "unwind/stack.rs",
+    "unwind/touched.rs",
     "unwind/walk.rs",
 ];
 /// Outside `os`, the only files that may ask which system they are on.

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 
-use allod::config::{Row, TABLE};
+use allod::config::TABLE;
 
 use super::{Finding, good, note, problem};
 use crate::library::Library;
@@ -53,7 +53,7 @@ fn fault(part: &str) -> Option<String> {
     let Some(row) = TABLE.iter().find(|row| row.name == key) else {
         return Some("no option has this name".into());
     };
-    (!is_value(row, value)).then(|| {
+    row.parse(value).is_err().then(|| {
         let words: Vec<&str> = row.words.iter().map(|word| word.0).collect();
         let words = match words.is_empty() {
             true => String::new(),
@@ -61,13 +61,6 @@ fn fault(part: &str) -> Option<String> {
         };
         format!("the value has to be of {} to {}{words}", row.min, row.max)
     })
-}
-
-fn is_value(row: &Row, value: &str) -> bool {
-    let in_range = value.parse::<u64>().is_ok_and(|it| (row.min..=row.max).contains(&it));
-    // Some options take several words.
-    let are_words = value.split('+').all(|word| row.words.iter().any(|it| it.0 == word));
-    in_range || are_words
 }
 
 /// Settings of the kernel that matter to memory and to looking at processes.

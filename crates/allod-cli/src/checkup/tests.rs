@@ -9,13 +9,14 @@ fn problems(findings: &[Finding]) -> Vec<&Finding> {
 
 #[test]
 fn options_that_are_not_understood_are_named() {
-    assert_eq!(not_understood("purge_delay:0,guard_pages:off"), Vec::<String>::new());
-    let wrong = not_understood("purge_dilay:0,guard_pages:2,huge_cache,huge_pages:1M,,");
+    let good = "purge_delay:0,guard_pages:off,huge_pages:1M,profile:64k,profile_dump:exit+oom";
+    assert_eq!(not_understood(good), Vec::<String>::new());
+    let wrong = not_understood("purge_dilay:0,guard_pages:2,huge_cache,huge_pages:1T,,");
     let [name, value, none, unit] = &wrong[..] else { panic!("{wrong:?}") };
     assert_eq!(name, "'purge_dilay:0': no option has this name");
     assert_eq!(value, "'guard_pages:2': the value has to be of 0 to 1, or of the words off, on");
     assert_eq!(none, "'huge_cache': there is no value");
-    assert!(unit.starts_with("'huge_pages:1M': the value has to be of 0 to "), "{unit}");
+    assert!(unit.starts_with("'huge_pages:1T': the value has to be of 0 to "), "{unit}");
 }
 
 #[test]

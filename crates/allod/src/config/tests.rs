@@ -55,6 +55,32 @@ fn a_word_stands_for_its_number() {
     }
 }
 
+/// Nobody has to remember which of the switches takes a word and which a number.
+#[test]
+fn whatever_can_be_switched_takes_the_same_words() {
+    let on = [
+        (Key::HugePages, 2 << 20),
+        (Key::HugeCache, 64 << 20),
+        (Key::GuardPages, 1),
+        (Key::Harden, 1),
+        (Key::Profile, 512 << 10),
+        (Key::Background, 1),
+    ];
+    for (key, value) in on {
+        let row = TABLE[key as usize];
+        assert_eq!(parse(&row, b"on"), Ok(value), "{}", row.name);
+        assert!(value == row.default || row.default == 0, "{}", row.name);
+    }
+    for row in TABLE {
+        let has_off = !matches!(row.key, Key::PurgeDelay | Key::GuardRate);
+        let none = if has_off { Ok(0) } else { Err(Refused::BadValue) };
+        assert_eq!(parse(&row, b"off"), none, "{}", row.name);
+        let has_on = on.iter().any(|(key, _)| *key == row.key);
+        assert_eq!(parse(&row, b"on").is_ok(), has_on, "{}", row.name);
+        assert_eq!(parse(&row, b"0"), Ok(0), "{}", row.name);
+    }
+}
+
 /// In plain numbers, as the documents have them.
 #[test]
 fn the_defaults_and_the_limits_are_what_is_promised() {

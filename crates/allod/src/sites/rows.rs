@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::index::mix;
-use super::{Sample, Sites, Stack, Taken};
+use super::{HELD_FOR, OF_THREADS, Sample, Sites, Stack, Taken};
 use crate::dump::{COUNT_UNIT, LIFETIMES, SHORT_MICROSECONDS, SQUARE_UNIT, Site};
 use crate::os::{Kernel, Os};
 use crate::sync::{Guard, Ordering};
@@ -18,7 +18,14 @@ impl Sites {
         if self.retired.load(Ordering::Relaxed) {
             return None;
         }
-        for place in &self.late {
+        // ORDERING: Relaxed on both, a look: as below.
+        let is_late = self.is_late.load(Ordering::Relaxed);
+        if is_late {
+            // ORDERING: Relaxed, before the places: what is stored in one from here on
+            // raises the flag again.
+            self.is_late.store(false, Ordering::Relaxed);
+        }
+        for place in self.late.iter().filter(|_| is_late) {
             // ORDERING: Relaxed, a look: handlers above us store on this very thread,
             // and those of other threads are not above a holder any more.
             if place.load(Ordering::Relaxed) != 0 {
@@ -128,7 +135,7 @@ impl Sites {
     fn site<O: Os>(&self, kernel: &Kernel<O>, taken: &Taken<'_>) -> usize {
         // ORDERING: Relaxed, under the lock.
         let count = self.site_count.load(Ordering::Relaxed);
-        let thread = if count > self.most_sites() / 8 { 0 } else { taken.thread };
+        let thread = if self.is_for_threads(count, taken.thread) { taken.thread } else { 0 };
         let Some(stack) = self.stack(kernel, taken) else { return 0 };
         let Some(at) = self.stacks.get(stack) else { return 0 };
         let words = u64::from(at.words);
@@ -136,13 +143,14 @@ impl Sites {
         let mut hash = mix(stack as u64, size);
         hash = mix(hash, u64::from(label) << 32 | u64::from(thread));
         let found = self.site_index.find(hash, |row| {
-            self.sites.get(row).is_some_and(|site| {
+            let same = self.sites.change(row, |site| {
                 site.stack == words
                     && site.depth == u32::from(at.depth)
                     && site.block_size == size
                     && site.label == label
                     && site.thread == thread
-            })
+            });
+            same == Some(true)
         });
         if let Some(row) = found {
             return row;
@@ -168,6 +176,17 @@ impl Sites {
         // ORDERING: Release pairs with the Acquire of readers: the row is whole.
         self.site_count.store(count + 1, Ordering::Release);
         count
+    }
+
+    /// True when `thread` gets a site of its own, where there are `count`.
+    fn is_for_threads(&self, count: usize, thread: u32) -> bool {
+        // ORDERING: Relaxed, under the lock.
+        let share = self.peak.load(Ordering::Relaxed) / HELD_FOR;
+        let room = (OF_THREADS as u64).max(share) / size_of::<Site>() as u64;
+        // The thread of the first site is the main one in nearly every process: its sites
+        // are no more than there would be without their threads.
+        let is_first = || self.sites.change(1, |site| site.thread).is_none_or(|it| it == thread);
+        count <= self.most_sites() / 8 && (count as u64 <= room || is_first())
     }
 
     /// The row of a stack, made if need be.
@@ -230,6 +249,8 @@ impl Sites {
         for place in &self.late {
             // ORDERING: Relaxed, read by the next holder of the lock.
             if place.compare_exchange(0, address, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                // ORDERING: Relaxed, as above.
+                self.is_late.store(true, Ordering::Relaxed);
                 return;
             }
         }

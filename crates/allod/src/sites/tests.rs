@@ -55,6 +55,64 @@ fn what_has_no_place_is_summed_in_the_first_site() {
     }
 }
 
+/// Short threads that all do the same take no more rows than the process is worth.
+#[test]
+fn threads_share_rows_when_the_process_holds_little() {
+    let filled = |bytes: u64, threads: u32| {
+        let (sites, kernel) = (Sites::new(), Kernel::new(Fake::new(1 << 30, 4096)));
+        for thread in 1..=threads {
+            for i in 0..4 {
+                let address = 0x1000 + (thread * 4 + i) as usize * 16;
+                let weight = Weight { count: COUNT, bytes };
+                let stack = [i as usize, 8, 9];
+ assert!(sites.add(&kernel, &Taken { thread, weight, ..taken(address, &stack) }));
+            }
+        }
+        (sites, kernel)
+    };
+    let rows = |sites: &Sites| (sites.counts().sites - 1) * size_of::<Site>();
+    // 2000 threads that hold 8 MB: theirs and those they share.
+    let (small, _kernel) = filled(1000, 2000);
+    assert!(rows(&small) <= OF_THREADS + 5 * size_of::<Site>(), "{}", rows(&small));
+    let shared: u64 = all(&small).iter().filter(|site| site.thread == 0).map(|site| site.live[1]).sum();
+    let own: u64 = all(&small).iter().map(|site| site.live[1]).sum::<u64>() - shared;
+    assert_eq!(shared + own, 8_000_000, "nothing is lost");
+    assert!(own >= 150_000, "the first have their own: {own}");
+    // 400 threads that hold 160 MB.
+    let (large, _kernel) = filled(100_000, 400);
+    assert!(all(&large).iter().skip(1).all(|site| site.thread != 0));
+    // The first thread has sites of its own, however many.
+    let (sites, kernel) = (Sites::new(), Kernel::new(Fake::new(1 << 30, 4096)));
+    for i in 0..1000 {
+        assert!(sites.add(&kernel, &taken(0x1000 + i * 16, &[i, 2, 3])));
+    }
+    assert!(all(&sites).iter().skip(1).all(|site| site.thread == 7));
+    assert!(sites.add(&kernel, &Taken { thread: 8, ..taken(0x100, &[1, 1, 1]) }));
+    assert!(all(&sites).iter().last().is_some_and(|site| site.thread == 0), "a second one does not");
+}
+
+/// What a handler frees above a holder of the lock is taken out by the next holder.
+#[test]
+fn what_is_freed_above_a_holder_is_taken_out_later() {
+    let (sites, kernel) = tables();
+    for round in 0..3 {
+        for i in 0..LATE {
+            assert!(sites.add(&kernel, &taken(0x1000 + i * 16, &[1, 2])));
+        }
+        let holder = sites.lock.lock();
+        assert!(holder.is_some());
+        for i in 0..LATE {
+            sites.remove(0x1000 + i * 16, 70, 2000);
+        }
+        drop(holder);
+        // ORDERING: Relaxed, a figure; there is one thread.
+        assert_eq!(sites.alive.load(Ordering::Relaxed), LATE, "round {round}");
+        sites.forget(1);
+        // ORDERING: Relaxed, as above.
+        assert_eq!(sites.alive.load(Ordering::Relaxed), 0, "round {round}");
+    }
+}
+
 /// Most processes take a sample or none, and are gone.
 #[cfg(all(target_os = "linux", not(miri)))]
 #[test]

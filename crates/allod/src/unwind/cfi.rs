@@ -44,8 +44,12 @@ const WINDOW: usize = 128;
 const REMEMBERED: usize = 3;
 /// Operands of an expression: the one of linkage tables needs four.
 const OPERANDS: usize = 8;
-/// Entries of the search table that are looked at in one step.
-const FAN: usize = 32;
+/// Entries of the search table that are looked at in one step, where each step costs a
+/// system call. With 32 there would be no fewer steps below 50,000 entries, and every page
+/// of the table would be touched.
+const FAN: usize = 16;
+/// Words of four bytes before the first entry.
+const HEAD: usize = 3;
 /// Entries that are read whole.
 const LEFT: usize = 64;
 
@@ -54,11 +58,14 @@ pub(super) trait Memory {
     /// Fills `into` from the bytes at `at`. False when not all of them can be read.
     fn read(&self, at: usize, into: &mut [u8]) -> bool;
 
-    /// Fills each of `into` from the four bytes at `at`, `at + stride`, and so on.
-    fn gather(&self, at: usize, stride: usize, into: &mut [[u8; 4]]) -> bool {
-        into.iter_mut()
-            .enumerate()
-            .all(|(i, word)| self.read(at.wrapping_add(i.wrapping_mul(stride)), word))
+    /// Fills element `i` of `into` from the four bytes at `place(i)`, for all of them.
+    fn gather(&self, place: impl Fn(usize) -> usize, into: &mut [[u8; 4]]) -> bool {
+        into.iter_mut().enumerate().all(|(i, word)| self.read(place(i), word))
+    }
+
+    /// Entries of the search table that are looked at in one step, [`FAN`] at most.
+    fn fan(&self) -> usize {
+        FAN
     }
 }
 
@@ -67,52 +74,72 @@ pub(super) trait Memory {
 pub(super) struct Index {
     /// Address of `.eh_frame_hdr`, which the table's numbers count from.
     pub(super) base: usize,
-    /// Entries of the table, eight bytes each, twelve bytes after `base`.
+    /// Entries that the table has room for, eight bytes each, twelve bytes after `base`.
     pub(super) count: usize,
 }
 
 impl Index {
-    /// Reads the header at `base`. Only the form that every linker writes is taken.
-    pub(super) fn read(memory: &impl Memory, base: usize) -> Self {
-        let mut bytes = [0; 12];
-        if base == 0 || !memory.read(base, &mut bytes) {
-            return Self::default();
-        }
-        let [version, frame, count, table, _, _, _, _, a, b, c, d] = bytes;
-        if version != 1 || frame != 0x1b || count != 0x03 || table != 0x3b {
-            return Self::default();
-        }
-        Self { base, count: u32::from_le_bytes([a, b, c, d]) as usize }
+    /// The one whose header is at `base` in a segment of `bytes`. Not a byte of it is read
+    /// here: it would put pages behind the tables of modules that no stack is in.
+    pub(super) fn of(base: usize, bytes: usize) -> Self {
+        Self { base, count: bytes.saturating_sub(4 * HEAD) / 8 }
     }
 
     fn entry(self, i: usize) -> usize {
-        self.base.wrapping_add(12).wrapping_add(i.wrapping_mul(8))
+        self.base.wrapping_add(4 * HEAD).wrapping_add(i.wrapping_mul(8))
     }
 
     fn relative(self, word: [u8; 4]) -> usize {
         self.base.wrapping_add_signed(i32::from_le_bytes(word) as isize)
     }
 
+    /// How many entries there are, as the header says. Only the form that every linker
+    /// writes is taken.
+    fn entries(self, head: [[u8; 4]; HEAD]) -> usize {
+        let [form, _, count] = head;
+        let is_known = form == [1, 0x1b, 0x03, 0x3b];
+        if is_known { self.count.min(u32::from_le_bytes(count) as usize) } else { 0 }
+    }
+
     /// The FDE of the last entry that starts at or below `pc`.
     ///
-    /// Each step looks at [`FAN`] entries at equal distances, since a step may
-    /// cost a system call; the last at all that are left.
+    /// Each step looks at some entries at equal distances, since a step may
+    /// cost a system call, the first at the header too; the last at all that are left.
     fn search(self, memory: &impl Memory, pc: usize) -> Option<usize> {
         let (mut low, mut high) = (0, self.count);
+        let mut is_first = true;
         while high - low > LEFT {
-            let step = (high - low).div_ceil(FAN);
+            let step = (high - low).div_ceil(memory.fan().clamp(2, FAN));
             let probes = (high - low).div_ceil(step).min(FAN);
-            let mut starts = [[0; 4]; FAN];
-            let starts = starts.get_mut(..probes)?;
-            if !memory.gather(self.entry(low), step.wrapping_mul(8), starts) {
+            let mut words = [[0; 4]; HEAD + FAN];
+            let head = if is_first { HEAD } else { 0 };
+            let words = words.get_mut(..head + probes)?;
+            let place = |i: usize| match i.checked_sub(head) {
+                Some(probe) => self.entry(low.wrapping_add(probe.wrapping_mul(step))),
+                None => self.base.wrapping_add(i.wrapping_mul(4)),
+            };
+            if !memory.gather(place, words) {
                 return None;
+            }
+            let (head, mut starts) = words.split_at(head);
+            if let Ok(head) = head.try_into() {
+                high = self.entries(head);
+                starts = starts.get(..high.div_ceil(step).min(starts.len()))?;
             }
             let below = starts.iter().take_while(|start| self.relative(**start) <= pc).count();
             let first = low.wrapping_add(below.checked_sub(1)?.wrapping_mul(step));
             (low, high) = (first, first.saturating_add(step).min(high));
+            is_first = false;
+        }
+        if is_first {
+            let mut head = [[0; 4]; HEAD];
+            if !memory.read(self.base, head.as_flattened_mut()) {
+                return None;
+            }
+            high = self.entries(head);
         }
         let mut left = [[0; 8]; LEFT];
-        let left = left.get_mut(..high - low)?;
+        let left = left.get_mut(..high.checked_sub(low)?)?;
         if !memory.read(self.entry(low), left.as_flattened_mut()) {
             return None;
         }

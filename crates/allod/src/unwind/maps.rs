@@ -83,7 +83,8 @@ pub(super) struct Image {
     pub(super) end: usize,
     pub(super) bias: usize,
     pub(super) index: Index,
-    /// First address and end of the segment that the index and its entries lie in.
+    /// First address and end of the bytes that the index and its entries lie in: of a
+    /// segment that is never written to, from the index on where it holds code too.
     pub(super) segment: (usize, usize),
     pub(super) build_id: [u8; 32],
     pub(super) build_id_len: usize,
@@ -130,7 +131,7 @@ impl Image {
             return None;
         }
         let (mut low, mut high, mut first) = (usize::MAX, 0usize, None);
-        let (mut frames, mut notes, mut segments) = (None, [None; 4], [(0, 0); 8]);
+        let (mut frames, mut notes, mut segments) = (None, [None; 4], [(0, 0, false); 8]);
         for i in 0..count.min(HEADERS) {
             let mut header = [0; 56];
             if !memory.read(base.wrapping_add(table).wrapping_add(i * size), &mut header) {
@@ -144,9 +145,11 @@ impl Image {
                     if long(&header, 8) == 0 {
                         first = first.or(Some(address));
                     }
-                    let is_readable = int(&header, 4) & 4 != 0;
-                    if is_readable && let Some(place) = segments.iter_mut().find(|it| it.1 == 0) {
-                        *place = (address, address.saturating_add(long(&header, 32)));
+                    let access = int(&header, 4);
+                    let is_read_only = access & 4 != 0 && access & 2 == 0;
+                    if is_read_only && let Some(place) = segments.iter_mut().find(|it| it.1 == 0) {
+                        let end = address.saturating_add(long(&header, 32));
+                        *place = (address, end, access & 1 != 0);
                     }
                 }
                 4 => {
@@ -154,7 +157,7 @@ impl Image {
                         *place = Some((address, bytes, long(&header, 48)));
                     }
                 }
-                0x6474_e550 => frames = Some(address),
+                0x6474_e550 => frames = Some((address, bytes)),
                 _ => {}
             }
         }
@@ -168,11 +171,13 @@ impl Image {
         if image.start >= image.end {
             return None;
         }
-        if let Some(address) = frames {
-            image.index = Index::read(memory, bias.wrapping_add(address));
-            let around = segments.iter().find(|(low, high)| (*low..*high).contains(&address));
-            let (low, high) = around.copied().unwrap_or((0, 0));
-            image.segment = (bias.wrapping_add(low), bias.wrapping_add(high));
+        if let Some((address, bytes)) = frames {
+            image.index = Index::of(bias.wrapping_add(address), bytes);
+            let around = segments.iter().find(|(low, high, _)| (*low..*high).contains(&address));
+            if let Some(&(low, high, has_code)) = around {
+                let low = if has_code { address & !(PAGE - 1) } else { low };
+                image.segment = (bias.wrapping_add(low), bias.wrapping_add(high));
+            }
         }
         for (address, bytes, align) in notes.into_iter().flatten() {
             image.find_build_id(memory, bias.wrapping_add(address), bytes, align);

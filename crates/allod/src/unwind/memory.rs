@@ -17,6 +17,7 @@
 #![allow(unsafe_code)]
 
 use super::cfi::Memory;
+use super::touched::Touched;
 use crate::sync::{AtomicBool, Ordering};
 use core::cell::Cell;
 use core::ffi::{CStr, c_int, c_long, c_void};
@@ -28,14 +29,14 @@ pub(super) static REFUSED: AtomicBool = AtomicBool::new(false);
 /// Bytes of the buffer for the list of mappings.
 const BUFFER: usize = 64 << 10;
 /// Ranges that one call reads.
-const RANGES: usize = 32;
+const RANGES: usize = 24;
 
 /// Calls of the system so far.
 #[cfg(any(test, fuzzing))]
 pub(super) static CALLS: crate::sync::AtomicUsize = crate::sync::AtomicUsize::new(0);
 
 /// Runs `call`, puts `errno` back (M2), and says what it was after the call.
-fn quietly<R>(call: impl FnOnce() -> R) -> (R, c_int) {
+pub(super) fn quietly<R>(call: impl FnOnce() -> R) -> (R, c_int) {
     // SAFETY: the function has no precondition.
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: the location is this thread's own and lives as long as it.
@@ -51,20 +52,20 @@ fn quietly<R>(call: impl FnOnce() -> R) -> (R, c_int) {
     (result, after)
 }
 
-fn open(path: &CStr) -> Option<c_int> {
+pub(super) fn open(path: &CStr) -> Option<c_int> {
     let flags = libc::O_RDONLY | libc::O_CLOEXEC;
     // SAFETY: the path ends in zero. Not `open`, which is a cancellation point (M1).
     let call = || unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) };
     c_int::try_from(quietly(call).0).ok().filter(|file| *file >= 0)
 }
 
-fn close(file: c_int) {
+pub(super) fn close(file: c_int) {
     // SAFETY: the descriptor is one that `open` here gave to the caller.
     quietly(|| unsafe { libc::syscall(libc::SYS_close, file) });
 }
 
 /// Bytes read at `at` of the file, or at its position if there is none.
-fn read(file: c_int, into: &mut [u8], at: Option<usize>) -> Option<usize> {
+pub(super) fn read(file: c_int, into: &mut [u8], at: Option<usize>) -> Option<usize> {
     let (start, len) = (into.as_mut_ptr(), into.len());
     let call = || match at {
         // SAFETY: `into` is writable for its length.
@@ -89,7 +90,7 @@ fn remote(at: usize, len: usize) -> libc::iovec {
 }
 
 /// This process, as the kernel numbers it.
-fn me() -> libc::pid_t {
+pub(super) fn me() -> libc::pid_t {
     // SAFETY: a query without preconditions.
     unsafe { libc::getpid() }
 }
@@ -127,9 +128,14 @@ fn copy_by_file(at: usize, into: &mut [u8]) -> bool {
     done == Some(into.len())
 }
 
+/// Fills `into` from the bytes at `at` of process `me`, our own.
+pub(super) fn read_own(me: libc::pid_t, at: usize, into: &mut [u8]) -> bool {
+    copy(me, &[remote(at, into.len())], into) || copy_by_file(at, into)
+}
+
 impl Memory for Own {
     fn read(&self, at: usize, into: &mut [u8]) -> bool {
-        copy(me(), &[remote(at, into.len())], into) || copy_by_file(at, into)
+        read_own(me(), at, into)
     }
 }
 
@@ -183,7 +189,9 @@ impl Window {
 ///
 /// The first stacks of `ls` took 440 calls of the system when each read was one; they
 /// take 100 to 150 read ahead, and 50 to 60 when what stays is loaded (2026-11-29).
-pub(super) struct Ahead {
+pub(super) struct Ahead<'a> {
+    /// Where it is noted which pages are touched.
+    touched: Option<&'a Touched>,
     /// Asked for when something must be copied; 0 before.
     me: Cell<libc::pid_t>,
     /// Bytes that can be loaded: the first, and the end.
@@ -193,10 +201,21 @@ pub(super) struct Ahead {
     last: Cell<usize>,
 }
 
-impl Ahead {
+impl<'a> Ahead<'a> {
     pub(super) fn new() -> Self {
         let windows = [Window::new(), Window::new()];
-        Self { me: Cell::new(0), here: (0, 0), windows, last: Cell::new(0) }
+        Self { touched: None, me: Cell::new(0), here: (0, 0), windows, last: Cell::new(0) }
+    }
+
+    /// The same, and `touched` is told of the pages.
+    pub(super) fn noting(self, touched: &'a Touched) -> Self {
+        Self { touched: Some(touched), ..self }
+    }
+
+    fn note(&self, at: usize, len: usize) {
+        if let Some(touched) = self.touched {
+            touched.note(at, len);
+        }
     }
 
     fn me(&self) -> libc::pid_t {
@@ -221,6 +240,7 @@ impl Ahead {
         // Whole words are loaded, the last one too.
         let is_here = at >= low && at.checked_add(into.len() + 7).is_some_and(|end| end <= high);
         if is_here {
+            self.note(at, into.len() + 7);
             for (i, bytes) in into.chunks_mut(8).enumerate() {
                 // SAFETY: the word is between `low` and `high`.
                 let word = unsafe { word(at.wrapping_add(i * 8)) };
@@ -245,7 +265,7 @@ pub(super) fn anchors() -> [usize; ANCHORS] {
     [program, loader, given(libc::AT_SYSINFO_EHDR), c_library.addr(), own.addr()]
 }
 
-impl Memory for Ahead {
+impl Memory for Ahead<'_> {
     fn read(&self, at: usize, into: &mut [u8]) -> bool {
         if self.load(at, into) {
             return true;
@@ -254,6 +274,7 @@ impl Memory for Ahead {
             self.last.set(found);
             return true;
         }
+        self.note(at, WINDOW);
         let next = 1 - self.last.get();
         if let Some(window) = self.windows.get(next)
             && window.fill(self.me(), at, into.len())
@@ -264,8 +285,7 @@ impl Memory for Ahead {
         copy(self.me(), &[remote(at, into.len())], into) || copy_by_file(at, into)
     }
 
-    fn gather(&self, at: usize, stride: usize, into: &mut [[u8; 4]]) -> bool {
-        let place = |i: usize| at.wrapping_add(i.wrapping_mul(stride));
+    fn gather(&self, place: impl Fn(usize) -> usize, into: &mut [[u8; 4]]) -> bool {
         if into.iter_mut().enumerate().all(|(i, word)| self.load(place(i), word)) {
             return true;
         }
@@ -273,11 +293,17 @@ impl Memory for Ahead {
         let Some(ranges) = ranges.get_mut(..into.len()) else { return false };
         for (i, range) in ranges.iter_mut().enumerate() {
             *range = remote(place(i), 4);
+            self.note(place(i), 4);
         }
         if copy(self.me(), ranges, into.as_flattened_mut()) {
             return true;
         }
         into.iter_mut().enumerate().all(|(i, word)| copy_by_file(place(i), word))
+    }
+
+    /// A load costs nothing but the page that it touches.
+    fn fan(&self) -> usize {
+        if self.here.1 == 0 { usize::MAX } else { 2 }
     }
 }
 

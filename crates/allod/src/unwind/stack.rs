@@ -30,7 +30,6 @@
 //!   is taken for empty.
 #![allow(unsafe_code)]
 
-use super::cfi::Memory;
 use super::memory;
 use crate::sync::{AtomicUsize, Ordering};
 
@@ -166,6 +165,8 @@ pub(super) struct Stack<'a> {
     /// Bytes of the known part in which a word may start.
     span: usize,
     high: usize,
+    /// Asked for when something must be copied; 0 before.
+    me: libc::pid_t,
     window: [[u8; 8]; WINDOW],
     /// Address and bytes of what the window holds.
     held: (usize, usize),
@@ -176,7 +177,7 @@ impl<'a> Stack<'a> {
     pub(super) fn new(stacks: &'a Stacks, thread: usize) -> Self {
         let (low, high) = stacks.find(thread).unwrap_or((0, 0));
         let span = (high - low).saturating_sub(7);
-        Self { stacks, thread, low, span, high, window: [[0; 8]; WINDOW], held: (0, 0) }
+        Self { stacks, thread, low, span, high, me: 0, window: [[0; 8]; WINDOW], held: (0, 0) }
     }
 
     /// The word at `at`, a multiple of eight.
@@ -200,7 +201,10 @@ impl<'a> Stack<'a> {
             // Up to the next page, which may not be there.
             let len = (PAGE - at % PAGE).min(WINDOW * 8);
             let into = self.window.as_flattened_mut().get_mut(..len)?;
-            if !memory::Own.read(at, into) {
+            if self.me == 0 {
+                self.me = memory::me();
+            }
+            if !memory::read_own(self.me, at, into) {
                 return None;
             }
             self.held = (at, len);

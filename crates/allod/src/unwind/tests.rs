@@ -3,7 +3,7 @@
 //!
 //! `rules.rs` fills the table of rules; `shapes.rs` makes stacks of every shape; `plugins.rs` loads and unloads code under
 //! running walks; `bytes.rs` feeds the readers nonsense; `alone.rs` holds what needs a
-//! process of its own.
+//! process of its own; `touched.rs` is about pages.
 #![allow(unsafe_code)]
 
 use super::{Captured, capture};
@@ -20,6 +20,7 @@ mod bytes;
 mod plugins;
 mod rules;
 mod shapes;
+mod touched;
 
 unsafe extern "C" {
     fn _Unwind_Backtrace(f: extern "C" fn(*mut c_void, *mut c_void) -> c_int, to: *mut c_void)

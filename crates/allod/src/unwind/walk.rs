@@ -15,6 +15,7 @@ use super::maps::Mapping;
 use super::modules::{self, Kind as Code, Modules};
 use super::rules::{Key, Kind, Others, Rule, Rules, Size};
 use super::stack::{Stack, Stacks};
+use super::touched::Touched;
 use super::{Captured, memory};
 use crate::dump;
 use crate::os::Os;
@@ -161,13 +162,16 @@ unsafe extern "C" fn begin(words: *mut usize, len: usize, registers: &Registers)
     if due {
         refresh(tables);
     }
-    let mut walk = Walk::new(tables, words);
+    let touched = Touched::new();
+    let mut walk = Walk::new(tables, words, &touched);
     let mut end = walk.run::<false>(*registers);
     if end == End::Narrow {
         walk.depth = 0;
         end = walk.run::<true>(*registers);
     }
-    walk.depth << 1 | usize::from(end != End::Reached)
+    let found = walk.depth << 1 | usize::from(end != End::Reached);
+    touched.give_back();
+    found
 }
 
 /// Writes the program counters of the callers into `words`, innermost first.
@@ -355,6 +359,8 @@ const fn signal_place(r: Option<usize>) -> usize {
 
 struct Walk<'a> {
     tables: &'a Tables,
+    /// Pages of the modules' tables.
+    touched: &'a Touched,
     stack: Stack<'a>,
     words: &'a mut [usize],
     depth: usize,
@@ -364,16 +370,18 @@ struct Walk<'a> {
     own: [usize; 2],
     /// Registers that cannot be found any more, a bit each.
     gone: u32,
+    /// A frame pointer was followed: from there on a frame may be none.
+    guessed: bool,
 }
 
 impl<'a> Walk<'a> {
-    fn new(tables: &'a Tables, words: &'a mut [usize]) -> Self {
+    fn new(tables: &'a Tables, words: &'a mut [usize], touched: &'a Touched) -> Self {
         let stack = Stack::new(&tables.stacks, this_thread());
         let [start, len] = &OWN;
         // ORDERING: Relaxed, a mismatched pair shows frames of ours at worst.
         let own = [start.load(Ordering::Relaxed), len.load(Ordering::Relaxed)];
         let (epoch, size) = (tables.modules.epoch(), tables.rules.size());
-        Self { tables, stack, words, depth: 0, epoch, size, own, gone: 0 }
+        Self { tables, touched, stack, words, depth: 0, epoch, size, own, gone: 0, guessed: false }
     }
 
     /// Walks from the frame of `now` to the outermost, or as far as it goes.
@@ -459,13 +467,16 @@ impl<'a> Walk<'a> {
         let found = match module.kind {
             Code::File if module.image.index.count != 0 => {
                 let index = module.image.index;
+                let (low, high) = module.image.segment;
                 let memory = if module.stays {
-                    let (low, high) = module.image.segment;
                     // SAFETY: a readable segment of a file that stays mapped.
                     unsafe { memory::Ahead::with_segment(low, high) }
                 } else {
                     memory::Ahead::new()
                 };
+                // T2: a frame that is there has a module that stays meanwhile.
+                let within = if self.guessed { (0, 0) } else { (low, high) };
+                let memory = memory.noting(self.touched.within(within));
                 let find = |pc| cfi::find(&memory, index, pc);
                 // No call returns to the start of a function that has none before it:
                 // the address was put there for what is outermost on this stack.
@@ -578,7 +589,7 @@ impl<'a> Walk<'a> {
         now.values[SP] = at.wrapping_add(16);
         now.values[FP] = fp;
         now.pc = pc;
-        self.gone = !0;
+        (self.gone, self.guessed) = (!0, true);
         Ok(())
     }
 

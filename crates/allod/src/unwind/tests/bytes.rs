@@ -129,7 +129,7 @@ fn nonsense_is_read_to_an_end() {
             data[137..141].copy_from_slice(&[0x78, 16, 1, 0x1b]);
         }
         let bytes = Bytes::new(base, data);
-        let index = Index::read(&bytes, base);
+        let index = Index::of(base, 20);
         assert_eq!(index.count, 1);
         let _ = cfi::find(&bytes, index, base + random.below(0x1_0000));
         assert!(bytes.reads.get() < READS, "{} reads", bytes.reads.get());
