@@ -53,6 +53,7 @@ pub(crate) mod adopt;
 #[cfg(any(test, fuzzing, audit))]
 mod check;
 pub(crate) mod common;
+mod filling;
 pub(crate) mod free;
 pub(crate) mod hard;
 pub(crate) mod private;
@@ -452,6 +453,7 @@ pub(crate) struct Allocator<O> {
     pub(crate) guarded: Guarded,
     pub(crate) huge: HugeObjects,
     pub(crate) harden: Harden,
+    filling: filling::Filling,
     pub(crate) depot: Depot,
 }
 
@@ -462,6 +464,7 @@ impl<O: Os> Allocator<O> {
     pub(crate) const fn new(os: O, map: Map) -> Self {
         Self {
             arena: Arena::new(os, map),
+            filling: filling::Filling::new(),
             depot: Depot::new(),
             huge: HugeObjects::new(),
             nothing: Nothing::new(),

@@ -50,6 +50,21 @@ const LARGE_CLASS: u8 = 0xFF;
 const LISTED: u8 = 1;
 /// The sampler must hear of frees into it.
 const WATCHED: u8 = 2;
+/// On huge pages, or carved to its end (`heap/filling.rs`).
+const OPEN: u8 = 4;
+/// Carved to its end; `OPEN` is set too.
+const FULL: u8 = 8;
+
+/// How far a span has come towards being carved to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carving {
+    /// Not there yet, on small pages: nobody counts it.
+    Unknown,
+    /// Not there yet, on huge pages.
+    Open,
+    /// Carved to its end.
+    Full,
+}
 
 /// The record of a span, or of a slice inside one.
 #[repr(C, align(64))]
@@ -172,6 +187,26 @@ impl Span {
     pub(crate) fn watch(&self) {
         // ORDERING: Relaxed, whoever frees a block has it from whoever was given it.
         self.flags.fetch_or(WATCHED, Ordering::Relaxed);
+    }
+
+    /// What `heap/filling.rs` knows of it.
+    pub(crate) fn carving(&self) -> Carving {
+        match self.flags() & (OPEN | FULL) {
+            0 => Carving::Unknown,
+            OPEN => Carving::Open,
+            _ => Carving::Full,
+        }
+    }
+
+    /// Says what `heap/filling.rs` knows of it. Goes up only.
+    pub(crate) fn set_carving(&self, carving: Carving) {
+        let bits = match carving {
+            Carving::Unknown => 0,
+            Carving::Open => OPEN,
+            Carving::Full => OPEN | FULL,
+        };
+        // ORDERING: Relaxed, S1; a whole operation, for `watch` may be another's.
+        self.flags.fetch_or(bits, Ordering::Relaxed);
     }
 
     /// Sets up the record of a fresh span of `class` on slices that the caller holds.

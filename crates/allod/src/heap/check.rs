@@ -13,13 +13,13 @@
 use super::{Allocator, Heap};
 use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
-use crate::span::Span;
+use crate::span::{Carving, Span};
 use crate::span::word::State;
 
 impl<O: Os> Allocator<O> {
     /// Tests every span's invariants and that the sums agree.
     pub(crate) fn check(&self) {
-        let mut active = 0;
+        let (mut active, mut full, mut open) = (0, 0, 0);
         for chunk in self.arena.chunks() {
             let free = chunk.free();
             let mut covered = 0u64;
@@ -46,9 +46,15 @@ impl<O: Os> Allocator<O> {
                     panic!("{what} in {span:?}");
                 }
                 active += span.slices() * crate::units::SLICE;
+                match span.carving() {
+                    Carving::Unknown => {}
+                    Carving::Open => open += span.slices(),
+                    Carving::Full => full += span.slices(),
+                }
             }
         }
         assert_eq!(active, self.arena.active.get(), "the sum of spans is what is active");
+        assert_eq!((full, open), self.filling.sums(), "L1");
         self.heaps().for_each(|heap| check_bins(heap, |_| {}));
     }
 

@@ -167,6 +167,7 @@ impl Heap {
                     return Some(span);
                 }
                 bin.current.set(core::ptr::null());
+                a.filling.fill(class, span);
                 // From here on a stranger may share the span or give it back.
                 if span.word.fill(key) {
                     bin.filled.set(bin.filled.get().saturating_add(1));
@@ -219,7 +220,10 @@ impl Heap {
 
     /// Makes a span of `class`.
     fn fresh_span<'a, O: Os>(&self, a: &'a Allocator<O>, class: SizeClass) -> Option<&'a Span> {
-        let fills = self.bin(class).filled.get() as usize * class.span_slices() >= FILLED;
+        let filled = self.bin(class).filled.get() as usize * class.span_slices();
+        // A thread alone shows by itself what it fills; perl would hold a fiftieth more.
+        let together = || a.threads.get() > 1 && a.filling.may_open(class);
+        let fills = filled >= FILLED || together();
         let count = class.span_slices();
         let [thin, dense] = &self.home;
         let home = if fills { dense } else { thin };
@@ -234,6 +238,10 @@ impl Heap {
         let span = a.span_of(&slices);
         a.tie(&slices);
         span.begin(a.base_of(&slices), class, self.owner_field());
+        // SAFETY: records are never unmapped (A2).
+        if unsafe { slices.chunk.as_ref() }.is_dense() {
+            a.filling.open(class, span);
+        }
         span.word.store(Word::new(State::Owned, self.key.get(), Remote::NONE));
         // SAFETY: the slices are ours (M3).
         unsafe { a.arena.map.set_entries(span.base().addr(), count, self.entry(class)) };
@@ -487,7 +495,10 @@ impl<O: Os> Allocator<O> {
         let base = span.base().addr();
         let Some(chunk) = self.arena.chunk_at(base) else { return };
         let touched = match span.class() {
-            Some(class) => (usize::from(span.carved()) * class.size()).div_ceil(SLICE),
+            Some(class) => {
+                self.filling.close(class, span);
+                (usize::from(span.carved()) * class.size()).div_ceil(SLICE)
+            }
             None => span.slices(),
         };
         // SAFETY: the slices are ours (M3).

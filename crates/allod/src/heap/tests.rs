@@ -8,6 +8,8 @@ mod forks;
 pub(crate) mod programs;
 #[cfg(test)]
 mod schedules;
+#[cfg(test)]
+mod together;
 
 use super::*;
 use crate::os::fake::Fake;
