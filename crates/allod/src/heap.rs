@@ -303,6 +303,9 @@ pub(crate) struct Heap {
     /// What is kept aside of the front's lists, behind samples that are due (R1).
     rest: [Cell<*mut Block>; CLASSES],
     rest_count: [Cell<u16>; CLASSES],
+    /// Slices to be taken before the next sweep, and the class that the last one ended with.
+    sweep_in: Cell<usize>,
+    swept: Cell<usize>,
     /// Blocks that were on the front and in the rest when a list was last installed.
     listed: [AtomicU16; CLASSES],
     countdowns: [Countdown; CLASSES],
@@ -360,6 +363,8 @@ impl Heap {
             guard_dice: Cell::new(0),
             rest: [const { Cell::new(ptr::null_mut()) }; CLASSES],
             rest_count: [const { Cell::new(0) }; CLASSES],
+            sweep_in: Cell::new(0),
+            swept: Cell::new(0),
             listed: [const { AtomicU16::new(0) }; CLASSES],
             countdowns: [const { Countdown::new() }; CLASSES],
             label: Cell::new(0),

@@ -394,36 +394,18 @@ impl Heap {
         unsafe { self.count_again(a) };
         // SAFETY: the caller has the heap.
         unsafe { self.flush_ring(a) };
+        let guard = self.lock.lock();
         for c in 1..CLASSES {
             let class = SizeClass::from_index(c);
-            let (Some(alloc), Some(free), Some(room)) =
-                (self.front.alloc.get(c), self.front.free.get(c), self.front.room.get(c))
-            else {
-                continue;
-            };
-            let (list, count) = (alloc.replace(ptr::null_mut()), class.capacity());
-            // SAFETY: the list was the front's.
-            let count = unsafe { super::walk::length(list, count) };
-            self.installed.sub(count);
-            if let Some(countdown) = self.countdowns.get(c) {
-                countdown.give_back(count);
-            }
-            // SAFETY: the list was the front's, and is ours alone.
-            unsafe { self.send_home(a, class, list, count) };
+            // SAFETY: the caller has the heap.
+            unsafe { self.put_back(a, class, guard.is_some()) };
             if let (Some(rest), Some(count)) = (self.rest.get(c), self.rest_count.get(c)) {
                 let (list, count) = (rest.replace(ptr::null_mut()), count.replace(0));
                 // SAFETY: the list was kept aside, and is ours alone.
-                unsafe { self.send_home(a, class, list, usize::from(count)) };
+                unsafe { self.send_home_as(a, class, list, usize::from(count), guard.is_some()) };
             }
-            if let Some(listed) = self.listed.get(c) {
-                // ORDERING: Relaxed, a figure; the heap is in the caller's hands.
-                listed.store(0, Ordering::Relaxed);
-            }
-            let count = usize::from(class.room().wrapping_sub(room.replace(class.room())));
-            let list = free.replace(ptr::null_mut());
-            // SAFETY: as above.
-            unsafe { self.send_home(a, class, list, count) };
         }
+        drop(guard);
         a.drain_hard(self);
         a.live.shift(self.drift.replace(0));
         let Some(_guard) = self.lock.lock() else { return };

@@ -21,7 +21,7 @@ use crate::os::Os;
 use crate::size::SizeClass;
 use crate::span::Span;
 use crate::span::word::{Pushed, State, Terms};
-use crate::sync::compiler_barrier;
+use crate::sync::{Ordering, compiler_barrier};
 use crate::units::SLICE_SHIFT;
 use core::ptr::{self, NonNull};
 
@@ -52,6 +52,42 @@ impl Heap {
         self.tick(a);
     }
 
+    /// Sends home what is on both of the front's lists of `class`, which has nothing kept aside
+    /// for a sample, or is about to have nothing. `locked` says that the caller holds this heap's lock.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the heap's thread, or has the heap in its hands (P1).
+    pub(super) unsafe fn put_back<O: Os>(&self, a: &Allocator<O>, class: SizeClass, locked: bool) {
+        let c = class.index();
+        let (Some(alloc), Some(free), Some(room)) =
+            (self.front.alloc.get(c), self.front.free.get(c), self.front.room.get(c))
+        else {
+            return;
+        };
+        let list = alloc.replace(ptr::null_mut());
+        if !list.is_null() {
+            // SAFETY: the list was the front's.
+            let count = unsafe { super::walk::length(list, class.capacity()) };
+            self.installed.sub(count);
+            if let Some(countdown) = self.countdowns.get(c) {
+                countdown.give_back(count);
+            }
+            // SAFETY: the list was the front's, and is ours alone.
+            unsafe { self.send_home_as(a, class, list, count, locked) };
+        }
+        let list = free.replace(ptr::null_mut());
+        if !list.is_null() {
+            let count = usize::from(class.room().wrapping_sub(room.replace(class.room())));
+            // SAFETY: as above.
+            unsafe { self.send_home_as(a, class, list, count, locked) };
+        }
+        if let Some(listed) = self.listed.get(c) {
+            // ORDERING: Relaxed, a figure that the heap's thread alone writes.
+            listed.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Sends a list of blocks home that the front held.
     ///
     /// # Safety
@@ -65,6 +101,23 @@ impl Heap {
         count: usize,
     ) {
         let guard = self.lock.lock();
+        // SAFETY: the caller's promise.
+        unsafe { self.send_home_as(a, class, list, count, guard.is_some()) };
+    }
+
+    /// As [`Heap::send_home`]. `locked` says that the caller holds this heap's lock.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    pub(super) unsafe fn send_home_as<O: Os>(
+        &self,
+        a: &Allocator<O>,
+        class: SizeClass,
+        list: *mut Block,
+        count: usize,
+        locked: bool,
+    ) {
         self.visits.add(1);
         let (reach, divide) = (class.span_slices() << SLICE_SHIFT, class.divide());
         let mut chunks = a.arena.walk();
@@ -85,7 +138,7 @@ impl Heap {
                 if let Some(span) = at {
                     let run = List { head, tail, count: seen - first };
                     // SAFETY: the run's blocks are the span's, free, and on no other list.
-                    unsafe { self.give_back(a, span, run, guard.is_some()) };
+                    unsafe { self.give_back(a, span, run, locked) };
                 }
                 (head, first) = (next, seen);
                 base = address & !(reach - 1);
@@ -102,7 +155,7 @@ impl Heap {
         if let Some(span) = at {
             let run = List { head, tail, count: seen - first };
             // SAFETY: as above.
-            unsafe { self.give_back(a, span, run, guard.is_some()) };
+            unsafe { self.give_back(a, span, run, locked) };
         }
         self.account(a, -((seen * class.size()) as isize));
     }

@@ -35,6 +35,9 @@ const MUCH: usize = 1 << 20;
 /// Slices of a class that its heap has filled when it *fills*, and takes of huge pages. A
 /// process with forty classes in use has a span of each, and most of them stay half empty.
 const FILLED: usize = 8;
+/// A round of all classes that has found nothing is not gone again before the process has
+/// grown by one part in so many.
+const GROWN: usize = 16;
 /// Milliseconds after which a busy thread's batches go home, full or not.
 const RING_AGE: u32 = 10;
 
@@ -227,6 +230,10 @@ impl Heap {
         let count = class.span_slices();
         let [thin, dense] = &self.home;
         let home = if fills { dense } else { thin };
+        if a.arena.spare.get() < count * SLICE && !self.is_private() {
+            // SAFETY: the lock is held.
+            unsafe { self.sweep(a, count) };
+        }
         let slices = match a.take_slices(home, count, count, fills) {
             Some(slices) => slices,
             None => {
@@ -248,6 +255,54 @@ impl Heap {
         Some(span)
     }
 
+    /// Before `count` slices are taken that nobody has used: sends home what the front holds,
+    /// class by class in turn, and gives back what is empty then, until there are as many.
+    ///
+    /// Blocks on the front's lists hold spans: of a batch of two thousand blocks that were all
+    /// freed, twenty are kept, in up to nine spans, and the next batch is of another class. What is
+    /// sent home is fetched again by those classes that are in use.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the heap's thread (P1), and holds the lock.
+    unsafe fn sweep<O: Os>(&self, a: &Allocator<O>, count: usize) {
+        if let Some(wait) = self.sweep_in.get().checked_sub(count) {
+            return self.sweep_in.set(wait);
+        }
+        for _ in 1..CLASSES {
+            let c = self.swept.get() % (CLASSES - 1) + 1;
+            self.swept.set(c);
+            let class = SizeClass::from_index(c);
+            // What comes before a sample that is due stays where it is (R1).
+            if self.rest_of(c).is_null() {
+                // SAFETY: the caller is the heap's thread, and holds the lock.
+                unsafe { self.put_back(a, class, true) };
+            }
+            // SAFETY: the lock is held.
+            unsafe { self.release_current(a, class) };
+            if a.arena.spare.get() >= count * SLICE {
+                return self.sweep_in.set(0);
+            }
+        }
+        self.sweep_in.set(a.arena.active.get() / SLICE / GROWN);
+    }
+
+    /// Gives back the current span of a class if it is empty.
+    ///
+    /// # Safety
+    ///
+    /// The lock is held.
+    unsafe fn release_current<O: Os>(&self, a: &Allocator<O>, class: SizeClass) {
+        let bin = self.bin(class);
+        // SAFETY: null, or a span of ours: records are never unmapped.
+        let Some(span) = (unsafe { bin.current.get().as_ref() }) else { return };
+        if span.is_empty() {
+            bin.current.set(core::ptr::null());
+            // SAFETY: the span is ours, on no list, and the lock is held.
+            unsafe { self.release_if_empty(a, span) };
+        }
+    }
+
     /// Gives back the current spans that are empty.
     ///
     /// # Safety
@@ -258,14 +313,8 @@ impl Heap {
             self.take_returned(a);
         }
         for c in 1..CLASSES {
-            let bin = self.bin(SizeClass::from_index(c));
-            // SAFETY: null, or a span of ours: records are never unmapped.
-            let Some(span) = (unsafe { bin.current.get().as_ref() }) else { continue };
-            if span.is_empty() {
-                bin.current.set(core::ptr::null());
-                // SAFETY: the span is ours, on no list, and the lock is held.
-                unsafe { self.release_if_empty(a, span) };
-            }
+            // SAFETY: the lock is held.
+            unsafe { self.release_current(a, SizeClass::from_index(c)) };
         }
     }
 

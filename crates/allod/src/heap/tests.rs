@@ -9,6 +9,8 @@ pub(crate) mod programs;
 #[cfg(test)]
 mod schedules;
 #[cfg(test)]
+mod sweeps;
+#[cfg(test)]
 mod together;
 
 use super::*;
