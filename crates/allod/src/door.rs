@@ -311,12 +311,12 @@ impl<O: Os> Allocator<O> {
             self.free_of_free(span, address);
         }
         if let Some(has) = span.class() {
-            let stays = class.is_some_and(|class| self.serves(span, has, class));
-            if !stays || span.block_at(address).is_none() {
+            if span.block_at(address).is_none() {
                 return false;
             }
+            // Before anything is allocated: that may take its span, were it free.
             self.must_be_live(at.cast(), has);
-            return true;
+            return class.is_some_and(|class| self.serves(span, has, class));
         }
         if class.is_some() || span.base().addr() != address {
             return false;

@@ -69,6 +69,7 @@ fn whatever_can_be_switched_takes_the_same_words() {
     for (key, value) in on {
         let row = TABLE[key as usize];
         assert_eq!(parse(&row, b"on"), Ok(value), "{}", row.name);
+        assert_eq!(row.parse("on"), Ok(value), "{}, as tools ask", row.name);
         assert!(value == row.default || row.default == 0, "{}", row.name);
     }
     for row in TABLE {

@@ -35,6 +35,9 @@ const MUCH: usize = 1 << 20;
 /// Slices of a class that its heap has filled when it *fills*, and takes of huge pages. A
 /// process with forty classes in use has a span of each, and most of them stay half empty.
 const FILLED: usize = 8;
+/// Bytes of slices in use below which nothing is swept together: a small process would pay for it
+/// with time, and with double frees that are not seen because the span is another class's.
+const LITTLE: usize = 2 << 20;
 /// A round of all classes that has found nothing is not gone again before the process has
 /// grown by one part in so many.
 const GROWN: usize = 16;
@@ -230,7 +233,8 @@ impl Heap {
         let count = class.span_slices();
         let [thin, dense] = &self.home;
         let home = if fills { dense } else { thin };
-        if a.arena.spare.get() < count * SLICE && !self.is_private() {
+        let (spare, active) = (a.arena.spare.get(), a.arena.active.get());
+        if spare < count * SLICE && active >= LITTLE && !self.is_private() {
             // SAFETY: the lock is held.
             unsafe { self.sweep(a, count) };
         }
