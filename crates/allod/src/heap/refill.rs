@@ -3,7 +3,9 @@
 //! In this order, cheapest first: the blocks this thread has freed itself; the
 //! span in use (its own free blocks, what strangers freed into it, what has
 //! not been carved yet); another span of the heap; the depot; fresh slices,
-//! dirty ones first. Each step is tried only when all before it had nothing.
+//! dirty ones first. Each step is tried only when all before it had nothing. And
+//! before slices are taken that nobody has used, a *sweep* sends home what the front
+//! holds of other classes: their empty spans may be enough.
 //!
 //! The lists that are installed have a known length. That is the place for
 //! sampling: a list cut short at the k-th block makes the front run dry just
