@@ -65,7 +65,7 @@ fn threads_share_rows_when_the_process_holds_little() {
                 let address = 0x1000 + (thread * 4 + i) as usize * 16;
                 let weight = Weight { count: COUNT, bytes };
                 let stack = [i as usize, 8, 9];
- assert!(sites.add(&kernel, &Taken { thread, weight, ..taken(address, &stack) }));
+                assert!(sites.add(&kernel, &Taken { thread, weight, ..taken(address, &stack) }));
             }
         }
         (sites, kernel)
@@ -78,12 +78,12 @@ fn threads_share_rows_when_the_process_holds_little() {
     let own: u64 = all(&small).iter().map(|site| site.live[1]).sum::<u64>() - shared;
     assert_eq!(shared + own, 8_000_000, "nothing is lost");
     assert!(own >= 150_000, "the first have their own: {own}");
-    // 400 threads that hold 160 MB.
-    let (large, _kernel) = filled(100_000, 400);
+    // 60 threads that hold 168 MB.
+    let (large, _kernel) = filled(700_000, 60);
     assert!(all(&large).iter().skip(1).all(|site| site.thread != 0));
     // The first thread has sites of its own, however many.
     let (sites, kernel) = (Sites::new(), Kernel::new(Fake::new(1 << 30, 4096)));
-    for i in 0..1000 {
+    for i in 0..400 {
         assert!(sites.add(&kernel, &taken(0x1000 + i * 16, &[i, 2, 3])));
     }
     assert!(all(&sites).iter().skip(1).all(|site| site.thread == 7));
