@@ -55,11 +55,14 @@ fn what_has_no_place_is_summed_in_the_first_site() {
     }
 }
 
+/// Room for the tables in their full length.
+const SPACE: usize = if cfg!(target_pointer_width = "64") { 1 << 30 } else { 128 << 20 };
+
 /// Short threads that all do the same take no more rows than the process is worth.
 #[test]
 fn threads_share_rows_when_the_process_holds_little() {
     let filled = |bytes: u64, threads: u32| {
-        let (sites, kernel) = (Sites::new(), Kernel::new(Fake::new(1 << 30, 4096)));
+        let (sites, kernel) = (Sites::new(), Kernel::new(Fake::new(SPACE, 4096)));
         for thread in 1..=threads {
             for i in 0..4 {
                 let address = 0x1000 + (thread * 4 + i) as usize * 16;
@@ -82,7 +85,7 @@ fn threads_share_rows_when_the_process_holds_little() {
     let (large, _kernel) = filled(700_000, 60);
     assert!(all(&large).iter().skip(1).all(|site| site.thread != 0));
     // The first thread has sites of its own, however many.
-    let (sites, kernel) = (Sites::new(), Kernel::new(Fake::new(1 << 30, 4096)));
+    let (sites, kernel) = (Sites::new(), Kernel::new(Fake::new(SPACE, 4096)));
     for i in 0..400 {
         assert!(sites.add(&kernel, &taken(0x1000 + i * 16, &[i, 2, 3])));
     }
