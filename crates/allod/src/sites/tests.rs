@@ -86,7 +86,7 @@ fn threads_share_rows_when_the_process_holds_little() {
     assert!(all(&large).iter().skip(1).all(|site| site.thread != 0));
     // The first thread has sites of its own, however many.
     let (sites, kernel) = (Sites::new(), Kernel::new(Fake::new(SPACE, 4096)));
-    for i in 0..400 {
+    for i in 0..230 {
         assert!(sites.add(&kernel, &taken(0x1000 + i * 16, &[i, 2, 3])));
     }
     assert!(all(&sites).iter().skip(1).all(|site| site.thread == 7));
