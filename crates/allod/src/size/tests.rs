@@ -98,3 +98,13 @@ fn samples_of_all_classes_have_blocks_of_a_few() {
     }
     assert!(few.len() <= 11, "{few:?}");
 }
+
+/// Whoever sends a list home counts no further than a span is long.
+#[test]
+fn what_the_front_holds_of_a_class_is_no_more_than_a_span_has() {
+    for c in 1..CLASSES {
+        let class = SizeClass::from_index(c);
+        // At the last free there is room for, the list goes home.
+        assert!(usize::from(class.room()) <= class.capacity() + 1, "{} bytes", class.size());
+    }
+}
