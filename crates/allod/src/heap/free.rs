@@ -31,7 +31,7 @@ const KEPT_SPANS: u32 = 16;
 /// Runs of blocks that one flush sends home, each to another span: what a free may have to do.
 /// A run costs some hundred instructions and three cache lines that are nobody's yet
 /// (docs/decisions/063).
-const FLUSH_RUNS: usize = 8;
+pub(super) const FLUSH_RUNS: usize = 8;
 /// The same of classes above a page: their spans are larger, and a thread that has been
 /// through all of them would hold megabytes that no other can use.
 const KEPT_WIDE: u32 = 2;
@@ -674,8 +674,9 @@ impl<O: Os> Allocator<O> {
     /// After a large free: looks at the clock at once, for such frees are rare
     /// and much memory hangs on each.
     pub(super) fn upkeep_soon(&self) {
-        self.arena.decay();
-        self.huge.decay(&self.arena, self.arena.kernel.clock());
+        let now = self.arena.kernel.clock();
+        self.arena.decay(now);
+        self.huge.decay(&self.arena, now);
         self.herald();
     }
 }

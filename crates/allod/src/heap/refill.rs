@@ -30,7 +30,7 @@ use core::ptr::NonNull;
 const TICK: u32 = 64;
 /// Runs of blocks of one span that a swap looks at. The blocks behind them were freed long
 /// ago, and each is a cache line that the next one waits for (docs/decisions/063).
-const SWAP_RUNS: usize = 16;
+pub(super) const SWAP_RUNS: usize = 16;
 /// A look is due when a multiple of two to this is passed: after 64 slow paths.
 const LOOK: u32 = 12;
 /// The same while much memory is free: after 8.
@@ -631,9 +631,10 @@ impl<O: Os> Allocator<O> {
     /// What is due by the clock: memory that nobody uses goes back, and what
     /// sleeping threads hold is shared.
     pub(crate) fn upkeep(&self) {
-        self.arena.decay();
-        self.huge.decay(&self.arena, self.arena.kernel.clock());
-        self.visit_idle();
+        let now = self.arena.kernel.clock();
+        self.arena.decay(now);
+        self.huge.decay(&self.arena, now);
+        self.visit_idle(now);
         self.herald();
     }
 }
