@@ -246,8 +246,8 @@ impl Map {
     ///
     /// The slices are the caller's (M3), in a range that is covered.
     pub(crate) unsafe fn set_entries(&self, base: usize, count: usize, entry: u32) {
+        let Some(leaf) = self.leaf(base) else { return };
         for i in 0..count {
-            let Some(leaf) = self.leaf(base) else { return };
             let place = leaf.wrapping_add((base >> SLICE_SHIFT) + i);
             // SAFETY: the slices are covered, and a chunk never straddles two windows.
             let place = unsafe { &*place };

@@ -30,9 +30,8 @@ use core::ptr::NonNull;
 const GROWTH_FLOOR: usize = 1 << 20;
 
 impl<O: Os> Arena<O> {
-    /// Gives back what has been free for two ticks, if a tick is due.
-    pub(crate) fn decay(&self) {
-        let now = self.kernel.clock();
+    /// Gives back what has been free for two ticks, if a tick is due. `now` is the clock's.
+    pub(crate) fn decay(&self, now: u64) {
         // ORDERING: Relaxed, the purger's lock orders the work; a late look costs nothing.
         if now < self.purge_due.load(Ordering::Relaxed) {
             return;

@@ -127,23 +127,23 @@ impl<O: Os> Allocator<O> {
     }
 
     /// Drains orphans that have waited long enough, and visits one heap that may
-    /// be asleep.
-    pub(super) fn visit_idle(&self) {
-        let now = self.arena.kernel.clock() as usize;
+    /// be asleep. `now` is the clock's.
+    pub(super) fn visit_idle(&self, now: u64) {
+        let moment = now as usize;
         // ORDERING: Relaxed, late or double visits do no harm: locks guard the work.
         let due = self.patrol_due.load(Ordering::Relaxed);
         // By difference: 32 bits of milliseconds come around every 49 days.
-        if now.wrapping_sub(due).cast_signed() < 0 {
+        if moment.wrapping_sub(due).cast_signed() < 0 {
             return;
         }
-        let next = now.wrapping_add(PATROL as usize);
+        let next = moment.wrapping_add(PATROL as usize);
         let turn =
             // ORDERING: Relaxed, as above.
             self.patrol_due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
         if turn.is_err() {
             return;
         }
-        self.drain_orphans(now as u64, ORPHAN_WAIT);
+        self.drain_orphans(now, ORPHAN_WAIT);
         // A few heaps a visit: a process with ten thousand of them is not swept at once.
         // ORDERING: Acquire pairs with the Release of `register`, through the pointer.
         let mut at: *const Heap = self.patrol.load(Ordering::Acquire);

@@ -28,12 +28,25 @@ use core::ptr::{self, NonNull};
 /// Spans with free blocks that a heap keeps of one class while other threads
 /// run; what is more goes to the depot.
 const KEPT_SPANS: u32 = 16;
+/// Runs of blocks that one flush sends home, each to another span: what a free may have to do.
+/// A run costs some hundred instructions and three cache lines that are nobody's yet
+/// (docs/decisions/063).
+pub(super) const FLUSH_RUNS: usize = 8;
 /// The same of classes above a page: their spans are larger, and a thread that has been
 /// through all of them would hold megabytes that no other can use.
 const KEPT_WIDE: u32 = 2;
 
+/// What became of a list.
+struct Sent {
+    /// Blocks that went home.
+    count: usize,
+    /// The first of those that did not.
+    rest: *mut Block,
+}
+
 impl Heap {
-    /// Sends home what is on the front's free list of `class`.
+    /// Sends home what is on the front's free list of `class`, as far as one free may: the
+    /// blocks freed last, in [`FLUSH_RUNS`] runs. What is behind them stays on the list.
     ///
     /// # Safety
     ///
@@ -47,9 +60,47 @@ impl Heap {
         };
         let list = free.replace(ptr::null_mut());
         let count = usize::from(class.room().wrapping_sub(room.replace(class.room())));
+        let guard = self.lock.lock();
         // SAFETY: the list was the front's and is ours alone now.
-        unsafe { self.send_home(a, class, list, count) };
-        self.tick(a);
+        let sent = unsafe { self.send_runs(a, class, list, count, guard.is_some(), FLUSH_RUNS) };
+        drop(guard);
+        if sent.rest.is_null() {
+            return self.tick(a);
+        }
+        // SAFETY: the rest was the front's.
+        unsafe { self.leave(a, class, sent.rest, count - sent.count) };
+        self.tick_by(a, sent.count as u32);
+    }
+
+    /// Puts `count` blocks back that were behind those a slow path has taken off the free
+    /// list of `class`, where it has left nothing and all of the room. It has taken one at least.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the heap's thread (P1); the blocks are free and on no other list.
+    pub(super) unsafe fn leave<O: Os>(
+        &self,
+        a: &Allocator<O>,
+        class: SizeClass,
+        rest: *mut Block,
+        count: usize,
+    ) {
+        let c = class.index();
+        let (Some(free), Some(room)) = (self.front.free.get(c), self.front.room.get(c)) else {
+            return;
+        };
+        // What a handler frees between the two lines is counted and not on the list, which
+        // does no harm (`verify`); the reverse would be one block too many.
+        room.set(class.room() - count as u8);
+        compiler_barrier();
+        let late = free.replace(rest);
+        if !late.is_null() {
+            // Freed by a handler meanwhile.
+            // SAFETY: the list was the front's, and is ours alone.
+            let count = unsafe { super::walk::length(late, class.capacity()) };
+            // SAFETY: as above.
+            unsafe { self.send_home(a, class, late, count) };
+        }
     }
 
     /// Sends home what is on both of the front's lists of `class`, which has nothing kept aside
@@ -118,6 +169,25 @@ impl Heap {
         count: usize,
         locked: bool,
     ) {
+        // SAFETY: the caller's promise.
+        unsafe { self.send_runs(a, class, list, count, locked, usize::MAX) };
+    }
+
+    /// As [`Heap::send_home_as`], but no more than `most` runs of blocks of one span. What
+    /// is behind these is the caller's still.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    unsafe fn send_runs<O: Os>(
+        &self,
+        a: &Allocator<O>,
+        class: SizeClass,
+        list: *mut Block,
+        count: usize,
+        locked: bool,
+        most: usize,
+    ) -> Sent {
         self.visits.add(1);
         let (reach, divide) = (class.span_slices() << SLICE_SHIFT, class.divide());
         let mut chunks = a.arena.walk();
@@ -126,7 +196,7 @@ impl Heap {
         // Neighbours on the list that are of one span are a run as they stand: from
         // `head`, the block numbered `first`, to `tail`.
         let (mut head, mut tail, mut first) = (list, list, 0);
-        let (mut next, mut seen) = (list, 0);
+        let (mut next, mut seen, mut runs) = (list, 0, 0);
         while let Some(block) = NonNull::new(next) {
             let address = block.as_ptr().addr();
             if seen == count {
@@ -135,11 +205,15 @@ impl Heap {
             // SAFETY: the block is on our list.
             let after = unsafe { block::next(block) };
             if address & !(reach - 1) != base {
-                if let Some(span) = at {
+                if let Some(span) = at.take() {
                     let run = List { head, tail, count: seen - first };
                     // SAFETY: the run's blocks are the span's, free, and on no other list.
                     unsafe { self.give_back(a, span, run, locked) };
                 }
+                if runs == most {
+                    break;
+                }
+                runs += 1;
                 (head, first) = (next, seen);
                 base = address & !(reach - 1);
                 let span = chunks.chunk_at(base).map(|chunk| chunk.span_of(base));
@@ -158,6 +232,7 @@ impl Heap {
             unsafe { self.give_back(a, span, run, locked) };
         }
         self.account(a, -((seen * class.size()) as isize));
+        Sent { count: seen, rest: next }
     }
 
     /// Puts a run of blocks of one span back into it. `locked` says that the
@@ -599,8 +674,9 @@ impl<O: Os> Allocator<O> {
     /// After a large free: looks at the clock at once, for such frees are rare
     /// and much memory hangs on each.
     pub(super) fn upkeep_soon(&self) {
-        self.arena.decay();
-        self.huge.decay(&self.arena, self.arena.kernel.clock());
+        let now = self.arena.kernel.clock();
+        self.arena.decay(now);
+        self.huge.decay(&self.arena, now);
         self.herald();
     }
 }

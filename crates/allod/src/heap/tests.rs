@@ -4,6 +4,8 @@
 #![expect(clippy::disallowed_methods, reason = "the model keeps objects by their addresses")]
 
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod forks;
 pub(crate) mod programs;
 #[cfg(test)]
