@@ -40,8 +40,8 @@
 //!   entry says so may enter the front's lists; whether its span is still the
 //!   heap's, the span's word tells when the list is flushed.
 //! * P5. A private heap has no front and no ring, and its spans' entries are 0.
-//! * R1. While a class has a `rest` a sample is due, and its `alloc` list is what
-//!   comes before it. The blocks of the rest are out, as those of the front are (P3).
+//! * R1. While a class has a `rest` a sample is due, or was a look at the clock when the
+//!   rest was kept aside, and its `alloc` list is what comes before it. The blocks of the rest are out, as those of the front are (P3).
 //!
 //! # Signals
 //!
@@ -60,6 +60,7 @@ pub(crate) mod private;
 pub(crate) mod refill;
 pub(crate) mod sampled;
 pub(crate) mod walk;
+mod watch;
 
 use crate::arena::{Arena, Chunk};
 use crate::block::{self, Block};
@@ -303,6 +304,9 @@ pub(crate) struct Heap {
     /// What is kept aside of the front's lists, behind samples that are due (R1).
     rest: [Cell<*mut Block>; CLASSES],
     rest_count: [Cell<u16>; CLASSES],
+    /// Allocations to come that look at the clock, and since when (`heap/watch.rs`).
+    watch: Cell<u32>,
+    watch_since: Cell<u32>,
     /// Slices to be taken before the next sweep, and the class that the last one ended with.
     sweep_in: Cell<usize>,
     swept: Cell<usize>,
@@ -363,6 +367,8 @@ impl Heap {
             guard_dice: Cell::new(0),
             rest: [const { Cell::new(ptr::null_mut()) }; CLASSES],
             rest_count: [const { Cell::new(0) }; CLASSES],
+            watch: Cell::new(0),
+            watch_since: Cell::new(0),
             sweep_in: Cell::new(0),
             swept: Cell::new(0),
             listed: [const { AtomicU16::new(0) }; CLASSES],

@@ -87,6 +87,11 @@ impl Countdown {
         passes
     }
 
+    /// True when the next block is a sample.
+    pub(crate) fn is_due(&self) -> bool {
+        self.left.get() == 0
+    }
+
     /// Counts `count` blocks back that were not handed out after all.
     pub(crate) fn give_back(&self, count: usize) {
         self.left.set(self.left.get().saturating_add(count as u32));

@@ -2,7 +2,8 @@
 //!
 //! Three occasions:
 //!
-//! * **Decay.** A slice that is free and dirty at two ticks in a row goes back.
+//! * **Decay.** A slice that is free and dirty at two ticks in a row goes back, or at one
+//!   that is a tick late.
 //!   A tick is half the purge delay (500 ms unless told otherwise), and happens
 //!   when some thread comes by its slow path after it is due.
 //! * **Growth.** Before the process touches more memory than it ever has, as
@@ -33,12 +34,15 @@ impl<O: Os> Arena<O> {
     /// Gives back what has been free for two ticks, if a tick is due. `now` is the clock's.
     pub(crate) fn decay(&self, now: u64) {
         // ORDERING: Relaxed, the purger's lock orders the work; a late look costs nothing.
-        if now < self.purge_due.load(Ordering::Relaxed) {
+        let due = self.purge_due.load(Ordering::Relaxed);
+        if now < due {
             return;
         }
         let Some(_guard) = self.purger.try_lock() else { return };
         // ORDERING: Relaxed, set at `open`.
         let tick = (self.purge_delay.load(Ordering::Relaxed) / 2).max(1);
+        // Nobody came by for a tick and more: what is free was so all the time.
+        let late = now - due >= tick;
         // ORDERING: Relaxed, as above.
         self.purge_due.store(now + tick, Ordering::Relaxed);
         if self.spare.get() == 0 {
@@ -52,17 +56,18 @@ impl<O: Os> Arena<O> {
                     continue;
                 }
                 if let Some(chunk) = region.chunk(number) {
-                    self.age(chunk);
+                    self.age(chunk, late);
                 }
             }
         }
     }
 
-    /// One tick for one chunk. The caller holds the purger's lock.
-    fn age(&self, chunk: &Chunk) {
+    /// One tick for one chunk, or one that comes so `late` that two have passed. The caller
+    /// holds the purger's lock.
+    fn age(&self, chunk: &Chunk, late: bool) {
         let idle = chunk.bits.free_dirty();
         // ORDERING: Relaxed, only ticks touch it, under the purger's lock.
-        let ripe = idle & chunk.aged.load(Ordering::Relaxed);
+        let ripe = if late { idle } else { idle & chunk.aged.load(Ordering::Relaxed) };
         let in_use = (!chunk.bits.free()).count_ones() as usize;
         if ripe != 0 && (!chunk.head.dense || in_use < SLICES_PER_CHUNK / 4) {
             self.purge(chunk, ripe, usize::MAX);

@@ -72,7 +72,7 @@ impl Heap {
         if !self.rest_of(class.index()).is_null() {
             // SAFETY: the caller is the heap's thread.
             let block = unsafe { self.serve(a, class, size) };
-            self.tick(a);
+            self.tick_of_allocation(a, TICK);
             return block;
         }
         let Some(guard) = self.lock.lock() else { return core::ptr::null_mut() };
@@ -86,10 +86,10 @@ impl Heap {
         self.install(a, class, list, count);
         self.account(a, (count * class.size()) as isize);
         drop(guard);
-        self.tick(a);
+        self.tick_of_allocation(a, TICK);
         let block = self.front.pop(class.index());
         if block.is_null() && !self.rest_of(class.index()).is_null() {
-            // The very first one is due.
+            // The very first one is due, or a look at the clock.
             // SAFETY: the caller is the heap's thread.
             return unsafe { self.serve(a, class, size) };
         }
@@ -133,7 +133,7 @@ impl Heap {
         let count = seen.count;
         self.install(a, class, list, count);
         let block = self.front.pop(c);
-        self.tick_by(a, count as u32);
+        self.tick_of_allocation(a, count as u32);
         block
     }
 
@@ -152,7 +152,7 @@ impl Heap {
             return;
         };
         let mut passes = count;
-        if countdown.pass(a.sampler.interval(), count) {
+        if !self.is_on_watch() && countdown.pass(a.sampler.interval(), count) {
             alloc.set(list);
         } else {
             passes = self.cut(a, class, list, count);
@@ -423,6 +423,17 @@ impl Heap {
         self.tick_by(a, TICK);
     }
 
+    /// As [`Heap::tick_by`], where an allocation came by: one that is on the watch looks.
+    #[inline]
+    fn tick_of_allocation<O: Os>(&self, a: &Allocator<O>, weight: u32) {
+        if self.is_on_watch() {
+            self.note_look();
+            self.upkeep(a);
+        } else {
+            self.tick_by(a, weight);
+        }
+    }
+
     #[inline]
     pub(super) fn tick_by<O: Os>(&self, a: &Allocator<O>, weight: u32) {
         let before = self.ticks.get();
@@ -448,6 +459,8 @@ impl Heap {
             unsafe { self.flush_ring(a) };
         }
         a.upkeep();
+        // SAFETY: as above.
+        unsafe { self.see_ebb(a, now) };
     }
 }
 

@@ -15,7 +15,9 @@
 //!                        ^ dry here: a sample is due, then `rest` is installed
 //! ```
 //!
-//! While `rest` is not null a sample is due (R1), and nothing else is installed.
+//! While `rest` is not null a sample is due (R1), and nothing else is installed. A heap that is on
+//! the watch (`watch.rs`) has its lists cut in the same way, behind the first block: what
+//! is due then is a look at the clock, unless the countdown says that a sample is.
 #![allow(unsafe_code)]
 
 use super::{Allocator, Heap};
@@ -32,14 +34,15 @@ use core::ptr::{self, NonNull};
 const GRAIN: usize = 4 << 10;
 
 impl Heap {
-    /// What is kept aside of the list of class `c`: blocks behind a sample that is due.
+    /// What is kept aside of the list of class `c`: blocks behind a sample, or a look at
+    /// the clock, that is due.
     #[inline]
     pub(super) fn rest_of(&self, c: usize) -> *mut Block {
         self.rest.get(c).map_or(ptr::null_mut(), |rest| rest.get())
     }
 
-    /// Installs the first blocks of a list, up to the next sample, and keeps the
-    /// others aside. Returns how many are installed.
+    /// Installs the first blocks of a list, up to the next sample or look at the clock, and
+    /// keeps the others aside. Returns how many are installed.
     #[cold]
     #[inline(never)]
     pub(super) fn cut<O: Os>(
@@ -58,7 +61,8 @@ impl Heap {
         ) else {
             return 0;
         };
-        let passes = countdown.cut(&a.sampler, class.size(), count);
+        let most = if self.is_on_watch() { 1 } else { usize::MAX };
+        let passes = countdown.cut(&a.sampler, class.size(), count.min(most));
         if passes == count {
             alloc.set(list);
             return count;
@@ -81,8 +85,8 @@ impl Heap {
         passes
     }
 
-    /// The block that is due as a sample, or a plain one if it can't be had. The
-    /// front's list of `class` is dry, and there is a rest.
+    /// The block that is due as a sample, or a plain one if it can't be had or what was due
+    /// is a look at the clock. The front's list of `class` is dry, and there is a rest.
     ///
     /// # Safety
     ///
@@ -101,6 +105,16 @@ impl Heap {
         else {
             return ptr::null_mut();
         };
+        if !countdown.is_due() {
+            let list = rest.replace(ptr::null_mut());
+            let count = usize::from(rest_count.replace(0));
+            self.install(a, class, list, count);
+            let block = self.front.pop(c);
+            if !block.is_null() {
+                return block;
+            }
+            // Drawn anew for another interval, and due with the first block.
+        }
         let list = rest.replace(ptr::null_mut());
         let count = usize::from(rest_count.replace(0));
         let interval = countdown.draw(&a.sampler, class.size());

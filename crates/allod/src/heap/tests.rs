@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod bounds;
 #[cfg(test)]
+mod ebbs;
+#[cfg(test)]
 mod forks;
 pub(crate) mod programs;
 #[cfg(test)]
