@@ -9,8 +9,8 @@
 //! For two users. The paranoid level puts every n-th object here, for testing.
 //! At the other levels `guard_rate` puts about one in so many of the slow path's
 //! objects here, few enough at a time for production. An access past the guarded
-//! end, before a guarded start, or after the free faults at once, and [`explain`]
-//! tells what it was; an access past the other end changes a canary and is found
+//! end, before a guarded start, or after the free faults at once, and
+//! [`Guarded::explain`] tells what it was; an access past the other end changes a canary and is found
 //! at the free.
 //!
 //! A plot has places of 1, 2, 4, 8 or 16 data pages. Places are taken in turn,
@@ -21,6 +21,12 @@
 //!
 //! Beside the system's calls a look at the stack costs little: a place notes who has
 //! allocated its object, and who has freed it, for the line about a mistake.
+//!
+//! ```text
+//!   FREE ---alloc---> LIVE ---free---> CLOSING ---pages closed---> CLOSED
+//!                       ^                                            |
+//!                       +-------------------alloc--------------------+
+//! ```
 //!
 //! # Invariants
 //!

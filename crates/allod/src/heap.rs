@@ -21,7 +21,8 @@
 //! Behind the front stand the *bins*: for each class the span that is being
 //! used up and the ones with free blocks. And beside it the *ring*: blocks of
 //! other heaps, gathered span by span, so that sixteen or thirty of them go
-//! home with one compare-and-swap.
+//! home with one compare-and-swap. At the hardened levels the front stays empty, and
+//! a thread allocates from the *locker* that hangs on its heap (`heap/hard.rs`).
 //!
 //! # Life of a heap
 //!
@@ -32,15 +33,19 @@
 //!
 //! # Invariants
 //!
-//! * P1. `alloc`, `free`, `room` and the ring are touched by the owning thread
-//!   alone (or by the adopter of a heap that has none), without a lock.
-//! * P2. The bins and the plain fields of owned spans are touched under the lock.
+//! * P1. The front, the ring, what is kept aside (P6), the countdowns, the label and the
+//!   plain counts of the slow paths are touched by the owning thread alone (or by the
+//!   adopter of a heap that has none), without a lock. A private heap has no such thread:
+//!   what it uses of them is under its lock.
+//! * P2. The bins, the lists of a private heap, and the plain fields of owned spans are
+//!   touched under the lock; the links between idle heaps under theirs. What a heap is
+//!   known by (its key, its locker, the next heap) is written before anybody knows it.
 //! * P3. A block on a front list counts as out: its span can't be emptied.
 //! * P4. Entries in the map with a heap's key were set by that heap. A block whose
 //!   entry says so may enter the front's lists; whether its span is still the
 //!   heap's, the span's word tells when the list is flushed.
 //! * P5. A private heap has no front and no ring, and its spans' entries are 0.
-//! * R1. While a class has a `rest` a sample is due, and its `alloc` list is what
+//! * P6. While a class has a `rest` a sample is due, and its `alloc` list is what
 //!   comes before it. The blocks of the rest are out, as those of the front are (P3).
 //!
 //! # Signals
@@ -300,7 +305,7 @@ pub(crate) struct Heap {
     /// Objects until the next guarded one, and what its number is rolled with.
     guard_in: Cell<u32>,
     guard_dice: Cell<u32>,
-    /// What is kept aside of the front's lists, behind samples that are due (R1).
+    /// What is kept aside of the front's lists, behind samples that are due (P6).
     rest: [Cell<*mut Block>; CLASSES],
     rest_count: [Cell<u16>; CLASSES],
     /// Slices to be taken before the next sweep, and the class that the last one ended with.
@@ -611,7 +616,7 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// Every lock of the allocator but the heaps', outermost first.
+    /// The locks that are there at every level, but for the heaps', outermost first.
     pub(crate) fn locks(&self) -> [&Lock; 6] {
         let [purger, arena] = self.arena.locks();
         let (meta, sites) = (self.arena.meta.lock(), self.sampler.sites.lock());

@@ -73,8 +73,8 @@ pub fn dump_to(descriptor: core::ffi::c_int) -> Result<(), Failed> {
     trigger::dump_to_descriptor(descriptor, Reason::Demand)
 }
 
-/// Hands the bytes of a heap dump to `sink`, some kilobytes at a time. Neither this
-/// nor, as far as it is concerned, `sink` allocates; `sink` may.
+/// Hands the bytes of a heap dump to `sink`, some kilobytes at a time. This allocates
+/// nothing; `sink` may.
 pub fn write(sink: &mut dyn FnMut(&[u8])) {
     write::all(Reason::Demand, sink);
 }

@@ -19,8 +19,7 @@
 //!   pointer of the one thread that does.
 //! * L2. Only the holder stores 0.
 //!
-//! Lock order, outermost first: a heap's lock, the private heaps' list, the
-//! orphans, the huge objects, the purger, the arena, the meta memory.
+//! In which order locks are taken, ARCHITECTURE.md says; `Allocator::fork_prepare` takes all.
 #![allow(unsafe_code)]
 
 #[cfg(shuttle)]

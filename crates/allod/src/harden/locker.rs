@@ -314,7 +314,6 @@ impl Locker {
             row.size.set(SizeClass::from_index(c).size() as u32);
             row.ring.set(self.entries.as_ptr().wrapping_add(plan.ring.into()));
             row.mask.set(plan.mask.into());
-            row.limit.set(0);
         }
     }
 

@@ -441,7 +441,7 @@ impl<O: Os> Allocator<O> {
     fn free_direct(&self, span: &Span, class: SizeClass, block: NonNull<Block>) {
         self.receive(span, class, block);
         if span.is_watched() {
-            // Before the block can be anybody's (K2 of the tables).
+            // Before the block can be anybody's (ST2).
             self.sampler.freed(&self.arena.kernel, block.as_ptr().addr());
         }
         let mut run = List::EMPTY;

@@ -15,10 +15,10 @@
 //!                        ^ dry here: a sample is due, then `rest` is installed
 //! ```
 //!
-//! While `rest` is not null a sample is due (R1), and nothing else is installed.
+//! While `rest` is not null a sample is due (P6), and nothing else is installed.
 #![allow(unsafe_code)]
 
-use super::{Allocator, Heap};
+use super::{Allocator, Heap, Use};
 use crate::block::{self, Block};
 use crate::huge::Huge;
 use crate::os::Os;
@@ -226,7 +226,7 @@ impl<O: Os> Allocator<O> {
 
     /// The heap that sampled blocks come from, made with the first of them.
     fn sampled_heap(&self) -> Option<&Heap> {
-        self.lasting(&self.sampled)
+        self.lasting(&self.sampled, Use::Private)
     }
 
     /// True when the blocks of `span` are those of [`Allocator::sampled_heap`].

@@ -25,10 +25,10 @@
 //!
 //! # Invariants
 //!
-//! * C1. Bytes are untrusted: the module may be unloaded and another mapped while we
+//! * UC1. Bytes are untrusted: the module may be unloaded and another mapped while we
 //!   read. Whatever they are, [`find`] returns, after at most [`MAX_BYTES`] bytes
 //!   of each entry, and reads through [`Memory`] alone, which cannot fault.
-//! * C2. No state is kept: a result depends on the bytes read and nothing else.
+//! * UC2. No state is kept: a result depends on the bytes read and nothing else.
 //!
 //! `rules.rs` keeps the results, `modules.rs` knows where the tables are.
 

@@ -225,7 +225,7 @@ impl<O: Os> Allocator<O> {
         seen: Seen<'_>,
         at: NonNull<u8>,
     ) {
-        let (slot, was_sample) = self.harden.take_back_seen(seen, class, at);
+        let (slot, was_sample) = self.harden.take_back(seen, class, at);
         if was_sample {
             self.sampler.freed(&self.arena.kernel, at.addr().get());
         }
