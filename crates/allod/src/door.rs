@@ -556,6 +556,7 @@ pub(crate) fn hardened(
     }
     // SAFETY: the heap is this thread's.
     let Some((at, zeros)) = (unsafe { ALLOCATOR.allocate_hard(heap, size, align, family) }) else {
+        report::refused(size);
         return ptr::null_mut();
     };
     if zeroed {

@@ -258,6 +258,10 @@ pub(crate) enum Use {
     Unused = 3,
     /// Every thread that has no heap: a private heap that nobody destroys.
     Common = 4,
+    /// Nobody: its thread is gone, and it is on no list of those yet.
+    Left = 5,
+    /// Whoever drains it: its thread is gone.
+    Draining = 6,
 }
 
 /// A heap.
@@ -291,6 +295,7 @@ pub(crate) struct Heap {
     next_heap: Cell<*const Heap>,
     /// Orphans, or unused private heaps.
     next_idle: Cell<*const Heap>,
+    /// When its thread left it; while it is drained, by which thread.
     idle_since: Cell<u64>,
     /// The thread was lost in a fork, and nobody has had the heap since.
     lost: Cell<bool>,

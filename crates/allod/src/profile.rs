@@ -29,7 +29,7 @@ use crate::local::{self, ALLOCATOR};
 use crate::sites::Figures;
 use crate::sync::{AtomicU64, Ordering};
 
-pub(crate) use trigger::{at_exit, begin, face, forked, out_of_memory, set_face};
+pub(crate) use trigger::{at_exit, begin, face, forked, obey, out_of_memory, set_face};
 
 /// A dump could not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -331,6 +331,13 @@ impl Tally {
         self.now.fetch_sub(less, Ordering::Relaxed);
     }
 
+    /// Makes the sum `now`, whatever it was: for who is alone.
+    pub(crate) fn set(&self, now: usize) {
+        // ORDERING: Relaxed, a figure.
+        self.now.store(now, Ordering::Relaxed);
+        self.rise(now);
+    }
+
     /// Adds a difference that may be negative.
     #[inline]
     pub(crate) fn shift(&self, by: isize) {
