@@ -28,7 +28,7 @@ pub(crate) struct Line {
 static TELLER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
 /// Adds to a line about an address.
-pub(crate) type Teller = fn(Line, usize) -> Line;
+type Teller = fn(Line, usize) -> Line;
 
 /// Has `tell` add to the line about a mistake who has called.
 pub(crate) fn set_teller(tell: Teller) {
@@ -119,7 +119,7 @@ impl Line {
     }
 
     /// Writes the line and ends the process with SIGABRT.
-    pub(crate) fn die(self) -> ! {
+    fn die(self) -> ! {
         self.print();
         // SAFETY: `abort` may be called at any moment, from any thread.
         unsafe { libc::abort() }

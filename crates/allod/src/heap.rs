@@ -397,13 +397,13 @@ impl Heap {
     }
 
     /// True for one of the heaps of threads that have none.
-    pub(crate) fn is_common(&self) -> bool {
+    fn is_common(&self) -> bool {
         // ORDERING: Relaxed, as in `is_private`.
         self.in_use.load(Ordering::Relaxed) == Use::Common as u32
     }
 
     /// True while a thread uses it as its own.
-    pub(crate) fn is_a_threads(&self) -> bool {
+    fn is_a_threads(&self) -> bool {
         // ORDERING: Relaxed, a figure for whoever asks about another thread's heap.
         self.in_use.load(Ordering::Relaxed) == Use::Thread as u32
     }
@@ -572,7 +572,7 @@ impl<O: Os> Allocator<O> {
     }
 
     /// The heap that `field` of a span or object names; `None` for the threads' heaps.
-    pub(crate) fn private_owner(&self, field: *mut ()) -> Option<&Heap> {
+    fn private_owner(&self, field: *mut ()) -> Option<&Heap> {
         // SAFETY: null, or a private heap: heaps are never unmapped.
         unsafe { field.cast::<Heap>().as_ref() }
     }

@@ -42,7 +42,7 @@ pub(crate) fn set_face(face: u32) {
 }
 
 /// True when the process cannot be rid of us before it ends: `liballod.so`.
-pub(crate) fn is_preload() -> bool {
+fn is_preload() -> bool {
     profile::face() == 1
 }
 
@@ -200,7 +200,7 @@ impl Header {
 }
 
 /// Takes the next free slot, for this process image or this child of a fork.
-pub(crate) fn take_slot() {
+fn take_slot() {
     // ORDERING: Acquire pairs with the Release in `map`.
     let page = PAGE.load(Ordering::Acquire);
     if page.is_null() {
@@ -253,7 +253,7 @@ fn name(slot: &Slot) {
 }
 
 /// Stores the numbers as they are now.
-pub(crate) fn publish() {
+fn publish() {
     let Some(slot) = slot() else { return };
     let a = &ALLOCATOR;
     let kernel = &a.arena.kernel;

@@ -256,7 +256,7 @@ impl Sites {
         Self::with_room(room)
     }
 
-    pub(crate) const fn with_room(room: Room) -> Self {
+    const fn with_room(room: Room) -> Self {
         Self {
             lock: Lock::new(),
             room,

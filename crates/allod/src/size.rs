@@ -98,7 +98,7 @@ impl SizeClass {
     }
 
     /// The class for an alignment above 16: the first whose blocks all have it.
-    pub(crate) const fn of_aligned(size: usize, align: usize) -> Option<Self> {
+    const fn of_aligned(size: usize, align: usize) -> Option<Self> {
         if size > SMALL_MAX || align > SMALL_MAX {
             return None;
         }

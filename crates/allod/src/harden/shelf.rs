@@ -397,7 +397,7 @@ impl Shelf {
 }
 
 /// FREE slots of a span.
-pub(super) fn free_of(span: &Span) -> u16 {
+fn free_of(span: &Span) -> u16 {
     Head::of_span(span).map_or(0, Head::free)
 }
 

@@ -93,7 +93,7 @@ impl Heap {
     /// # Safety
     ///
     /// The caller is the heap's thread (P1); the blocks are free and on no other list.
-    pub(super) unsafe fn send_home<O: Os>(
+    unsafe fn send_home<O: Os>(
         &self,
         a: &Allocator<O>,
         class: SizeClass,
@@ -351,7 +351,7 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     ///
     /// The blocks are the span's, free, and on no other list.
-    pub(crate) unsafe fn push_run(&self, span: &Span, run: List) {
+    unsafe fn push_run(&self, span: &Span, run: List) {
         if run.count == 0 {
             return;
         }

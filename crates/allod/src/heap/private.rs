@@ -36,7 +36,7 @@ impl<O: Os> Allocator<O> {
     }
 
     /// A heap that is used under its lock, as `in_use` says.
-    pub(super) fn make_locked(&self, in_use: Use) -> Option<&Heap> {
+    fn make_locked(&self, in_use: Use) -> Option<&Heap> {
         let reused = match self.idle_lock.lock() {
             Some(_guard) => {
                 // SAFETY: null, or a heap: heaps are never unmapped.
@@ -59,7 +59,7 @@ impl<O: Os> Allocator<O> {
     }
 
     /// Keeps the record of a locked heap that has nothing for the next one.
-    pub(super) fn keep_unused(&self, heap: &Heap) {
+    fn keep_unused(&self, heap: &Heap) {
         // ORDERING: Relaxed, the idle lock orders the hand-over.
         heap.in_use.store(Use::Unused as u32, Ordering::Relaxed);
         let Some(_guard) = self.idle_lock.lock() else { return };

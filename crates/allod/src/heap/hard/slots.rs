@@ -274,7 +274,7 @@ impl<O: Os> Allocator<O> {
     /// Puts a slot that was freed where its heap wants it, or back onto the shelf.
     #[cold]
     #[inline(never)]
-    pub(super) fn put_elsewhere(&self, slot: Slot, row: RowAt) {
+    fn put_elsewhere(&self, slot: Slot, row: RowAt) {
         let class = row.class();
         let Some((span, ..)) = self.slot_at(slot.at()) else { return };
         self.live.sub(class.size());
