@@ -607,6 +607,22 @@ impl<O: Os> Arena<O> {
         Some(unsafe { place.as_ref() })
     }
 
+    /// Reserves as many addresses as a chunk has, for what is no chunk, and takes memory of
+    /// zeros for their record: where they are, and the record.
+    pub(crate) fn reserve_plot<T>(&self) -> Option<(NonNull<u8>, NonNull<T>)> {
+        let base = self.kernel.reserve_aligned(CHUNK, CHUNK, 0)?;
+        let record = self
+            .map
+            .cover(&self.kernel, base.addr().get(), CHUNK)
+            .then(|| self.meta.take(&self.kernel, size_of::<T>(), align_of::<T>()))
+            .flatten();
+        if record.is_none() {
+            // SAFETY: nobody knows of the reservation.
+            unsafe { self.kernel.release(base, CHUNK) };
+        }
+        Some((base, record?.cast()))
+    }
+
     /// Unmaps every region.
     ///
     /// # Safety

@@ -293,17 +293,7 @@ impl Guarded {
         if self.plots.get() >= PLOTS {
             return;
         }
-        let Some(base) = arena.kernel.reserve_aligned(CHUNK, CHUNK, 0) else { return };
-        let place = arena
-            .map
-            .cover(&arena.kernel, base.addr().get(), CHUNK)
-            .then(|| arena.meta.take(&arena.kernel, size_of::<Plot>(), align_of::<Plot>()))
-            .flatten();
-        let Some(place) = place else {
-            // SAFETY: nobody knows of the reservation.
-            unsafe { arena.kernel.release(base, CHUNK) };
-            return;
-        };
+        let Some((base, plot)) = arena.reserve_plot::<Plot>() else { return };
         let head = Head {
             record: Record { kind: Kind::Guarded },
             pages,
@@ -313,15 +303,14 @@ impl Guarded {
         };
         // SAFETY: the record begins with its head, in fresh memory; its places are
         // right as zeros.
-        unsafe { place.cast::<Head>().write(head) };
-        let plot = place.cast::<Plot>();
+        unsafe { plot.cast::<Head>().write(head) };
         row.newest.set(plot.as_ptr());
         // SAFETY: just set up, and never unmapped (G4).
         row.places.set(row.places.get() + unsafe { plot.as_ref() }.places());
         row.plot.set(plot.as_ptr());
         row.next.set(0);
         self.plots.set(self.plots.get() + 1);
-        arena.map.set_record(base.addr().get(), place.as_ptr().cast());
+        arena.map.set_record(base.addr().get(), plot.as_ptr().cast());
     }
 
     /// Frees the object at `address`, whose record is a plot's, and closes its pages.

@@ -306,22 +306,11 @@ impl<O: Os> Allocator<O> {
             // `free_hard` has taken these.
             Found::Slot(_, class) => fatal::misuse(Misuse::DoubleFree, address, class.size()),
             Found::Run(span) => {
-                let size = span.block_size();
                 self.check_run(span, Some(given));
-                if let Some(owner) = self.private_owner(span.heap())
-                    && !owner.forget_large(span)
-                {
-                    return;
+                if self.take_back_large(span) {
+                    self.harden.runs.retain(self.ground(), span);
+                    self.upkeep_soon();
                 }
-                if !span.word.free_large() {
-                    fatal::misuse(Misuse::DoubleFree, address, size);
-                }
-                if span.is_watched() {
-                    self.sampler.freed(&self.arena.kernel, address);
-                }
-                self.live.sub(size);
-                self.harden.runs.retain(self.ground(), span);
-                self.upkeep_soon();
             }
             Found::Huge(huge) => {
                 self.check_huge(huge, Some(given));
