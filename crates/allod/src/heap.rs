@@ -329,6 +329,8 @@ pub(crate) struct Heap {
     watched: AtomicU32,
 }
 
+const _: () = assert!(size_of::<Heap>() <= 6 << 10, "what a thread costs, ARCHITECTURE.md says");
+
 // SAFETY: P1 and P2 say which thread touches which cells, and when.
 unsafe impl Sync for Heap {}
 
