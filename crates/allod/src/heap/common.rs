@@ -4,7 +4,7 @@
 //! thread is), when it is past its end, and when its code is a signal handler above
 //! a slow path. Such a caller takes its blocks from a common heap, under its lock.
 //!
-//! Why young threads: a heap costs 6 KiB, and each class in use a page. Ten
+//! Why young threads: a heap costs nearly 6 KiB, and each class in use a page. Ten
 //! thousand threads that allocate a kilobyte each and sleep cost 50 KiB each that
 //! way, and hardly more than the kilobyte when they share spans.
 //!
