@@ -1,9 +1,10 @@
 //! Looking at objects: whether one is the program's, whole, and what it is taken for.
 //!
 //! ```text
-//!   a free, in hand:   is_well ---- all is well ------------------------> its slot
-//!                         \-- no sample, nothing unusual? --> examine --> its slot, or the end
-//!   other calls:       look: the same at first, then inspect ----------> Seen, or the end
+//!   a free:        is_well --yes--> the slot is taken back
+//!                     \--no--> examine ---> the same, or the end of the process
+//!   other calls:   look: is_well --yes-------> Seen
+//!                           \--no--> inspect --> Seen, or the end of the process
 //! ```
 //!
 //! The first look is the fast one. It is right about plain objects with nothing wrong, and
