@@ -266,7 +266,7 @@ impl Said {
         // ORDERING: Acquire, pairs with the owner's Release store of its pid,
         // which comes after the name and the other fields that stay.
         let pid = slot.pid.load(Ordering::Acquire);
-        // ORDERING: Relaxed, here and in the next: P3 of the page. Each number
+        // ORDERING: Relaxed, here and in the next: PG3 of the page. Each number
         // is whole, and that is all that is asked of it.
         let number = |field: &AtomicU32| field.load(Ordering::Relaxed);
         // ORDERING: Relaxed, as above.

@@ -36,7 +36,8 @@
 //!
 //! # Threads
 //!
-//! Taking and giving slices is lock-free. The lock guards opening and reserving.
+//! Taking and giving slices is lock-free. The lock guards opening and reserving; the
+//! purger's, which comes before it, `aged` and the tick (`arena/purge.rs`).
 #![allow(unsafe_code)]
 
 pub(crate) mod bits;
@@ -133,7 +134,7 @@ pub(crate) struct Slices {
     pub(crate) opened: bool,
 }
 
-/// What may be chosen about an arena, before its first use.
+/// What may be chosen about an arena.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
     /// Bytes filled on small pages from which on new chunks may be dense; `usize::MAX` for never.
@@ -193,6 +194,13 @@ impl Chunk {
     /// The free slices, as of some recent moment.
     pub(crate) fn free(&self) -> u64 {
         self.bits.free()
+    }
+
+    /// Lets every slice of a run know its span's first one (S5).
+    pub(crate) fn tie(&self, run: Run) {
+        for i in 1..run.count() {
+            self.span((run.first() + i) as usize).set_back(i as u8);
+        }
     }
 
     /// True for a chunk that lies in one huge page when it is touched.
@@ -597,6 +605,22 @@ impl<O: Os> Arena<O> {
         self.reserved.fetch_add(len, Ordering::Relaxed);
         // SAFETY: just written, never unmapped (A2).
         Some(unsafe { place.as_ref() })
+    }
+
+    /// Reserves as many addresses as a chunk has, for what is no chunk, and takes memory of
+    /// zeros for their record: where they are, and the record.
+    pub(crate) fn reserve_plot<T>(&self) -> Option<(NonNull<u8>, NonNull<T>)> {
+        let base = self.kernel.reserve_aligned(CHUNK, CHUNK, 0)?;
+        let record = self
+            .map
+            .cover(&self.kernel, base.addr().get(), CHUNK)
+            .then(|| self.meta.take(&self.kernel, size_of::<T>(), align_of::<T>()))
+            .flatten();
+        if record.is_none() {
+            // SAFETY: nobody knows of the reservation.
+            unsafe { self.kernel.release(base, CHUNK) };
+        }
+        Some((base, record?.cast()))
     }
 
     /// Unmaps every region.

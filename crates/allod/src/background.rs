@@ -7,7 +7,9 @@
 //!
 //! ```text
 //!   IDLE ---start---> STARTING ----> RUNNING ---stop---> STOPPING ---joined---> OFF
-//!     \__________________\__ refused, or the child of a fork ___________________/
+//!     ^                   \_____________\_____________________\_________________^ |
+//!     |                      refused; or, from each, the child of a fork          |
+//!     +------------------- the program asks for it (`obey`) ----------------------+
 //! ```
 //!
 //! # When it starts
@@ -15,8 +17,8 @@
 //! Lazily: at the first upkeep of a Rust program, which runs in code of the
 //! program's own. `liballod.so` is called by the loader as well, which may hold
 //! locks that `pthread_create` wants; so there it starts with the constructor. A
-//! child of a fork has no such thread and gets none by itself, for most children
-//! call `exec` at once; the program may ask for one (`allod::set`).
+//! child of a fork has not the thread that its parent had and gets none by itself, for
+//! most children call `exec` at once; the program may ask for one (`allod::set`).
 //!
 //! # What the program sees of it
 //!

@@ -314,8 +314,7 @@ pub(crate) fn find(name: &[u8]) -> Result<&'static Row, Refused> {
     TABLE.iter().find(|row| row.name.as_bytes() == name).ok_or(Refused::UnknownKey)
 }
 
-/// A number for `row`: one of its words, several joined by `+`, or decimal digits, perhaps with k, m or g
-/// behind them.
+/// As [`Row::parse`], for any bytes.
 pub(crate) fn parse(row: &Row, value: &[u8]) -> Result<u64, Refused> {
     if let Some((_, number)) = row.words.iter().find(|(word, _)| word.as_bytes() == value) {
         return Ok(*number);

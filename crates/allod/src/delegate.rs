@@ -11,7 +11,7 @@
 //!
 //! # Invariants
 //!
-//! * D1. The blocks on a heap's list are live, each preceded by its own header,
+//! * DL1. The blocks on a heap's list are live, each preceded by its own header,
 //!   and the list is touched under the lock alone.
 #![allow(unsafe_code)]
 
@@ -359,7 +359,7 @@ pub struct Heap {
     first: Mutex<*mut Header>,
 }
 
-// SAFETY: the list is touched under the lock alone (D1), and its blocks are the
+// SAFETY: the list is touched under the lock alone (DL1), and its blocks are the
 // platform's, which any thread may free.
 unsafe impl Send for Heap {}
 // SAFETY: as above.
@@ -400,7 +400,7 @@ impl Heap {
         let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the place is ours, and aligned: a block's alignment or the header's.
         unsafe { header.write(Header { prev: ptr::null_mut(), next: *first, whole }) };
-        // SAFETY: null, or the header of a live block (D1).
+        // SAFETY: null, or the header of a live block (DL1).
         if let Some(next) = unsafe { first.as_mut() } {
             next.prev = header.as_ptr();
         }
@@ -413,7 +413,7 @@ impl Drop for Heap {
     fn drop(&mut self) {
         let mut at = *self.first.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(header) = NonNull::new(at) {
-            // SAFETY: the header of a live block (D1).
+            // SAFETY: the header of a live block (DL1).
             let Header { next, whole, .. } = unsafe { header.read() };
             at = next;
             let end = size_of::<Header>().next_multiple_of(whole.align());
@@ -442,9 +442,9 @@ unsafe impl Allocator for &Heap {
         // SAFETY: the header stands before the block.
         let header = unsafe { block.cast::<Header>().sub(1) };
         let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: the header of a live block (D1).
+        // SAFETY: the header of a live block (DL1).
         let Header { prev, next, .. } = unsafe { header.read() };
-        // SAFETY: null, or the header of a live block (D1).
+        // SAFETY: null, or the header of a live block (DL1).
         match unsafe { prev.as_mut() } {
             Some(prev) => prev.next = next,
             None => *first = next,

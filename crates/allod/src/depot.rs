@@ -8,7 +8,7 @@
 //! One stack for each class. A span whose last block comes home while it lies
 //! here is *buried*: it cannot be pulled out of the middle of a stack, so it is
 //! counted, and whoever is about to touch new memory digs first
-//! (`Heap::dig` in `heap/refill.rs`).
+//! (`Allocator::dig` in `heap/refill.rs`).
 #![allow(unsafe_code)]
 
 pub(crate) mod stack;

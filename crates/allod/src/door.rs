@@ -2,13 +2,16 @@
 //!
 //! One way in for everything that is rare: a thread's first allocation, a dry
 //! list, large and huge objects, big alignments, size 0, threads past their
-//! end, handlers above a slow path. Whatever else may become special (sampled,
-//! guarded, recorded objects) comes in here too: a front list that is not
-//! filled, and an entry in the map that is 0, send every call this way, inlined
+//! end, handlers above a slow path. Whatever is special (sampled and guarded objects,
+//! all objects at the hardened levels) comes in here too: a front list that is not
+//! filled, and an entry in the map that is no heap's, send every call this way, inlined
 //! ones as well, and cost the others nothing.
 //!
 //! The order of attempts for a block: the thread's heap; a common heap when
 //! there is none or it is busy under us.
+//!
+//! Here is also what changes an object's size: in place, or by way of another object.
+//! What frees is in `heap/free.rs`.
 #![allow(unsafe_code)]
 
 use crate::block::{self, Block};
@@ -19,13 +22,13 @@ use crate::harden::slot::Family;
 use crate::heap::{Allocator, Heap};
 use crate::huge::Huge;
 use crate::local::{self, ALLOCATOR};
-use crate::report;
 use crate::os::Os;
+use crate::report;
 use crate::size::SizeClass;
-use crate::units::MIN_ALIGN;
+use crate::span::Span;
 use crate::span::word::{Remote, State, Word};
 use crate::sync::Ordering;
-use crate::units::{LARGE_MAX, SLICE, slices_for};
+use crate::units::{CHUNK, LARGE_MAX, MIN_ALIGN, SLICE, slices_for};
 use core::ptr::{self, NonNull};
 
 /// Most bytes that are cleared by writing zeros; more goes back to the system
@@ -120,13 +123,8 @@ impl<O: Os> Allocator<O> {
         let nowhere = core::cell::Cell::new(ptr::null());
         let home = heap.filter(|heap| !heap.is_private()).map_or(&nowhere, Heap::large_home);
         let run = self.take_slices(home, slices, align.next_power_of_two(), true)?;
-        // SAFETY: records are never unmapped (A2).
-        let chunk = unsafe { run.chunk.as_ref() };
-        let span = chunk.span(run.run.first() as usize);
-        for i in 1..run.run.count() {
-            chunk.span((run.run.first() + i) as usize).set_back(i as u8);
-        }
-        let at = chunk.slice(run.run.first());
+        let (span, at) = (self.span_of(&run), self.base_of(&run));
+        self.tie(&run);
         let field = owner.map_or(ptr::null_mut(), |owner| ptr::from_ref(owner).cast_mut().cast());
         span.begin_large(at, slices, field);
         span.word.store(Word::new(State::Large, 0, Remote::NONE));
@@ -230,7 +228,7 @@ impl<O: Os> Allocator<O> {
         let address = at.addr().get();
         let old = self.usable(address);
         let owner = heap.filter(|heap| heap.is_private());
-        if size >= LARGE_MAX && size > old && align <= crate::units::CHUNK {
+        if size >= LARGE_MAX && size > old && align <= CHUNK {
             // What has grown to this will grow on: from here on nothing is copied.
             if let Some(huge) = self.huge.find(&self.arena, address) {
                 if let Some(moved) = self.grow_huge_elsewhere(huge, size) {
@@ -325,7 +323,7 @@ impl<O: Os> Allocator<O> {
     }
 
     /// A large object takes the slices behind it, or gives its last ones back.
-    pub(crate) fn resize_large(&self, span: &crate::span::Span, size: usize) -> bool {
+    pub(crate) fn resize_large(&self, span: &Span, size: usize) -> bool {
         let (had, wants) = (span.slices(), slices_for(size));
         if wants == had {
             return true;
@@ -558,6 +556,7 @@ pub(crate) fn hardened(
     }
     // SAFETY: the heap is this thread's.
     let Some((at, zeros)) = (unsafe { ALLOCATOR.allocate_hard(heap, size, align, family) }) else {
+        report::refused(size);
         return ptr::null_mut();
     };
     if zeroed {

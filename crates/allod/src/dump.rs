@@ -282,7 +282,7 @@ pub struct Moment {
     pub retained: u64,
 }
 
-/// One slice in use.
+/// One span or large object.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Occupancy {

@@ -7,10 +7,11 @@
 //!   allod: double free of block at 0x7f3a5c0012c0 (size class of 48), in editor+0x5b1f
 //! ```
 //!
-//! The line is built on the stack and written with two system calls: what is wrong, and
-//! then, if somebody can say it ([`set_teller`]), who has called, and who had allocated what it
-//! is about. That may go wrong in a process that is broken. Nothing is locked and nothing is formatted by `core::fmt`,
-//! whose code would be the largest thing in the library.
+//! The line is built on the stack and written in parts: what is wrong, and then, if
+//! somebody can say it ([`set_teller`]), who has called, and who had allocated what it is
+//! about. That may go wrong in a process that is broken, so what is wrong is written
+//! first. Nothing is formatted by `core::fmt`, whose code would be the largest thing in
+//! the library.
 #![allow(unsafe_code)]
 
 use crate::sync::{AtomicPtr, Ordering};
@@ -27,7 +28,7 @@ pub(crate) struct Line {
 static TELLER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
 /// Adds to a line about an address.
-pub(crate) type Teller = fn(Line, usize) -> Line;
+type Teller = fn(Line, usize) -> Line;
 
 /// Has `tell` add to the line about a mistake who has called.
 pub(crate) fn set_teller(tell: Teller) {
@@ -118,7 +119,7 @@ impl Line {
     }
 
     /// Writes the line and ends the process with SIGABRT.
-    pub(crate) fn die(self) -> ! {
+    fn die(self) -> ! {
         self.print();
         // SAFETY: `abort` may be called at any moment, from any thread.
         unsafe { libc::abort() }

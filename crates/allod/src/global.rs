@@ -14,6 +14,7 @@ use crate::harden::locker::RowAt;
 use crate::harden::slot::{self, Family};
 use crate::heap::EIGHT;
 use crate::local::{self, ALLOCATOR};
+use crate::profile;
 use crate::report;
 use crate::size::{BY_8, SizeClass};
 use crate::stats::{Stats, ThreadStats};
@@ -175,7 +176,7 @@ pub fn threads(mut each: impl FnMut(&ThreadStats)) {
 /// # Errors
 ///
 /// The value is out of the option's range, the option is taken at the start (the
-/// level of safety), or there is no memory to start with.
+/// level of safety and the rate of guarded objects), or there is no memory to start with.
 pub fn set(key: Key, value: u64) -> Result<(), Refused> {
     const CONFIG: Config = Config::new();
     let row = TABLE[key as usize];
@@ -189,8 +190,10 @@ pub fn set(key: Key, value: u64) -> Result<(), Refused> {
         return Err(Refused::NoMemory);
     }
     local::change(key, value);
-    if matches!(key, Key::Background) {
-        background::obey(value != 0);
+    match key {
+        Key::Background => background::obey(value != 0),
+        Key::ProfileDump => profile::obey(),
+        _ => {}
     }
     Ok(())
 }

@@ -9,8 +9,8 @@
 //! For two users. The paranoid level puts every n-th object here, for testing.
 //! At the other levels `guard_rate` puts about one in so many of the slow path's
 //! objects here, few enough at a time for production. An access past the guarded
-//! end, before a guarded start, or after the free faults at once, and [`explain`]
-//! tells what it was; an access past the other end changes a canary and is found
+//! end, before a guarded start, or after the free faults at once, and
+//! [`Guarded::explain`] tells what it was; an access past the other end changes a canary and is found
 //! at the free.
 //!
 //! A plot has places of 1, 2, 4, 8 or 16 data pages. Places are taken in turn,
@@ -21,6 +21,12 @@
 //!
 //! Beside the system's calls a look at the stack costs little: a place notes who has
 //! allocated its object, and who has freed it, for the line about a mistake.
+//!
+//! ```text
+//!   FREE ---alloc---> LIVE ---free---> CLOSING ---pages closed---> CLOSED
+//!                       ^                                            |
+//!                       +-------------------alloc--------------------+
+//! ```
 //!
 //! # Invariants
 //!
@@ -287,17 +293,7 @@ impl Guarded {
         if self.plots.get() >= PLOTS {
             return;
         }
-        let Some(base) = arena.kernel.reserve_aligned(CHUNK, CHUNK, 0) else { return };
-        let place = arena
-            .map
-            .cover(&arena.kernel, base.addr().get(), CHUNK)
-            .then(|| arena.meta.take(&arena.kernel, size_of::<Plot>(), align_of::<Plot>()))
-            .flatten();
-        let Some(place) = place else {
-            // SAFETY: nobody knows of the reservation.
-            unsafe { arena.kernel.release(base, CHUNK) };
-            return;
-        };
+        let Some((base, plot)) = arena.reserve_plot::<Plot>() else { return };
         let head = Head {
             record: Record { kind: Kind::Guarded },
             pages,
@@ -307,15 +303,14 @@ impl Guarded {
         };
         // SAFETY: the record begins with its head, in fresh memory; its places are
         // right as zeros.
-        unsafe { place.cast::<Head>().write(head) };
-        let plot = place.cast::<Plot>();
+        unsafe { plot.cast::<Head>().write(head) };
         row.newest.set(plot.as_ptr());
         // SAFETY: just set up, and never unmapped (G4).
         row.places.set(row.places.get() + unsafe { plot.as_ref() }.places());
         row.plot.set(plot.as_ptr());
         row.next.set(0);
         self.plots.set(self.plots.get() + 1);
-        arena.map.set_record(base.addr().get(), place.as_ptr().cast());
+        arena.map.set_record(base.addr().get(), plot.as_ptr().cast());
     }
 
     /// Frees the object at `address`, whose record is a plot's, and closes its pages.

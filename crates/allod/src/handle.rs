@@ -86,11 +86,18 @@ fn allocate(
     }
     // SAFETY: the heap is private, or the calling thread's.
     let fresh = unsafe { ALLOCATOR.allocate(heap, layout.size(), layout.align()) };
-    let fresh = fresh.ok_or(AllocError)?;
+    let fresh = fresh.ok_or_else(|| refused(layout))?;
     if zeroed {
         ALLOCATOR.clear(fresh, layout.size());
     }
     Ok(NonNull::slice_from_raw_parts(fresh.at, layout.size()))
+}
+
+/// There is no memory for a block of `layout`.
+#[cold]
+fn refused(layout: Layout) -> AllocError {
+    report::refused(layout.size());
+    AllocError
 }
 
 /// # Safety
@@ -122,7 +129,7 @@ unsafe fn reallocate(
     if stays {
         // SAFETY: the caller's promise; the new size is not 0.
         let moved = unsafe { ALLOCATOR.reallocate(heap, block, new.size(), old.align()) };
-        let moved = moved.ok_or(AllocError)?;
+        let moved = moved.ok_or_else(|| refused(new))?;
         return Ok(NonNull::slice_from_raw_parts(moved, new.size()));
     }
     let fresh = allocate(heap, new, false)?;

@@ -21,7 +21,8 @@
 //! Behind the front stand the *bins*: for each class the span that is being
 //! used up and the ones with free blocks. And beside it the *ring*: blocks of
 //! other heaps, gathered span by span, so that sixteen or thirty of them go
-//! home with one compare-and-swap.
+//! home with one compare-and-swap. At the hardened levels the front stays empty, and
+//! a thread allocates from the *locker* that hangs on its heap (`heap/hard.rs`).
 //!
 //! # Life of a heap
 //!
@@ -32,16 +33,21 @@
 //!
 //! # Invariants
 //!
-//! * P1. `alloc`, `free`, `room` and the ring are touched by the owning thread
-//!   alone (or by the adopter of a heap that has none), without a lock.
-//! * P2. The bins and the plain fields of owned spans are touched under the lock.
+//! * P1. The front, the ring, what is kept aside (P6), the countdowns, the label and the
+//!   plain counts of the slow paths are touched by the owning thread alone (or by the
+//!   adopter of a heap that has none), without a lock. A private heap has no such thread:
+//!   what it uses of them is under its lock.
+//! * P2. The bins, the lists of a private heap, and the plain fields of owned spans are
+//!   touched under the lock; the links between idle heaps under theirs. What a heap is
+//!   known by (its key, its locker, the next heap) is written before anybody knows it.
 //! * P3. A block on a front list counts as out: its span can't be emptied.
 //! * P4. Entries in the map with a heap's key were set by that heap. A block whose
 //!   entry says so may enter the front's lists; whether its span is still the
 //!   heap's, the span's word tells when the list is flushed.
 //! * P5. A private heap has no front and no ring, and its spans' entries are 0.
-//! * R1. While a class has a `rest` a sample is due, or was a look at the clock when the
-//!   rest was kept aside, and its `alloc` list is what comes before it. The blocks of the rest are out, as those of the front are (P3).
+//! * P6. While a class has a `rest`, a sample is due, or a look at the clock was when the
+//!   rest was kept aside; its `alloc` list is what comes before. The blocks of the rest are
+//!   out, as those of the front are (P3).
 //!
 //! # Signals
 //!
@@ -254,6 +260,10 @@ pub(crate) enum Use {
     Unused = 3,
     /// Every thread that has no heap: a private heap that nobody destroys.
     Common = 4,
+    /// Nobody: its thread is gone, and it is on no list of those yet.
+    Left = 5,
+    /// Whoever drains it: its thread is gone.
+    Draining = 6,
 }
 
 /// A heap.
@@ -287,6 +297,7 @@ pub(crate) struct Heap {
     next_heap: Cell<*const Heap>,
     /// Orphans, or unused private heaps.
     next_idle: Cell<*const Heap>,
+    /// When its thread left it; while it is drained, by which thread.
     idle_since: Cell<u64>,
     /// The thread was lost in a fork, and nobody has had the heap since.
     lost: Cell<bool>,
@@ -301,7 +312,7 @@ pub(crate) struct Heap {
     /// Objects until the next guarded one, and what its number is rolled with.
     guard_in: Cell<u32>,
     guard_dice: Cell<u32>,
-    /// What is kept aside of the front's lists, behind samples that are due (R1).
+    /// What is kept aside of the front's lists, behind samples that are due (P6).
     rest: [Cell<*mut Block>; CLASSES],
     rest_count: [Cell<u16>; CLASSES],
     /// Allocations to come that look at the clock, and since when (`heap/watch.rs`).
@@ -322,6 +333,8 @@ pub(crate) struct Heap {
     /// A private heap has, or had, samples in it.
     watched: AtomicU32,
 }
+
+const _: () = assert!(size_of::<Heap>() <= 6 << 10, "what a thread costs, ARCHITECTURE.md says");
 
 // SAFETY: P1 and P2 say which thread touches which cells, and when.
 unsafe impl Sync for Heap {}
@@ -393,13 +406,13 @@ impl Heap {
     }
 
     /// True for one of the heaps of threads that have none.
-    pub(crate) fn is_common(&self) -> bool {
+    fn is_common(&self) -> bool {
         // ORDERING: Relaxed, as in `is_private`.
         self.in_use.load(Ordering::Relaxed) == Use::Common as u32
     }
 
     /// True while a thread uses it as its own.
-    pub(crate) fn is_a_threads(&self) -> bool {
+    fn is_a_threads(&self) -> bool {
         // ORDERING: Relaxed, a figure for whoever asks about another thread's heap.
         self.in_use.load(Ordering::Relaxed) == Use::Thread as u32
     }
@@ -568,7 +581,7 @@ impl<O: Os> Allocator<O> {
     }
 
     /// The heap that `field` of a span or object names; `None` for the threads' heaps.
-    pub(crate) fn private_owner(&self, field: *mut ()) -> Option<&Heap> {
+    fn private_owner(&self, field: *mut ()) -> Option<&Heap> {
         // SAFETY: null, or a private heap: heaps are never unmapped.
         unsafe { field.cast::<Heap>().as_ref() }
     }
@@ -617,7 +630,7 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// Every lock of the allocator but the heaps', outermost first.
+    /// The locks that are there at every level, but for the heaps', outermost first.
     pub(crate) fn locks(&self) -> [&Lock; 6] {
         let [purger, arena] = self.arena.locks();
         let (meta, sites) = (self.arena.meta.lock(), self.sampler.sites.lock());

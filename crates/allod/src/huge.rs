@@ -16,11 +16,13 @@
 //!
 //! Mapped, or taken from the cache of the last freed ones; entered into the
 //! map; grown and shrunk in place; freed into the cache; given back when
-//! nobody has wanted it for the purge delay, or when room is needed.
+//! nobody has wanted it for the purge delay, or when room is needed. At the hardened
+//! levels a freed object is not kept: its memory goes back at once, and its addresses
+//! *wait*, inaccessible, until 32 others were freed after it, or too many bytes of them wait.
 //!
 //! # Invariants
 //!
-//! * H1. A record in the map is live or cached, and its range is its own.
+//! * H1. A record in the map is live, cached or waiting, and its range is its own.
 //! * H2. Whoever retires `state` frees the object; everybody else is told that it is
 //!   free already (`huge/state.rs`).
 //! * H3. Everything but `state` is written under the lock, or by the one who
@@ -71,7 +73,7 @@ pub(crate) struct Huge {
     freed_at: Cell<u64>,
     /// What was asked for. The holder's to change.
     pub(crate) asked: Cell<usize>,
-    /// How it was asked for (`harden::slot::made`): at the hardened levels.
+    /// How it was asked for (`harden/slot.rs`, `Make`): at the hardened levels.
     pub(crate) made: Cell<u16>,
     /// The record made before this one; set once.
     older: Cell<*const Huge>,

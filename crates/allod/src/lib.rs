@@ -43,7 +43,8 @@
 //! | `os` | the system, real or made up |
 //!
 //! Furniture: `block` (a free block's two words), `page` (the shared page),
-//! `dump` (the layout of heap dumps), `stats`, `config`, `size` (the class table), `odds` (the arithmetic of sampling), `units`, `sync`, `fatal`.
+//! `dump` (the layout of heap dumps), `stats`, `config`, `size` (the class table), `odds`
+//! (the arithmetic of sampling), `units`, `sync`, `fatal`.
 //!
 //! # Promises
 //!

@@ -9,6 +9,8 @@
 //!   NEW ----- first allocation: adopt a heap ----> a heap
 //!                                                    |
 //!   DEAD <---- the thread's exit: leave it behind ---+
+//!     ^
+//!     +--- at once, where nobody would tell us of the thread's end
 //! ```
 //!
 //! Not every thread takes a heap at its first call: while there are many threads,
@@ -41,8 +43,8 @@ use crate::fatal::Line;
 use crate::heap::{Allocator, Heap};
 use crate::huge;
 use crate::map::Map;
-use crate::sample::Who;
 use crate::os::linux::Linux;
+use crate::sample::Who;
 use crate::sync::{AtomicU32, AtomicU64, Lock, Ordering};
 use crate::unwind;
 use core::ptr;

@@ -117,18 +117,8 @@ impl Nothing {
         if let Some(plot) = unsafe { plot.as_ref() } {
             return Some(plot);
         }
-        let base = arena.kernel.reserve_aligned(CHUNK, CHUNK, 0)?;
-        let place = arena
-            .map
-            .cover(&arena.kernel, base.addr().get(), CHUNK)
-            .then(|| arena.meta.take(&arena.kernel, size_of::<Plot>(), align_of::<Plot>()))
-            .flatten();
-        let Some(place) = place else {
-            // SAFETY: nobody knows of the reservation.
-            unsafe { arena.kernel.release(base, CHUNK) };
-            return None;
-        };
-        let place = place.cast::<Plot>().as_ptr();
+        let (base, place) = arena.reserve_plot::<Plot>()?;
+        let place = place.as_ptr();
         let head = Head { record: Record { kind: Kind::Nothing }, base };
         // SAFETY: the record begins with its head, in fresh memory; its bits are
         // right as zeros.

@@ -9,7 +9,7 @@
 //! | release | gone | `munmap` |
 //! | remap | somewhere else, contents kept, perhaps longer | `mremap` |
 //!
-//! and *seal* (readable zeros), *advise*, *resident*, *clock*, *page size*.
+//! and *seal* (readable zeros), *advise*, *resident*, *page size*, two clocks, *entropy*.
 //!
 //! [`Os`] is the one seam of the house. Every room above carries it as a type
 //! parameter, so that each is tested over [`fake::Fake`] with no process around

@@ -20,9 +20,9 @@
 //!
 //! # Invariants
 //!
-//! * P1. A slot is taken once, by raising [`Header::taken`], and is never given back.
-//! * P2. After that only the process that took it writes it.
-//! * P3. All fields are atomics: the reader may look at any moment. Numbers that
+//! * PG1. A slot is taken once, by raising [`Header::taken`], and is never given back.
+//! * PG2. After that only the process that took it writes it.
+//! * PG3. All fields are atomics: the reader may look at any moment. Numbers that
 //!   belong together may be from different moments, and each alone is whole.
 
 #[cfg(shuttle)]
@@ -102,7 +102,7 @@ pub struct Slot {
     pub retained: AtomicU64,
     /// Bytes of our own records.
     pub metadata: AtomicU64,
-    /// Bytes in free blocks that threads hold in their front lists and rings.
+    /// Bytes in free blocks that threads hold in their front lists.
     pub cached: AtomicU64,
     /// System calls made to get and give back memory.
     pub system_calls: AtomicU64,

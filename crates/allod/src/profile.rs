@@ -29,7 +29,7 @@ use crate::local::{self, ALLOCATOR};
 use crate::sites::Figures;
 use crate::sync::{AtomicU64, Ordering};
 
-pub(crate) use trigger::{at_exit, begin, face, forked, out_of_memory, set_face};
+pub(crate) use trigger::{at_exit, begin, face, forked, obey, out_of_memory, set_face};
 
 /// A dump could not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +73,8 @@ pub fn dump_to(descriptor: core::ffi::c_int) -> Result<(), Failed> {
     trigger::dump_to_descriptor(descriptor, Reason::Demand)
 }
 
-/// Hands the bytes of a heap dump to `sink`, some kilobytes at a time. Neither this
-/// nor, as far as it is concerned, `sink` allocates; `sink` may.
+/// Hands the bytes of a heap dump to `sink`, some kilobytes at a time. This allocates
+/// nothing; `sink` may.
 pub fn write(sink: &mut dyn FnMut(&[u8])) {
     write::all(Reason::Demand, sink);
 }

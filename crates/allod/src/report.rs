@@ -1,7 +1,11 @@
 //! What the process and `allod run` hear of us.
 //!
-//! [`begin`] is called once, when the allocator has opened: it registers with
-//! `fork`, and attaches the shared page (`page.rs` says what that is).
+//! [`begin`] is called once, when the allocator has opened. It registers with `fork`,
+//! says who ends a line about a mistake (`report/site.rs`), sets the handler that
+//! explains faults of guarded objects where there are any (`report/fault.rs`), attaches
+//! the shared page (`page.rs` says what that is), and lets the profile begin. From then
+//! on the allocator calls [`hear`] at every upkeep. [`ended`] is called at the end of
+//! the process, or of our code in it.
 //!
 //! The page is attached when the allocator opens, if `allod run` named one. From
 //! then on the numbers are stored at every upkeep (every 64 slow paths of some
@@ -27,6 +31,7 @@ use core::ptr;
 
 static PAGE: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 static SLOT: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
+
 /// Says which face serves. Before the first allocation.
 pub(crate) fn set_face(face: u32) {
     profile::set_face(face);
@@ -37,12 +42,12 @@ pub(crate) fn set_face(face: u32) {
 }
 
 /// True when the process cannot be rid of us before it ends: `liballod.so`.
-pub(crate) fn is_preload() -> bool {
+fn is_preload() -> bool {
     profile::face() == 1
 }
 
 fn put(field: &AtomicU64, value: usize) {
-    // ORDERING: Relaxed, P3 of the page: each number alone is whole.
+    // ORDERING: Relaxed, PG3: each number alone is whole.
     field.store(value as u64, Ordering::Relaxed);
 }
 
@@ -195,7 +200,7 @@ impl Header {
 }
 
 /// Takes the next free slot, for this process image or this child of a fork.
-pub(crate) fn take_slot() {
+fn take_slot() {
     // ORDERING: Acquire pairs with the Release in `map`.
     let page = PAGE.load(Ordering::Acquire);
     if page.is_null() {
@@ -203,7 +208,7 @@ pub(crate) fn take_slot() {
     }
     // SAFETY: the page is mapped, stays so, and starts with its header.
     let header = unsafe { &*page.cast::<Header>() };
-    // ORDERING: Relaxed, only the number's uniqueness matters (P1 of the page).
+    // ORDERING: Relaxed, only the number's uniqueness matters (PG1).
     let number = header.taken.fetch_add(1, Ordering::Relaxed);
     // ORDERING: Relaxed, written before the file was shared.
     if number >= header.slots.load(Ordering::Relaxed) {
@@ -248,7 +253,7 @@ fn name(slot: &Slot) {
 }
 
 /// Stores the numbers as they are now.
-pub(crate) fn publish() {
+fn publish() {
     let Some(slot) = slot() else { return };
     let a = &ALLOCATOR;
     let kernel = &a.arena.kernel;

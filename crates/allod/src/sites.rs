@@ -16,8 +16,8 @@
 //! When the sites run out, what has no place any more is summed in the first one,
 //! which has no stack. A thread gets none of its own past an eighth of the sites, nor, but
 //! for the one that took the first sample, when those that there are take more than 96 KiB
-//! and a hundredth of what the process has held: a
-//! few hundred short threads took 1.9 MiB of sites in a program of 20 (2026-11-30), a million would ten.
+//! and a hundredth of what the process has held: a few hundred short threads took 1.9 MiB
+//! of sites in a program of 20 (2026-11-30), and a million would take ten.
 //!
 //! # Peaks
 //!
@@ -33,17 +33,17 @@
 //!
 //! # Invariants
 //!
-//! * K1. Rows are written under the lock. They move once, all of them, and where they
+//! * ST1. Rows are written under the lock. They move once, all of them, and where they
 //!   were stays as it is, for who reads without the lock or from outside.
-//! * K2. A sample in the index is of an object that the program holds: it is taken
+//! * ST2. A sample in the index is of an object that the program holds: it is taken
 //!   out before the object's memory can be handed out again.
-//! * K3. A site's `live` is the sum over the samples that name it.
+//! * ST3. A site's `live` is the sum over the samples that name it.
 //!
 //! # Signals
 //!
 //! A handler above a holder of the lock can't have it: what it would have entered
 //! is dropped and counted, and what it frees is remembered in [`Late`], for the
-//! next holder to take out before it does anything else (K2).
+//! next holder to take out before it does anything else (ST2).
 #![allow(unsafe_code)]
 
 mod column;
@@ -256,7 +256,7 @@ impl Sites {
         Self::with_room(room)
     }
 
-    pub(crate) const fn with_room(room: Room) -> Self {
+    const fn with_room(room: Room) -> Self {
         Self {
             lock: Lock::new(),
             room,

@@ -11,7 +11,7 @@
 //!
 //! The record of a span lies out of line, in its chunk's record, at the number
 //! of its first slice. A span that has just been made touches no memory; blocks
-//! are *carved* a page's worth at a time, when they are asked for.
+//! are *carved* up to 4 KiB at a time, when they are asked for.
 //!
 //! A large object (above 32 KiB, up to 1 MiB) is a span too: one block that is
 //! the whole run, in state `Large`.
@@ -22,12 +22,18 @@
 //! and the owner free into it; with all blocks home its slices go back to the
 //! arena and the record waits for the next span on the same slice.
 //!
+//! At the hardened levels some fields of the record have another use. Of a span of
+//! slots `free` leads to the table and `below` says how far it was used
+//! (`harden/shelf.rs`); of a large object `below` is what was asked for, `carved` how,
+//! and `free_count` the length of its guard (`harden/runs.rs`).
+//!
 //! # Invariants
 //!
 //! * S1. The plain fields belong to whom the word says (W1). Threads that only
 //!   look (statistics) read them as single words, which is why they are atomics.
 //! * S2. `class`, `slices`, `heap` and `base` don't change while the state is
-//!   not FREE, so whoever has seen another state may read them.
+//!   not FREE, so whoever has seen another state may read them; but for the slices
+//!   of a large object, which its holder changes.
 //! * S3. The blocks on `free` are `free_count`; they are below `carved`.
 //! * S4. blocks out = `carved` - `free_count` - remote count, and never below zero.
 //! * S5. Every slice of a span but the first has `back` slices to the first.
@@ -41,6 +47,7 @@ use crate::block::{self, Block, List};
 use crate::size::SizeClass;
 use crate::sync::{AtomicPtr, AtomicU8, AtomicU16, AtomicUsize, Ordering};
 use crate::units::SLICE;
+use core::cell::Cell;
 use core::ptr::{self, NonNull};
 use word::{AtomicWord, Pushed, Remote, Terms};
 
@@ -50,7 +57,7 @@ const LARGE_CLASS: u8 = 0xFF;
 const LISTED: u8 = 1;
 /// The sampler must hear of frees into it.
 const WATCHED: u8 = 2;
-/// On huge pages, or carved to its end (`heap/filling.rs`).
+/// On huge pages, or carved to its end: counted (`heap/filling.rs`).
 const OPEN: u8 = 4;
 /// Carved to its end; `OPEN` is set too.
 const FULL: u8 = 8;
@@ -80,7 +87,7 @@ pub(crate) struct Span {
     prev: AtomicPtr<Span>,
     /// The private heap that the span belongs to for life; null for the threads' heaps.
     heap: AtomicPtr<()>,
-    /// The depot's link (`depot/stack.rs`).
+    /// The depot's link (`depot/stack.rs`), while the span has blocks.
     below: AtomicUsize,
     free_count: AtomicU16,
     carved: AtomicU16,
@@ -351,7 +358,7 @@ impl Span {
         self.word.push(first, list.count as u16, link, terms)
     }
 
-    /// Cuts up to a page's worth of fresh blocks onto the local list. False when
+    /// Cuts up to 4 KiB of fresh blocks onto the local list. False when
     /// the span is all carved.
     ///
     /// # Safety
@@ -430,5 +437,31 @@ impl Span {
             return Err("S4: more blocks home than carved");
         }
         Ok(())
+    }
+}
+
+/// Puts `span` in front of the list at `first`, which its owner keeps.
+pub(crate) fn link(first: &Cell<*const Span>, span: &Span) {
+    let next = first.get();
+    span.set_prev(ptr::null_mut());
+    span.set_next(next.cast_mut());
+    // SAFETY: null, or a span of the list: records are never unmapped.
+    if let Some(next) = unsafe { next.as_ref() } {
+        next.set_prev(ptr::from_ref(span).cast_mut());
+    }
+    first.set(span);
+}
+
+/// Takes `span` off the list at `first`.
+pub(crate) fn unlink(first: &Cell<*const Span>, span: &Span) {
+    let (next, prev) = (span.next(), span.prev());
+    // SAFETY: null, or a span of the list: records are never unmapped.
+    match unsafe { prev.as_ref() } {
+        Some(prev) => prev.set_next(next),
+        None => first.set(next),
+    }
+    // SAFETY: as above.
+    if let Some(next) = unsafe { next.as_ref() } {
+        next.set_prev(prev);
     }
 }

@@ -19,8 +19,7 @@
 //!   pointer of the one thread that does.
 //! * L2. Only the holder stores 0.
 //!
-//! Lock order, outermost first: a heap's lock, the private heaps' list, the
-//! orphans, the huge objects, the purger, the arena, the meta memory.
+//! In which order locks are taken, ARCHITECTURE.md says; `Allocator::fork_prepare` takes all.
 #![allow(unsafe_code)]
 
 #[cfg(shuttle)]
@@ -330,6 +329,13 @@ impl Tally {
     pub(crate) fn sub(&self, less: usize) {
         // ORDERING: Relaxed, a figure.
         self.now.fetch_sub(less, Ordering::Relaxed);
+    }
+
+    /// Makes the sum `now`, whatever it was: for who is alone.
+    pub(crate) fn set(&self, now: usize) {
+        // ORDERING: Relaxed, a figure.
+        self.now.store(now, Ordering::Relaxed);
+        self.rise(now);
     }
 
     /// Adds a difference that may be negative.

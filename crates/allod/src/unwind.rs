@@ -46,6 +46,7 @@
 //!   its empty state.
 //!
 //! Threads: any number at once, and any signal handler above any of them.
+
 /// What [`capture`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Captured {

@@ -67,6 +67,7 @@ const UNSAFE_FILES: &[&str] = &[
     "harden/canary.rs",
     "harden/guards.rs",
     "harden/locker.rs",
+    "harden/look.rs",
     "harden/runs.rs",
     "harden/shelf.rs",
     "harden/table.rs",
@@ -82,6 +83,7 @@ const UNSAFE_FILES: &[&str] = &[
     "heap/refill.rs",
     "heap/sampled.rs",
     "heap/walk.rs",
+    "heap/watch.rs",
     "huge.rs",
     "huge/cache.rs",
     "huge/front.rs",
@@ -254,6 +256,50 @@ fn length(file: &str, text: &str) -> Vec<String> {
         return Vec::new();
     }
     vec![format!("{file}: {lines} lines, more than {MAX_LINES}")]
+}
+
+/// Words that are written as labels are, and are none.
+const NO_LABELS: &[&str] = &["C23"];
+
+/// An invariant's label: one to three capitals, and a number.
+fn is_label(word: &str) -> bool {
+    let letters = word.bytes().take_while(u8::is_ascii_uppercase).count();
+    let digits = &word.as_bytes()[letters..];
+    (1..=3).contains(&letters)
+        && (1..=2).contains(&digits.len())
+        && digits.iter().all(u8::is_ascii_digit)
+        && !NO_LABELS.contains(&word)
+}
+
+/// The label that a line of an essay gives to an invariant.
+fn defined_label(line: &str) -> Option<&str> {
+    let (label, _) = line.strip_prefix("//! * ")?.split_once('.')?;
+    is_label(label).then_some(label)
+}
+
+/// An invariant's label is given once, so that a proof which cites it means one thing; and
+/// what is cited was given.
+fn labels(sources: &BTreeMap<String, String>) -> Vec<String> {
+    let mut given: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut faults = Vec::new();
+    for (file, text) in sources {
+        for label in text.lines().filter_map(defined_label) {
+            if let Some(other) = given.insert(label, file) {
+                faults.push(format!("{file}: {label} is in {other} as well"));
+            }
+        }
+    }
+    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '`';
+    for (file, text) in sources {
+        for (i, line) in text.lines().enumerate() {
+            let Some((_, comment)) = line.split_once("//") else { continue };
+            let words = comment.split(|c| !is_part(c));
+            for label in words.filter(|word| is_label(word) && !given.contains_key(word)) {
+                faults.push(format!("{file}:{}: nobody says what {label} is", i + 1));
+            }
+        }
+    }
+    faults
 }
 
 /// Questions about the system are asked in `os`, where the answers are.
@@ -438,6 +484,7 @@ fn the_house_stands() {
             faults.push(format!("{listed}: on a list, and is not there"));
         }
     }
+    faults.extend(labels(&sources));
     faults.extend(module_order(sources.get("lib.rs").expect("a crate has a root")));
     assert_none(&faults);
 }
@@ -523,6 +570,19 @@ mod rules {
         assert!(essay("a.rs", "//! An essay.").is_empty());
         assert_eq!(length("a.rs", &"\n".repeat(MAX_LINES + 1)).len(), 1);
         assert!(length("a.rs", &"\n".repeat(MAX_LINES)).is_empty());
+    }
+
+    #[test]
+    fn a_label_means_one_thing() {
+        let faults = |files: &[(&str, &str)]| {
+            let owned = files.iter().map(|(file, text)| ((*file).into(), (*text).into()));
+            labels(&owned.collect()).len()
+        };
+        let given = "//! * AB1. It holds.\n";
+        assert_eq!(faults(&[("a.rs", given), ("b.rs", "// SAFETY: by AB1.")]), 0);
+        assert_eq!(faults(&[("a.rs", given), ("b.rs", given)]), 1, "given twice");
+        assert_eq!(faults(&[("a.rs", given), ("b.rs", "// SAFETY: as above (AB2).")]), 1);
+        assert_eq!(faults(&[("a.rs", "// C23's `X1`, SIGUSR2, x86, 0xA1 and 2_A1\nA1;")]), 0);
     }
 
     #[test]

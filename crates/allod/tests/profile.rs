@@ -2,8 +2,10 @@
 #![allow(unsafe_code)]
 #![cfg(all(target_os = "linux", not(feature = "system")))]
 
-use allod::config::Key;
+use allod::Allocator;
+use allod::config::{DUMP_AT_SIGNAL, Key};
 use allod::dump::{self, COUNT_UNIT, HEADER_SIZE, Header, Kind, Reason, Root, Site};
+use std::alloc::Layout;
 use std::collections::BTreeMap;
 use std::mem::offset_of;
 use std::path::{Path, PathBuf};
@@ -292,34 +294,61 @@ fn a_process_that_dumps() {
             drop(more);
             drop(vec![1u8; 1 << 20]);
         }
+        Ok("set") => {
+            // SAFETY: a signal to this process.
+            let raise = || unsafe { libc::raise(libc::SIGUSR2) };
+            allod::set(Key::ProfileDump, DUMP_AT_SIGNAL).unwrap();
+            raise();
+            // SAFETY: the signal is ignored, which is no handler of anybody's.
+            unsafe { libc::signal(libc::SIGUSR2, libc::SIG_IGN) };
+            allod::set(Key::ProfileDump, 0).unwrap();
+            raise();
+        }
         Ok("oom") => {
+            run_out();
+            run_out();
+        }
+        Ok("oom-heap") => {
+            let heap = allod::Heap::new().unwrap();
+            let whole = Layout::array::<u8>(isize::MAX as usize >> 1).unwrap();
             // One is too much already where addresses are of 64 bits.
-            let mut held = Vec::with_capacity(64);
-            for _ in 0..2 {
-                loop {
-                    let mut more = Vec::<u8>::new();
-                    if more.try_reserve_exact(isize::MAX as usize >> 1).is_err() {
-                        break;
-                    }
-                    held.push(more);
-                }
-            }
-            drop(held);
+            while (&heap).allocate(whole).is_ok() {}
         }
-        Ok("fork") => {
-            // SAFETY: the child only ends.
-            let pid = unsafe { libc::fork() };
-            if pid == 0 {
-                // SAFETY: the end of the child, destructors included.
-                unsafe { libc::exit(0) };
-            }
-            let mut status = 0;
-            // SAFETY: `status` is writable.
-            assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+        Ok("oom-fork") => {
+            run_out();
+            fork(run_out);
         }
+        Ok("fork") => fork(|| ()),
         _ => {}
     }
     drop(hold);
+}
+
+/// Asks for memory until there is no more. One is too much already where addresses are of 64
+/// bits.
+fn run_out() {
+    let mut held = Vec::with_capacity(64);
+    loop {
+        let mut more = Vec::<u8>::new();
+        if more.try_reserve_exact(isize::MAX as usize >> 1).is_err() {
+            return;
+        }
+        held.push(more);
+    }
+}
+
+/// Has a child do something, and end.
+fn fork(what: impl FnOnce()) {
+    // SAFETY: the child does what is asked of it, and ends.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        what();
+        // SAFETY: the end of the child, destructors included.
+        unsafe { libc::exit(0) };
+    }
+    let mut status = 0;
+    // SAFETY: `status` is writable.
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
 }
 
 /// Runs a child that dumps for `what`, and returns what it has written.
@@ -360,8 +389,15 @@ fn dumps_are_written_when_the_option_says_so() {
     assert!(signal[1].0.ends_with(".2.heap") && signal[2].0.ends_with(".3.heap"));
     let live = signal[0].1.head(offset_of!(Header, live));
     assert!(live > 10 << 20, "{live}");
-    let oom = dumps_of("oom", "profile_dump:oom");
-    assert_eq!(reasons(&oom), [Reason::OutOfMemory as u32], "once");
+    for harden in ["default", "hardened", "paranoid"] {
+        for (what, count) in [("oom", 1), ("oom-heap", 1), ("oom-fork", 2)] {
+            let oom = dumps_of(what, &format!("profile_dump:oom,harden:{harden}"));
+            let expected = vec![Reason::OutOfMemory as u32; count];
+            assert_eq!(reasons(&oom), expected, "{what}, {harden}: once in each process");
+        }
+    }
+    let set = dumps_of("set", "profile_dump:none");
+    assert_eq!(reasons(&set), [Reason::Signal as u32], "while the option said so");
     let peaks = dumps_of("peak", "profile_dump:peak");
     assert!(reasons(&peaks).iter().all(|&reason| reason == Reason::Peak as u32));
     assert!(peaks.len() > 10 && peaks.len() < 40, "{} peaks", peaks.len());

@@ -240,13 +240,17 @@ struct Mebibyte(u8);
 
 #[test]
 fn types_with_large_alignments_are_aligned() {
-    let mut rows = Vec::new();
-    for number in 0..9_u8 {
-        // Grows by `realloc`, with an alignment of a mebibyte.
-        rows.push(Mebibyte(number));
-        assert!((&raw const rows[0]).addr().is_multiple_of(1 << 20));
-    }
-    assert!(rows.iter().enumerate().all(|(place, row)| row.0 == place as u8));
+    // Each frame that such a value passes through may take two mebibytes.
+    let aligned = thread::Builder::new().stack_size(64 << 20).spawn(|| {
+        let mut rows = Vec::new();
+        for number in 0..9_u8 {
+            // Grows by `realloc`, with an alignment of a mebibyte.
+            rows.push(Mebibyte(number));
+            assert!((&raw const rows[0]).addr().is_multiple_of(1 << 20));
+        }
+        assert!(rows.iter().enumerate().all(|(place, row)| row.0 == place as u8));
+    });
+    aligned.unwrap().join().unwrap();
     for align in (0..=25).map(|shift| 1_usize << shift) {
         let layout = Layout::from_size_align(align.max(3) + 1, align).unwrap();
         // SAFETY: the size is not 0.

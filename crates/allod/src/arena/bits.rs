@@ -43,7 +43,7 @@ impl Run {
 
 /// The first run of `count` ones in `bits` that starts at a multiple of
 /// `align`, a power of two up to 64.
-pub(crate) const fn find_run(bits: u64, count: u32, align: u32) -> Option<Run> {
+const fn find_run(bits: u64, count: u32, align: u32) -> Option<Run> {
     // After each step a bit is set when a run of `have` ones starts there.
     let (mut starts, mut have) = (bits, 1);
     while have < count {

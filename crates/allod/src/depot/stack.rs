@@ -14,10 +14,10 @@
 //!
 //! # Invariants
 //!
-//! * K1. A node is on at most one stack, and once.
-//! * K2. Only the thread that popped a node, or has not pushed it yet, writes
+//! * DS1. A node is on at most one stack, and once.
+//! * DS2. Only the thread that popped a node, or has not pushed it yet, writes
 //!   its number for us.
-//! * K3. The tag changes with every pop. A popper that saw a head, was away
+//! * DS3. The tag changes with every pop. A popper that saw a head, was away
 //!   for a while, and finds the same head has missed no pop, unless 2^30 of
 //!   them happened in between.
 #![cfg_attr(not(test), forbid(unsafe_code))]
@@ -88,7 +88,7 @@ impl Stack {
             // ORDERING: Relaxed on success: what the pusher did is behind us since the
             // head was read. Acquire on failure, as for the load: the link of the head
             // seen then is read next. The tag makes the exchange fail when `below` was
-            // read from a node that was popped since (K3).
+            // read from a node that was popped since (DS3).
             match self.0.compare_exchange_weak(head, new, Ordering::Relaxed, Ordering::Acquire) {
                 Ok(_) => return Some(node),
                 Err(seen) => head = seen,

@@ -229,7 +229,7 @@ pub(crate) unsafe fn end_holds(end: *const u8, slack: usize, pattern: u64) -> bo
 ///
 /// The eight bytes before `end`, a multiple of 8, are readable.
 #[inline(always)]
-pub(crate) unsafe fn tail_holds(end: *const u8, slack: usize, pattern: u64) -> bool {
+unsafe fn tail_holds(end: *const u8, slack: usize, pattern: u64) -> bool {
     // SAFETY: the word is readable. Its low bytes may be the program's, and changing under
     // us; they are shifted out.
     let last = unsafe { end.wrapping_sub(8).cast::<u64>().read_volatile() };

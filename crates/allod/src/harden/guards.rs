@@ -19,7 +19,7 @@
 //!
 //! # Invariants
 //!
-//! * G1. What lies behind a guard is a free slice's or a span's own: it reads as zeros, as
+//! * GD1. What lies behind a guard is a free slice's or a span's own: it reads as zeros, as
 //!   it did when the guard went up.
 #![allow(unsafe_code)]
 
@@ -59,7 +59,7 @@ impl Guards {
     /// # Safety
     ///
     /// The bytes are whole pages ([`Guards::page`]), committed, and the caller's, and read
-    /// as zeros (G1).
+    /// as zeros (GD1).
     pub(crate) unsafe fn raise<O: Os>(&self, arena: &Arena<O>, at: NonNull<u8>, len: usize) -> bool {
         // ORDERING: Relaxed, a bound that may be passed by a few.
         if self.up.load(Ordering::Relaxed) >= MOST {

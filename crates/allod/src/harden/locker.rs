@@ -12,8 +12,9 @@
 //! random. A freed slot takes the place of one of the last sixteen at random, which goes
 //! to the end: so it waits until sixteen others of its class have been freed after it,
 //! and a random number of them more, sixteen in the mean. It goes from those that wait to
-//! the magazine by a boundary that moves. Both are bounded in bytes as well: see
-//! [`Plan`].
+//! the magazine by a boundary that moves. All three are bounded in bytes as well: of slots
+//! above 64 bytes one KiB waits, up to two more in the mean, and 4 KiB are in the magazine
+//! ([`Plan`]); but never less than one slot, two, and four.
 //!
 //! What is to be done now and then (figures, samples, the clock, a look at the
 //! quarantine, the first slots that wait) hangs on two numbers for each class: where in
@@ -314,7 +315,6 @@ impl Locker {
             row.size.set(SizeClass::from_index(c).size() as u32);
             row.ring.set(self.entries.as_ptr().wrapping_add(plan.ring.into()));
             row.mask.set(plan.mask.into());
-            row.limit.set(0);
         }
     }
 

@@ -19,10 +19,10 @@
 //!
 //! # Invariants
 //!
-//! * U1. The spans of the ring are in state FREE, in nobody's hands but ours, and
+//! * HL1. The spans of the ring are in state FREE, in nobody's hands but ours, and
 //!   their slices are not the arena's yet; they read as zeros.
-//! * U2. A live run reads as zeros behind its canary, as far as it can be read.
-//! * U3. The last [`closed`] bytes of a run are its guard, until its slices are the arena's.
+//! * HL2. A live run reads as zeros behind its canary, as far as it can be read.
+//! * HL3. The last [`closed`] bytes of a run are its guard, until its slices are the arena's.
 #![allow(unsafe_code)]
 
 use super::canary;
@@ -80,7 +80,7 @@ fn closed(span: &Span) -> usize {
 ///
 /// # Safety
 ///
-/// The object is the caller's, and reads as zeros behind its canary (U2).
+/// The object is the caller's, and reads as zeros behind its canary (HL2).
 pub(crate) unsafe fn seal<O: Os>(ground: Ground<'_, O>, span: &Span, asked: usize, secret: u64) {
     span.set_below(asked);
     let pattern = canary::pattern(secret, span.base().addr());
@@ -93,7 +93,7 @@ pub(crate) unsafe fn seal<O: Os>(ground: Ground<'_, O>, span: &Span, asked: usiz
         return;
     }
     let Some(at) = NonNull::new(span.base().wrapping_add(from)) else { return };
-    // SAFETY: the run's end is the caller's, and reads as zeros (U2).
+    // SAFETY: the run's end is the caller's, and reads as zeros (HL2).
     if unsafe { ground.guards.raise(ground.arena, at, len - from) } {
         span.set_free_count(((len - from) / PAGE) as u16);
     }
@@ -103,7 +103,7 @@ pub(crate) unsafe fn seal<O: Os>(ground: Ground<'_, O>, span: &Span, asked: usiz
 pub(crate) fn unguard<O: Os>(ground: Ground<'_, O>, span: &Span) -> bool {
     let (len, closed) = (span.slices() * SLICE, closed(span));
     let Some(at) = NonNull::new(span.base().wrapping_add(len - closed)) else { return false };
-    // SAFETY: these bytes are the run's guard (U3).
+    // SAFETY: these bytes are the run's guard (HL3).
     if closed != 0 && !unsafe { ground.guards.lower(ground.arena, at, closed) } {
         return false;
     }
@@ -122,7 +122,7 @@ pub(crate) fn check(span: &Span, secret: u64) {
     let len = span.slices() * SLICE;
     if closed(span) == 0 && canary_end(asked) <= len - BEFORE {
         let last = base.wrapping_add(len - BEFORE);
-        // SAFETY: as above, and nothing behind the canary was ever written (U2).
+        // SAFETY: as above, and nothing behind the canary was ever written (HL2).
         if !unsafe { canary::is_zero(last, BEFORE) } {
             fatal::misuse(Misuse::Underflow, base.addr() + len, 0);
         }
@@ -268,7 +268,7 @@ impl Runs {
             // SAFETY: null, or a span of the ring: records are never unmapped (M4).
             let span = unsafe { cell.get().as_ref() }?;
             let wiped = canary_end(span.below()).min(span.slices() * SLICE);
-            // SAFETY: the run is ours and readable (U1).
+            // SAFETY: the run is ours and readable (HL1).
             let whole = span.is_listed() || unsafe { canary::is_zero(span.base(), wiped) };
             (!whole).then_some(span)
         })

@@ -29,11 +29,10 @@
 //!   carved, or when it is empty and the only one of its class. The head's `gate` is at how
 //!   many FREE slots that changes, or all of them are.
 //! * V4. Slices of the arena that are free read as zeros, and so do FREE slots.
-//!
 //! * V6. A guarded span is open from its start to [`open_to`] what has been cut, and closed
 //!   from there on.
 //!
-//! V5 is that of tables (`table.rs`), G1 that of guards.
+//! V5 is that of tables (`table.rs`), GD1 that of guards.
 #![allow(unsafe_code)]
 
 use super::canary;
@@ -46,7 +45,7 @@ use crate::arena::{Arena, Chunk, Slices};
 use crate::huge::HugeObjects;
 use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
-use crate::span::Span;
+use crate::span::{Span, link, unlink};
 use crate::span::word::{Remote, State, Word};
 use crate::sync::{AtomicU16, Guard, Lock, Ordering};
 use crate::units::{SLICE, SLICE_SHIFT, SLICES_PER_CHUNK};
@@ -203,9 +202,7 @@ impl Shelves {
             // SAFETY: the slices are ours (M3).
             unsafe { ground.arena.map.set_entries(span.base().addr(), count, entry) };
         }
-        for i in 1..slices.run.count() {
-            chunk.span((first + i) as usize).set_back(i as u8);
-        }
+        chunk.tie(slices.run);
         let untouched = if slices.clean { UNTOUCHED } else { 0 };
         let guarded = if !chunk.is_dense() && ground.guard(span, class) { GUARDED } else { 0 };
         span.word.store(Word::new(State::Hard, untouched | guarded, Remote::NONE));
@@ -360,28 +357,12 @@ impl Shelf {
     }
 
     fn list(&self, span: &Span) {
-        let first = self.first.get();
-        span.set_prev(ptr::null_mut());
-        span.set_next(first.cast_mut());
-        // SAFETY: null, or a span of the list.
-        if let Some(first) = unsafe { first.as_ref() } {
-            first.set_prev(ptr::from_ref(span).cast_mut());
-        }
-        self.first.set(span);
+        link(&self.first, span);
         set_listed(span, true);
     }
 
     fn unlist(&self, span: &Span) {
-        let (next, prev) = (span.next(), span.prev());
-        // SAFETY: null, or a span of the list.
-        match unsafe { prev.as_ref() } {
-            Some(prev) => prev.set_next(next),
-            None => self.first.set(next),
-        }
-        // SAFETY: null, or a span of the list.
-        if let Some(next) = unsafe { next.as_ref() } {
-            next.set_prev(prev);
-        }
+        unlink(&self.first, span);
         set_listed(span, false);
     }
 
@@ -416,7 +397,7 @@ impl Shelf {
 }
 
 /// FREE slots of a span.
-pub(super) fn free_of(span: &Span) -> u16 {
+fn free_of(span: &Span) -> u16 {
     Head::of_span(span).map_or(0, Head::free)
 }
 
@@ -698,7 +679,7 @@ impl<O: Os> Ground<'_, O> {
         unsafe { base.write_bytes(0, len) };
         for i in 0..u32::from(span.carved()) {
             if let Some(word) = word_of(span, i) {
-                // ORDERING: Relaxed, as above.
+                // ORDERING: Relaxed, nobody else has a slot of it; the arena orders its next user.
                 word.store(SlotWord::FREE.0, Ordering::Relaxed);
             }
         }

@@ -13,7 +13,7 @@
 //!
 //! The *slack* is what of the slot was not asked for: at least a byte. Up to 255
 //! bytes of it the word tells; where there is more, there is room to say so in
-//! the slack itself, in the last word of the slot (`canary.rs`).
+//! the slack itself, in the last word but one of the slot (`canary.rs`).
 //!
 //! # Life of a slot
 //!

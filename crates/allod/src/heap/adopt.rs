@@ -7,12 +7,20 @@
 //! *drained*: its blocks go home, its empty spans back to the arena, the
 //! others to the depot, where any thread finds them; what is left is a record.
 //!
+//! ```text
+//!   Thread ---its thread ends---> Left ---listed---> Orphan ---a new thread---> Thread
+//!                                  ^                 |    ^
+//!      listed by the next visit,   |    waited long  v    | with nothing in it
+//!      where the lock was not had  +--------------- Draining
+//! ```
+//!
 //! A thread that sleeps holds on to its heap. Whoever passes by and finds that
 //! a heap has not taken a slow path since the last visit shares its spans the
 //! same way, under its lock. The front lists stay: they are the sleeper's own.
 //!
-//! In the child of a fork every other thread's heap is an orphan. Its thread may have been
-//! between any two instructions, so whoever takes the heap counts its lists first.
+//! In the child of a fork every other thread's heap is an orphan, and so is one that
+//! another thread was draining. That thread may have been between any two instructions, so
+//! whoever takes the heap counts its lists first.
 #![allow(unsafe_code)]
 
 use super::{Allocator, Heap, Use};
@@ -21,7 +29,7 @@ use crate::size::{CLASSES, SizeClass};
 #[cfg(any(test, fuzzing))]
 use crate::span::Span;
 use crate::span::word::State;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, this_thread};
 use core::ptr;
 
 /// Milliseconds that an orphan waits for a new thread before it is drained.
@@ -115,11 +123,22 @@ impl<O: Os> Allocator<O> {
 
     fn push_orphan(&self, heap: &Heap) {
         heap.idle_since.set(self.arena.kernel.clock());
+        // ORDERING: Release pairs with the Acquire in `visit`: who lists it has what its
+        // thread has left.
+        heap.in_use.store(Use::Left as u32, Ordering::Release);
+        self.list_left(heap);
+    }
+
+    /// Lists an orphan that is on no list. Without the lock (a handler above a holder) it
+    /// stays so: whoever visits idle heaps finds it by its use.
+    fn list_left(&self, heap: &Heap) {
+        let Some(_guard) = self.idle_lock.lock() else { return };
+        // ORDERING: Relaxed, under the lock: one of those who have come here lists it.
+        if heap.in_use.load(Ordering::Relaxed) != Use::Left as u32 {
+            return;
+        }
         // ORDERING: Relaxed, the idle lock orders the hand-over.
         heap.in_use.store(Use::Orphan as u32, Ordering::Relaxed);
-        // Without the lock (a handler above a holder) the heap stays unlisted: it is
-        // found again by its use, when idle heaps are visited.
-        let Some(_guard) = self.idle_lock.lock() else { return };
         heap.next_idle.set(self.orphans.get());
         self.orphans.set(heap);
         // ORDERING: Relaxed, a hint; changed under the lock only.
@@ -182,7 +201,12 @@ impl<O: Os> Allocator<O> {
         // SAFETY: null, or a heap of the chain just made.
         while let Some(heap) = unsafe { drained.as_ref() } {
             drained = heap.next_idle.get();
-            let Some(_guard) = self.idle_lock.lock() else { return };
+            let Some(_guard) = self.idle_lock.lock() else {
+                self.push_orphan(heap);
+                continue;
+            };
+            // ORDERING: Relaxed, the idle lock orders the hand-over.
+            heap.in_use.store(Use::Orphan as u32, Ordering::Relaxed);
             heap.next_idle.set(self.drained.get());
             self.drained.set(heap);
             // ORDERING: Relaxed, a hint; changed under the lock only.
@@ -190,7 +214,7 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    fn pop_ripe_orphan(&self, now: u64, wait: u64) -> Option<&Heap> {
+    pub(super) fn pop_ripe_orphan(&self, now: u64, wait: u64) -> Option<&Heap> {
         let _guard = self.idle_lock.lock()?;
         let mut prev: Option<&Heap> = None;
         let mut at = self.orphans.get();
@@ -204,6 +228,9 @@ impl<O: Os> Allocator<O> {
                 }
                 // ORDERING: Relaxed, a hint; changed under the lock only.
                 self.orphan_count.fetch_sub(1, Ordering::Relaxed);
+                // ORDERING: Relaxed, the idle lock ordered the hand-over.
+                heap.in_use.store(Use::Draining as u32, Ordering::Relaxed);
+                heap.idle_since.set(this_thread() as u64);
                 return Some(heap);
             }
             prev = Some(heap);
@@ -260,7 +287,8 @@ impl<O: Os> Allocator<O> {
     }
 
     /// After `fork`, in the child: gives the locks back, and makes orphans of the
-    /// heaps of the threads that did not come along.
+    /// heaps of the threads that did not come along, and of those that such a thread was
+    /// about to drain.
     pub(crate) fn fork_child(&self, mine: Option<&Heap>) {
         self.fork_parent();
         for heap in self.heaps() {
@@ -268,7 +296,10 @@ impl<O: Os> Allocator<O> {
             // ORDERING: Relaxed, the child has one thread.
             let in_use = heap.in_use.load(Ordering::Relaxed);
             let is_mine = mine.is_some_and(|mine| ptr::eq(mine, heap));
-            if in_use == Use::Thread as u32 && !is_mine {
+            let is_drained = in_use == Use::Draining as u32;
+            if (in_use == Use::Thread as u32 && !is_mine)
+                || (is_drained && heap.idle_since.get() != this_thread() as u64)
+            {
                 heap.ring_busy.set(false);
                 heap.sampling.set(false);
                 heap.label.set(0);
@@ -277,10 +308,12 @@ impl<O: Os> Allocator<O> {
                     locker.leave();
                 }
                 heap.lost.set(true);
-                self.threads.sub(1);
                 self.push_orphan(heap);
             }
         }
+        // Not by taking away: a thread that was about to take a heap, or to leave one, may
+        // have been counted or not.
+        self.threads.set(usize::from(mine.is_some()));
         self.sampler.reseed(&self.arena.kernel);
         // ORDERING: Relaxed, the child has one thread.
         self.unrepaired.store(1, Ordering::Relaxed);
@@ -311,10 +344,16 @@ impl<O: Os> Allocator<O> {
 }
 
 impl Heap {
-    /// Shares the spans of a heap that has not moved since the last visit.
+    /// Shares the spans of a heap that has not moved since the last visit, and lists one that
+    /// a thread has left on no list.
     fn visit<O: Os>(&self, a: &Allocator<O>) {
-        // ORDERING: Relaxed, the lock below orders.
-        if self.in_use.load(Ordering::Relaxed) != Use::Thread as u32 {
+        // ORDERING: Acquire pairs with the Release in `push_orphan`; for a thread's heap the
+        // lock below orders.
+        let in_use = self.in_use.load(Ordering::Acquire);
+        if in_use == Use::Left as u32 {
+            return a.list_left(self);
+        }
+        if in_use != Use::Thread as u32 {
             return;
         }
         let Some(_guard) = self.lock.try_lock() else { return };

@@ -54,7 +54,7 @@ impl<O: Os> Allocator<O> {
             }
         }
         assert_eq!(active, self.arena.active.get(), "the sum of spans is what is active");
-        assert_eq!((full, open), self.filling.sums(), "L1");
+        assert_eq!((full, open), self.filling.sums(), "FL1");
         self.heaps().for_each(|heap| check_bins(heap, |_| {}));
     }
 

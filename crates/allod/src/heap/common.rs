@@ -4,7 +4,7 @@
 //! thread is), when it is past its end, and when its code is a signal handler above
 //! a slow path. Such a caller takes its blocks from a common heap, under its lock.
 //!
-//! Why young threads: a heap costs a page, and each class in use one more. Ten
+//! Why young threads: a heap costs nearly 6 KiB, and each class in use a page. Ten
 //! thousand threads that allocate a kilobyte each and sleep cost 50 KiB each that
 //! way, and hardly more than the kilobyte when they share spans.
 //!
@@ -42,20 +42,17 @@ const TICKS: u32 = 64;
 
 impl<O: Os> Allocator<O> {
     /// A block that serves `class`, of which `size` bytes are wanted, for a caller
-    /// without a heap. Null when the system
-    /// has no more memory.
+    /// without a heap. Null when the system has no more memory.
     pub(crate) fn common_block(&self, class: SizeClass, size: usize) -> *mut Block {
         let class = class.on_own_lines();
-        let made = (0..COMMONS).take_while(|&i| self.common(i).is_some()).count();
-        // Stacks, and with them thread pointers, lie at least a page apart.
-        let first = (this_thread() >> 12).wrapping_mul(0x9E37_79B9) >> 8;
+        let (made, first) = (self.commons_made(), first_place());
         let order = || (0..made).filter_map(|i| self.common((first + i) % made));
         for heap in order() {
             if let Some(guard) = heap.lock.try_lock() {
                 return self.take_common(heap, guard, class, size);
             }
         }
-        if let Some(heap) = self.make_common(made)
+        if let Some(heap) = self.commons.get(made).and_then(|place| self.lasting(place, Use::Common))
             && let Some(guard) = heap.lock.lock()
         {
             return self.take_common(heap, guard, class, size);
@@ -70,43 +67,21 @@ impl<O: Os> Allocator<O> {
 
     /// A common heap for the calling thread, made if there is none. Not locked.
     pub(super) fn any_common(&self) -> Option<&Heap> {
-        let made = (0..COMMONS).take_while(|&i| self.common(i).is_some()).count();
-        match made {
-            0 => self.make_common(0),
-            _ => self.common((this_thread() >> 12).wrapping_mul(0x9E37_79B9) % made),
-        }
+        let number = first_place().checked_rem(self.commons_made()).unwrap_or(0);
+        self.lasting(self.commons.get(number)?, Use::Common)
+    }
+
+    /// How many there are.
+    fn commons_made(&self) -> usize {
+        (0..COMMONS).take_while(|&i| self.common(i).is_some()).count()
     }
 
     /// Common heap `number`, if there is one.
     fn common(&self, number: usize) -> Option<&Heap> {
-        // ORDERING: Acquire pairs with the Release in `make_common`.
+        // ORDERING: Acquire pairs with the Release in `lasting`.
         let heap = self.commons.get(number)?.load(Ordering::Acquire);
         // SAFETY: null, or a heap: heaps are never unmapped.
         unsafe { heap.as_ref() }
-    }
-
-    /// Makes common heap `number`, or finds that another thread has done so.
-    #[cold]
-    fn make_common(&self, number: usize) -> Option<&Heap> {
-        let place = self.commons.get(number)?;
-        let heap = self.make_locked(Use::Common)?;
-        let new = ptr::from_ref(heap).cast_mut();
-        // ORDERING: Release pairs with the Acquire in `common`; Acquire on failure: the
-        // other thread's heap is set up.
-        match place.compare_exchange(
-            ptr::null_mut(),
-            new,
-            Ordering::Release,
-            // ORDERING: Acquire, see above.
-            Ordering::Acquire,
-        ) {
-            Ok(_) => Some(heap),
-            Err(other) => {
-                self.keep_unused(heap);
-                // SAFETY: not null, and never unmapped.
-                unsafe { other.as_ref() }
-            }
-        }
     }
 
     /// Takes a block of `class` from a common heap whose lock `guard` is.
@@ -139,6 +114,12 @@ impl<O: Os> Allocator<O> {
                 && self.private_owner(span.heap()).is_some_and(Heap::is_common)
             || has == class.for_sample() && self.is_of_samples(span)
     }
+}
+
+/// Where the calling thread begins to look: not where its neighbours do.
+fn first_place() -> usize {
+    // Stacks, and with them thread pointers, lie at least 4 KiB apart.
+    (this_thread() >> 12).wrapping_mul(0x9E37_79B9) >> 8
 }
 
 #[cfg(test)]

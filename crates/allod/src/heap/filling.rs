@@ -15,7 +15,7 @@
 //!
 //! # Invariants
 //!
-//! * L1. `open` and `full` are the slices of the spans that say so
+//! * FL1. `open` and `full` are the slices of the spans that say so
 //!   ([`Carving`]). Only a span's owner sets them, and whoever gives the
 //!   span back reads them then for the last time.
 //!

@@ -426,7 +426,7 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     ///
     /// The blocks are the span's, free, and on no other list.
-    pub(crate) unsafe fn push_run(&self, span: &Span, run: List) {
+    unsafe fn push_run(&self, span: &Span, run: List) {
         if run.count == 0 {
             return;
         }
@@ -516,7 +516,7 @@ impl<O: Os> Allocator<O> {
     fn free_direct(&self, span: &Span, class: SizeClass, block: NonNull<Block>) {
         self.receive(span, class, block);
         if span.is_watched() {
-            // Before the block can be anybody's (K2 of the tables).
+            // Before the block can be anybody's (ST2).
             self.sampler.freed(&self.arena.kernel, block.as_ptr().addr());
         }
         let mut run = List::EMPTY;
@@ -548,10 +548,21 @@ impl<O: Os> Allocator<O> {
         if span.base().addr() != address {
             fatal::misuse(Misuse::InvalidFree, address, size);
         }
+        if self.take_back_large(span) {
+            // SAFETY: the run is FREE, in our hands.
+            unsafe { self.retire(span) };
+            self.upkeep_soon();
+        }
+    }
+
+    /// Takes a large object back from the program, and leaves its run FREE, in the caller's
+    /// hands. False where the lock of its heap can't be had: then it stays.
+    pub(super) fn take_back_large(&self, span: &Span) -> bool {
+        let (address, size) = (span.base().addr(), span.block_size());
         if let Some(owner) = self.private_owner(span.heap())
             && !owner.forget_large(span)
         {
-            return;
+            return false;
         }
         if !span.word.free_large() {
             fatal::misuse(Misuse::DoubleFree, address, size);
@@ -560,9 +571,7 @@ impl<O: Os> Allocator<O> {
             self.sampler.freed(&self.arena.kernel, address);
         }
         self.live.sub(size);
-        // SAFETY: `free_large` left the run FREE, in our hands.
-        unsafe { self.retire(span) };
-        self.upkeep_soon();
+        true
     }
 
     pub(super) fn free_huge(&self, address: usize) {

@@ -4,13 +4,13 @@
 //! and drained with it. A private heap has a locker of its own, with shelves of
 //! its own, under its lock; so nothing of it is anywhere else when it is
 //! destroyed. A thread that has no heap, and a handler above its thread's own
-//! locker, allocate from the common private heap and free straight to the shelf.
+//! locker, allocate from a common heap and free straight to the shelf.
 //!
 //! The four operations of the default level have their twins here: allocate,
-//! free, resize, how many bytes. Each begins with what the map knows of the
-//! address. This is also where an object is handed out ([`Allocator::allocate_hard`])
-//! and taken back ([`Allocator::free_hard`]), once each: whoever counts or samples
-//! objects at these levels does it there.
+//! free, resize (`hard/resize.rs`), how many bytes. Each begins with what the map knows
+//! of the address. What a thread does with slots of its own locker, which is nearly
+//! all, is in `hard/slots.rs`: there they are counted and sampled. Here are the slots of
+//! private heaps, and what is no slot: large, huge, guarded objects, and those of no bytes.
 #![allow(unsafe_code)]
 
 mod resize;
@@ -306,22 +306,11 @@ impl<O: Os> Allocator<O> {
             // `free_hard` has taken these.
             Found::Slot(_, class) => fatal::misuse(Misuse::DoubleFree, address, class.size()),
             Found::Run(span) => {
-                let size = span.block_size();
                 self.check_run(span, Some(given));
-                if let Some(owner) = self.private_owner(span.heap())
-                    && !owner.forget_large(span)
-                {
-                    return;
+                if self.take_back_large(span) {
+                    self.harden.runs.retain(self.ground(), span);
+                    self.upkeep_soon();
                 }
-                if !span.word.free_large() {
-                    fatal::misuse(Misuse::DoubleFree, address, size);
-                }
-                if span.is_watched() {
-                    self.sampler.freed(&self.arena.kernel, address);
-                }
-                self.live.sub(size);
-                self.harden.runs.retain(self.ground(), span);
-                self.upkeep_soon();
             }
             Found::Huge(huge) => {
                 self.check_huge(huge, Some(given));
@@ -480,7 +469,7 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// All locks but the heaps', outermost first, for `fork`.
+    /// All locks of the allocator but the heaps', outermost first, for `fork`.
     pub(super) fn hard_locks(&self) -> impl DoubleEndedIterator<Item = &Lock> {
         self.harden.locks().chain([self.guarded.lock()]).chain(self.locks())
     }
@@ -541,7 +530,7 @@ impl<O: Os> Allocator<O> {
     }
 }
 
-/// Where the page ends that the last of `size` bytes of a huge object lies in.
+/// Where the 4 KiB end that the last of `size` bytes of a huge object lies in.
 fn page_end(huge: &Huge, size: usize) -> usize {
     size.next_multiple_of(4096).min(huge.len())
 }

@@ -24,10 +24,9 @@ use crate::depot::{Below, Records};
 use crate::huge::Huge;
 use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
-use crate::span::Span;
+use crate::span::{Span, link, unlink};
 use crate::span::word::{Remote, State, Word};
 use crate::sync::{AtomicPtr, Ordering};
-use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
 impl<O: Os> Allocator<O> {
@@ -37,7 +36,7 @@ impl<O: Os> Allocator<O> {
     }
 
     /// A heap that is used under its lock, as `in_use` says.
-    pub(super) fn make_locked(&self, in_use: Use) -> Option<&Heap> {
+    fn make_locked(&self, in_use: Use) -> Option<&Heap> {
         let reused = match self.idle_lock.lock() {
             Some(_guard) => {
                 // SAFETY: null, or a heap: heaps are never unmapped.
@@ -60,7 +59,7 @@ impl<O: Os> Allocator<O> {
     }
 
     /// Keeps the record of a locked heap that has nothing for the next one.
-    pub(super) fn keep_unused(&self, heap: &Heap) {
+    fn keep_unused(&self, heap: &Heap) {
         // ORDERING: Relaxed, the idle lock orders the hand-over.
         heap.in_use.store(Use::Unused as u32, Ordering::Relaxed);
         let Some(_guard) = self.idle_lock.lock() else { return };
@@ -68,15 +67,15 @@ impl<O: Os> Allocator<O> {
         self.unused.set(heap);
     }
 
-    /// The private heap that `place` leads to for ever, made if need be.
-    pub(super) fn lasting(&self, place: &AtomicPtr<Heap>) -> Option<&Heap> {
+    /// The heap that `place` leads to for ever, made for this use if need be. Not locked.
+    pub(super) fn lasting(&self, place: &AtomicPtr<Heap>, in_use: Use) -> Option<&Heap> {
         // ORDERING: Acquire pairs with the Release below.
         let heap = place.load(Ordering::Acquire);
         // SAFETY: null, or a heap: heaps are never unmapped.
         if let Some(heap) = unsafe { heap.as_ref() } {
             return Some(heap);
         }
-        let heap = self.make_private()?;
+        let heap = self.make_locked(in_use)?;
         let new = ptr::from_ref(heap).cast_mut();
         // ORDERING: Release pairs with the Acquire above; Acquire on failure: the
         // other thread's heap is set up.
@@ -294,31 +293,5 @@ impl Heap {
             next.prev.set(prev);
         }
         true
-    }
-}
-
-/// Puts `span` in front of the list at `first`.
-fn link(first: &Cell<*const Span>, span: &Span) {
-    let next = first.get();
-    span.set_prev(ptr::null_mut());
-    span.set_next(next.cast_mut());
-    // SAFETY: null, or a span of the list.
-    if let Some(next) = unsafe { next.as_ref() } {
-        next.set_prev(ptr::from_ref(span).cast_mut());
-    }
-    first.set(span);
-}
-
-/// Takes `span` off the list at `first`.
-fn unlink(first: &Cell<*const Span>, span: &Span) {
-    let (next, prev) = (span.next(), span.prev());
-    // SAFETY: null, or a span of the list.
-    match unsafe { prev.as_ref() } {
-        Some(prev) => prev.set_next(next),
-        None => first.set(next),
-    }
-    // SAFETY: as above.
-    if let Some(next) = unsafe { next.as_ref() } {
-        next.set_prev(prev);
     }
 }

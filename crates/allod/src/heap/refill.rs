@@ -19,7 +19,7 @@ use crate::block::{self, Block};
 use crate::fatal::{self, Misuse};
 use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
-use crate::span::Span;
+use crate::span::{Span, link, unlink};
 use crate::span::word::{Remote, State, Word};
 use crate::sync::Ordering;
 use crate::units::{CHUNK, SLICE, SLICE_SHIFT, SLICES_PER_CHUNK};
@@ -289,7 +289,7 @@ impl Heap {
             let c = self.swept.get() % (CLASSES - 1) + 1;
             self.swept.set(c);
             let class = SizeClass::from_index(c);
-            // What comes before a sample that is due stays where it is (R1).
+            // What comes before a sample that is due stays where it is (P6).
             if self.rest_of(c).is_null() {
                 // SAFETY: the caller is the heap's thread, and holds the lock.
                 unsafe { self.put_back(a, class, true) };
@@ -380,14 +380,7 @@ impl Heap {
     pub(super) fn list(&self, span: &Span) {
         let Some(class) = span.class() else { return };
         let bin = self.bin(class);
-        let first = bin.first.get();
-        span.set_prev(core::ptr::null_mut());
-        span.set_next(first.cast_mut());
-        // SAFETY: null, or a span of ours.
-        if let Some(first) = unsafe { first.as_ref() } {
-            first.set_prev(core::ptr::from_ref(span).cast_mut());
-        }
-        bin.first.set(span);
+        link(&bin.first, span);
         bin.count.set(bin.count.get() + 1);
         span.set_listed(true);
     }
@@ -396,16 +389,7 @@ impl Heap {
     pub(super) fn unlist(&self, span: &Span) {
         let Some(class) = span.class() else { return };
         let bin = self.bin(class);
-        let (next, prev) = (span.next(), span.prev());
-        // SAFETY: null, or a span of ours.
-        match unsafe { prev.as_ref() } {
-            Some(prev) => prev.set_next(next),
-            None => bin.first.set(next),
-        }
-        // SAFETY: null, or a span of ours.
-        if let Some(next) = unsafe { next.as_ref() } {
-            next.set_prev(prev);
-        }
+        unlink(&bin.first, span);
         bin.count.set(bin.count.get().saturating_sub(1));
         span.set_listed(false);
     }
@@ -555,26 +539,24 @@ impl<O: Os> Allocator<O> {
     }
 
     /// The record of the span that starts at `slices`.
-    pub(super) fn span_of(&self, slices: &Slices) -> &Span {
+    pub(crate) fn span_of(&self, slices: &Slices) -> &Span {
         // SAFETY: records are never unmapped (A2).
         let chunk = unsafe { slices.chunk.as_ref() };
         chunk.span(slices.run.first() as usize)
     }
 
     /// Start of the memory of `slices`.
-    pub(super) fn base_of(&self, slices: &Slices) -> NonNull<u8> {
+    pub(crate) fn base_of(&self, slices: &Slices) -> NonNull<u8> {
         // SAFETY: records are never unmapped (A2).
         let chunk = unsafe { slices.chunk.as_ref() };
         chunk.slice(slices.run.first())
     }
 
     /// Lets every slice of a run know its span's first one (S5).
-    pub(super) fn tie(&self, slices: &Slices) {
+    pub(crate) fn tie(&self, slices: &Slices) {
         // SAFETY: records are never unmapped (A2).
         let chunk = unsafe { slices.chunk.as_ref() };
-        for i in 1..slices.run.count() {
-            chunk.span((slices.run.first() + i) as usize).set_back(i as u8);
-        }
+        chunk.tie(slices.run);
     }
 
     /// Gives the slices of a span back to the arena.

@@ -15,12 +15,12 @@
 //!                        ^ dry here: a sample is due, then `rest` is installed
 //! ```
 //!
-//! While `rest` is not null a sample is due (R1), and nothing else is installed. A heap that is on
+//! While `rest` is not null a sample is due (P6), and nothing else is installed. A heap that is on
 //! the watch (`watch.rs`) has its lists cut in the same way, behind the first block: what
 //! is due then is a look at the clock, unless the countdown says that a sample is.
 #![allow(unsafe_code)]
 
-use super::{Allocator, Heap};
+use super::{Allocator, Heap, Use};
 use crate::block::{self, Block};
 use crate::huge::Huge;
 use crate::os::Os;
@@ -240,7 +240,7 @@ impl<O: Os> Allocator<O> {
 
     /// The heap that sampled blocks come from, made with the first of them.
     fn sampled_heap(&self) -> Option<&Heap> {
-        self.lasting(&self.sampled)
+        self.lasting(&self.sampled, Use::Private)
     }
 
     /// True when the blocks of `span` are those of [`Allocator::sampled_heap`].

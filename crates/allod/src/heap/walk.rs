@@ -219,7 +219,7 @@ impl<O: Os> Allocator<O> {
     }
 
     /// The figures that cost no walk.
-    pub(crate) fn totals(&self, stats: &mut Stats) {
+    fn totals(&self, stats: &mut Stats) {
         let kernel = &self.arena.kernel;
         stats.peak_allocated = self.live.peak().max(stats.allocated);
         stats.allocations = self.others.get();

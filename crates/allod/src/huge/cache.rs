@@ -190,7 +190,7 @@ impl HugeObjects {
     pub(super) fn make_room<O: Os>(&self, arena: &Arena<O>, len: usize) {
         let (held, peak) = (self.held.get(), self.held.peak());
         let slack = (peak / 8).max(4 << 20);
-        if held > self.live.get() && held + len > peak + slack {
+        if held > self.live.get() && held.saturating_add(len) > peak.saturating_add(slack) {
             self.release_cached(arena, len);
         }
     }
@@ -200,7 +200,7 @@ impl HugeObjects {
     /// steps would take again and again.
     pub(super) fn make_room_to_grow<O: Os>(&self, arena: &Arena<O>, more: usize) {
         let held = self.held.get();
-        if held > self.live.get() && held + more > self.held.peak() {
+        if held > self.live.get() && held.saturating_add(more) > self.held.peak() {
             self.give_up(arena, more);
         }
     }

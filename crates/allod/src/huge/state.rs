@@ -1,4 +1,4 @@
-//! The state of a huge object: the program's, cached, or gone.
+//! The state of a huge object: the program's, freed (cached, or waiting), or gone.
 //!
 //! ```text
 //!   GONE --set_live--> LIVE --retire--> CACHED --set_live--> LIVE ...
@@ -8,9 +8,9 @@
 //!
 //! # Invariants
 //!
-//! * S1. Whoever moves the state away from LIVE frees the object, behind all that
+//! * HS1. Whoever moves the state away from LIVE frees the object, behind all that
 //!   was done to it while it was; everybody else is told that it is free already.
-//! * S2. Who sees by [`State::is_mapped`] that there is an object, or retires it, sees
+//! * HS2. Who sees by [`State::is_mapped`] that there is an object, or retires it, sees
 //!   what was written before [`State::set_live`].
 #![cfg_attr(not(test), forbid(unsafe_code))]
 
@@ -39,19 +39,19 @@ impl State {
     /// True while there is an object, live or cached: for somebody who has nothing to do
     /// with it and reads its fields.
     pub(crate) fn is_mapped(&self) -> bool {
-        // ORDERING: Acquire pairs with the Release in `set_live` (S2).
+        // ORDERING: Acquire pairs with the Release in `set_live` (HS2).
         self.0.load(Ordering::Acquire) != GONE
     }
 
     /// The object, whose fields are set, is the program's.
     pub(crate) fn set_live(&self) {
-        // ORDERING: Release pairs with the Acquires in `is_mapped` and `retire` (S2).
+        // ORDERING: Release pairs with the Acquires in `is_mapped` and `retire` (HS2).
         self.0.store(LIVE, Ordering::Release);
     }
 
     /// Makes the object free. False when it was already.
     pub(crate) fn retire(&self) -> bool {
-        // ORDERING: AcqRel: one freer wins, with the holder's writes behind it (S1).
+        // ORDERING: AcqRel: one freer wins, with the holder's writes behind it (HS1).
         self.0.compare_exchange(LIVE, CACHED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 

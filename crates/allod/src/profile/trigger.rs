@@ -98,21 +98,32 @@ fn asked(when: u64) -> bool {
     local::option(Key::ProfileDump) & when != 0 && !local::is_secure()
 }
 
+/// The program has changed the option: SIGUSR2 is ours, or what it is to everybody.
+pub(crate) fn obey() {
+    let own = at_signal as *const () as usize;
+    if asked(DUMP_AT_SIGNAL) { listen() } else { replace(own, libc::SIG_DFL) }
+}
+
 /// Has SIGUSR2 write a dump, unless the program has a use for it.
 fn listen() {
+    replace(libc::SIG_DFL, at_signal as *const () as usize);
+}
+
+/// Gives SIGUSR2 the handler `new` where it has `old`, and another may have changed it.
+fn replace(old: libc::sighandler_t, new: libc::sighandler_t) {
     // SAFETY: zeros are a value of this type.
-    let mut old: libc::sigaction = unsafe { core::mem::zeroed() };
-    // SAFETY: a query; `old` is writable.
-    let known = unsafe { libc::sigaction(libc::SIGUSR2, core::ptr::null(), &raw mut old) } == 0;
-    if !known || old.sa_sigaction != libc::SIG_DFL {
+    let mut found: libc::sigaction = unsafe { core::mem::zeroed() };
+    // SAFETY: a query; `found` is writable.
+    let known = unsafe { libc::sigaction(libc::SIGUSR2, core::ptr::null(), &raw mut found) } == 0;
+    if !known || found.sa_sigaction != old {
         return;
     }
     // SAFETY: zeros are a value of this type.
-    let mut new: libc::sigaction = unsafe { core::mem::zeroed() };
-    new.sa_sigaction = at_signal as *const () as usize;
-    new.sa_flags = libc::SA_RESTART;
-    // SAFETY: the handler has the right shape, and does what handlers may.
-    unsafe { libc::sigaction(libc::SIGUSR2, &raw const new, core::ptr::null_mut()) };
+    let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
+    action.sa_sigaction = new;
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: the default, or our handler, which has the right shape and does what handlers may.
+    unsafe { libc::sigaction(libc::SIGUSR2, &raw const action, core::ptr::null_mut()) };
 }
 
 extern "C" fn at_signal(_: libc::c_int) {
@@ -171,10 +182,12 @@ pub(super) fn at_peak() {
 
 /// In the child of a fork: its dumps are its own.
 pub(crate) fn forked() {
-    // ORDERING: Relaxed on both, the child has one thread.
+    // ORDERING: Relaxed on all, the child has one thread.
     WRITTEN.store(0, Ordering::Relaxed);
     // ORDERING: Relaxed, as above.
     EXIT_DONE.store(0, Ordering::Relaxed);
+    // ORDERING: Relaxed, as above.
+    OOM_DONE.store(0, Ordering::Relaxed);
 }
 
 /// A path under construction.

@@ -157,15 +157,14 @@ pub(super) fn all(reason: Reason, sink: &mut dyn FnMut(&[u8])) {
     out.text(Kind::Maps, |to| trigger::file(c"/proc/self/maps", to));
     out.records::<Module>(Kind::Modules, |to| unwind::modules(&mut |module| to(module)));
 
-    // Sites after words: what a site names is there.
     let counts = sites.counts();
-    let words = sites.counts().words;
     out.section(Kind::Sites, size_of::<Site>(), counts.sites, |out, count| {
         for site in (0..count).filter_map(|row| sites.copy_site(row)) {
             site.put(out);
         }
     });
-    let words = words.max(sites.counts().words);
+    // Counted behind the sites: the words that a site names are there.
+    let words = sites.counts().words;
     out.section(Kind::Words, size_of::<u64>(), words, |out, count| {
         (0..count).for_each(|i| sites.word(i).put(out));
     });

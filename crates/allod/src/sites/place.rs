@@ -3,14 +3,14 @@
 //! ```text
 //!   first mapping:  header, history, chains, links, stacks, samples, words, sites, moments
 //!                   \________________ what a tiny process has ________________/
-//!   reservation:    sites ...... | links | chains | stacks ...... | words ........... | ...
+//!   reservation:    sites .... | stacks .... | words ....... | samples .... | labels | chains | links | ...
 //! ```
 //!
 //! Most processes are tiny and take a sample or none. Columns of full length would touch
 //! a page for each of their beginnings; the first rows of all of them fit on six, and
 //! those of one sample on three.
 //! When one of them is full, every column that grows is copied into the reservation,
-//! under the lock (K1). The header, the history and the moments never grow and stay.
+//! under the lock (ST1). The header, the history and the moments never grow and stay.
 //!
 //! The first mapping is not given back then: a reader that began before goes on there.
 #![allow(unsafe_code)]

@@ -132,3 +132,28 @@ fn what_the_front_holds_of_a_class_is_no_more_than_a_span_has() {
         assert!(usize::from(class.room()) <= class.capacity() + 1, "{} bytes", class.size());
     }
 }
+
+/// What is lost of a block, in the mean of the sizes, each with a weight.
+fn waste(sizes: impl Iterator<Item = (usize, f64)>, block: impl Fn(usize) -> usize) -> f64 {
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for (size, weight) in sizes {
+        sum += weight * (block(size) - size) as f64 / block(size) as f64;
+        weights += weight;
+    }
+    sum / weights
+}
+
+#[test]
+fn what_is_wasted_is_what_the_documents_say() {
+    // Evenly over their logarithm: each size weighs as much as there are of its like.
+    let even = || (64..=1024).map(|size| (size, 1.0 / size as f64));
+    let c = waste(even(), |size| SizeClass::of_size(size).size());
+    let rust = waste(even(), |size| SizeClass::of_layout(size, 8).unwrap().size());
+    let four = waste(even(), |size| size.next_multiple_of(size.next_power_of_two() / 8));
+    let percent = [c, rust, four].map(|part| (part * 1000.0).round() / 10.0);
+    assert_eq!(percent, [5.1, 4.1, 8.2], "the essay of `size.rs`");
+    let own = waste((8..=256).step_by(8).map(|size| (size, 1.0)), |size| {
+        SizeClass::of_layout(size, 8).unwrap().size()
+    });
+    assert_eq!((own * 100.0).round(), 1.0, "README.md: {own}");
+}

@@ -28,11 +28,16 @@
 //!                                to FREE when somebody finds it there
 //! ```
 //!
+//! And by themselves, each from FREE and back to it: LARGE, a large object, from its
+//! allocation to its free; HARD, a span of slots (`harden/shelf.rs`), whose word stays as
+//! it is.
+//!
 //! # Invariants
 //!
 //! * W1. In OWNED and FULL, `key` names the one heap whose lock guards the
 //!   span's plain fields. In SHARED and BURIED nobody owns them; in FREE the
-//!   holder of the slices does.
+//!   holder of the slices does; in LARGE the holder of the object; in HARD whoever
+//!   has the shelf's lock (V1), and `key` holds two flags of the shelf's.
 //! * W2. Every block on the remote list is free, lies in this span, and is on
 //!   no other list; `count` is their number.
 //! * W3. SHARED and BURIED spans are in the depot, or in the hands of the one

@@ -25,10 +25,10 @@
 //!
 //! # Invariants
 //!
-//! * C1. Bytes are untrusted: the module may be unloaded and another mapped while we
+//! * UC1. Bytes are untrusted: the module may be unloaded and another mapped while we
 //!   read. Whatever they are, [`find`] returns, after at most [`MAX_BYTES`] bytes
 //!   of each entry, and reads through [`Memory`] alone, which cannot fault.
-//! * C2. No state is kept: a result depends on the bytes read and nothing else.
+//! * UC2. No state is kept: a result depends on the bytes read and nothing else.
 //!
 //! `rules.rs` keeps the results, `modules.rs` knows where the tables are.
 
@@ -561,40 +561,7 @@ impl Machine<'_> {
                     self.depth = self.depth.checked_sub(1)?;
                     self.row = *self.remembered.get(self.depth)?;
                 }
-                0x0c => {
-                    let (r, n) = (cursor.uleb()?, cursor.uleb()? as i64);
-                    self.set_cfa(r, n);
-                }
-                0x12 => {
-                    let (r, n) = (cursor.uleb()?, cursor.sleb()?);
-                    self.set_cfa(r, n.wrapping_mul(self.common.data_align));
-                }
-                0x0d => {
-                    let r = register(cursor.uleb()?).filter(|r| *r != RA);
-                    self.row.cfa = match (self.row.cfa, r) {
-                        (Cfa::Register(_, n), Some(r)) => Cfa::Register(r as u8, n),
-                        _ => Cfa::Lost,
-                    };
-                }
-                0x0e | 0x13 => {
-                    let n = if op == 0x0e {
-                        cursor.uleb()? as i64
-                    } else {
-                        cursor.sleb()?.wrapping_mul(self.common.data_align)
-                    };
-                    self.row.cfa = match (self.row.cfa, narrow(n)) {
-                        (Cfa::Register(r, _), Some(n)) => Cfa::Register(r, n),
-                        _ => Cfa::Lost,
-                    };
-                }
-                0x0f => {
-                    let value = evaluate(cursor, None, self.pc)?;
-                    self.row.cfa = match value {
-                        Value::Register(r, n) => narrow(n).map_or(Cfa::Lost, |n| Cfa::Register(r, n)),
-                        Value::Stored(r, n) => narrow(n).map_or(Cfa::Lost, |n| Cfa::Stored(r, n)),
-                        _ => Cfa::Lost,
-                    };
-                }
+                0x0c..=0x0f | 0x12 | 0x13 => self.define_cfa(cursor, op)?,
                 0x10 => {
                     let r = cursor.uleb()?;
                     let value = evaluate(cursor, Some(Value::Cfa(0)), self.pc)?;
@@ -621,6 +588,48 @@ impl Machine<'_> {
                 }
                 _ => return None,
             }
+        }
+        Some(())
+    }
+
+    /// Carries out an instruction that says where the CFA is.
+    fn define_cfa<M: Memory>(&mut self, cursor: &mut Cursor<'_, M>, op: u8) -> Option<()> {
+        match op {
+            0x0c => {
+                let (r, n) = (cursor.uleb()?, cursor.uleb()? as i64);
+                self.set_cfa(r, n);
+            }
+            0x12 => {
+                let (r, n) = (cursor.uleb()?, cursor.sleb()?);
+                self.set_cfa(r, n.wrapping_mul(self.common.data_align));
+            }
+            0x0d => {
+                let r = register(cursor.uleb()?).filter(|r| *r != RA);
+                self.row.cfa = match (self.row.cfa, r) {
+                    (Cfa::Register(_, n), Some(r)) => Cfa::Register(r as u8, n),
+                    _ => Cfa::Lost,
+                };
+            }
+            0x0e | 0x13 => {
+                let n = if op == 0x0e {
+                    cursor.uleb()? as i64
+                } else {
+                    cursor.sleb()?.wrapping_mul(self.common.data_align)
+                };
+                self.row.cfa = match (self.row.cfa, narrow(n)) {
+                    (Cfa::Register(r, _), Some(n)) => Cfa::Register(r, n),
+                    _ => Cfa::Lost,
+                };
+            }
+            0x0f => {
+                let value = evaluate(cursor, None, self.pc)?;
+                self.row.cfa = match value {
+                    Value::Register(r, n) => narrow(n).map_or(Cfa::Lost, |n| Cfa::Register(r, n)),
+                    Value::Stored(r, n) => narrow(n).map_or(Cfa::Lost, |n| Cfa::Stored(r, n)),
+                    _ => Cfa::Lost,
+                };
+            }
+            _ => return None,
         }
         Some(())
     }

@@ -9,10 +9,10 @@
 //!
 //! # Invariants
 //!
-//! * M1. Nothing here is a cancellation point, takes a lock of the C library's, or
+//! * UM1. Nothing here is a cancellation point, takes a lock of the C library's, or
 //!   allocates: files are opened, read and closed by bare system calls.
-//! * M2. `errno` is left as it was.
-//! * M3. Buffers longer than [`Ahead`]'s kibibyte are mappings of their own, since we may
+//! * UM2. `errno` is left as it was.
+//! * UM3. Buffers longer than [`Ahead`]'s kibibyte are mappings of their own, since we may
 //!   be on a signal stack of two pages.
 #![allow(unsafe_code)]
 
@@ -35,7 +35,7 @@ const RANGES: usize = 24;
 #[cfg(any(test, fuzzing))]
 pub(super) static CALLS: crate::sync::AtomicUsize = crate::sync::AtomicUsize::new(0);
 
-/// Runs `call`, puts `errno` back (M2), and says what it was after the call.
+/// Runs `call`, puts `errno` back (UM2), and says what it was after the call.
 pub(super) fn quietly<R>(call: impl FnOnce() -> R) -> (R, c_int) {
     // SAFETY: the function has no precondition.
     let errno = unsafe { libc::__errno_location() };
@@ -54,7 +54,7 @@ pub(super) fn quietly<R>(call: impl FnOnce() -> R) -> (R, c_int) {
 
 pub(super) fn open(path: &CStr) -> Option<c_int> {
     let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-    // SAFETY: the path ends in zero. Not `open`, which is a cancellation point (M1).
+    // SAFETY: the path ends in zero. Not `open`, which is a cancellation point (UM1).
     let call = || unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) };
     c_int::try_from(quietly(call).0).ok().filter(|file| *file >= 0)
 }

@@ -24,10 +24,10 @@
 //!
 //! # Invariants
 //!
-//! * R1. A slot's first word is its key, exclusive-ored with a mix of the rule. Two
+//! * UR1. A slot's first word is its key, exclusive-ored with a mix of the rule. Two
 //!   threads that write one slot at once may leave the words of two writers: then
 //!   the check fails, and the slot is taken for empty.
-//! * R2. A key is made of a program counter and the epoch (`modules.rs`), which
+//! * UR2. A key is made of a program counter and the epoch (`modules.rs`), which
 //!   changes when a module is gone: no rule outlives the module it was read from by
 //!   more than the time in which that is noticed.
 //!
@@ -236,7 +236,7 @@ fn mix(word: u64) -> u64 {
 }
 
 impl Key {
-    /// What a slot holds for this key (R1).
+    /// What a slot holds for this key (UR1).
     pub(super) fn slot(self, rule: u64) -> [u64; 2] {
         [self.word ^ mix(rule), rule]
     }
@@ -244,7 +244,7 @@ impl Key {
     /// The rule, if the slot holds one for this key.
     #[inline(always)]
     pub(super) fn fits(self, check: &AtomicU64, rule: &AtomicU64) -> Option<u64> {
-        // ORDERING: Relaxed, R1: the words say themselves whether they belong together.
+        // ORDERING: Relaxed, UR1: the words say themselves whether they belong together.
         let (check, rule) = (check.load(Ordering::Relaxed), rule.load(Ordering::Relaxed));
         (check ^ mix(rule) == self.word).then_some(rule)
     }
@@ -262,16 +262,16 @@ impl Set {
         let [check0, rule0, check1, rule1] = &self.0;
         // ORDERING: Relaxed, a figure.
         let lost = rule1.load(Ordering::Relaxed) != 0;
-        // ORDERING: Relaxed, R1.
+        // ORDERING: Relaxed, UR1.
         let old = (check0.load(Ordering::Relaxed), rule0.load(Ordering::Relaxed));
         let [check, rule] = key.slot(rule);
-        // ORDERING: Relaxed, R1.
+        // ORDERING: Relaxed, UR1.
         check1.store(old.0, Ordering::Relaxed);
-        // ORDERING: Relaxed, R1.
+        // ORDERING: Relaxed, UR1.
         rule1.store(old.1, Ordering::Relaxed);
-        // ORDERING: Relaxed, R1.
+        // ORDERING: Relaxed, UR1.
         check0.store(check, Ordering::Relaxed);
-        // ORDERING: Relaxed, R1.
+        // ORDERING: Relaxed, UR1.
         rule0.store(rule, Ordering::Relaxed);
         lost
     }
@@ -281,7 +281,7 @@ impl Rules {
     /// Sets in use. They only become more.
     #[inline(always)]
     pub(super) fn size(&self) -> Size {
-        // ORDERING: Relaxed, R1: any set may be looked at.
+        // ORDERING: Relaxed, UR1: any set may be looked at.
         Size((FIRST << (2 * self.grown.load(Ordering::Relaxed))).min(SETS))
     }
 

@@ -22,11 +22,11 @@
 //!
 //! # Invariants
 //!
-//! * S1. `low .. high` of a running thread is part of its stack: mapped and readable
+//! * US1. `low .. high` of a running thread is part of its stack: mapped and readable
 //!   until the thread ends. Stacks of live threads neither move nor shrink.
-//! * S2. What is known of a thread is forgotten when it ends ([`Stacks::forget`]),
+//! * US2. What is known of a thread is forgotten when it ends ([`Stacks::forget`]),
 //!   since another may get its thread pointer with a smaller stack.
-//! * S3. An entry's check depends on all of its words: what two threads wrote at once
+//! * US3. An entry's check depends on all of its words: what two threads wrote at once
 //!   is taken for empty.
 #![allow(unsafe_code)]
 
@@ -71,7 +71,7 @@ impl Entry {
     #[inline(always)]
     fn get(&self, thread: usize) -> Option<(usize, usize)> {
         let [sum, low, high, _] = &self.0;
-        // ORDERING: Relaxed, S3: the words say themselves whether they belong together.
+        // ORDERING: Relaxed, US3: the words say themselves whether they belong together.
         let (low, high) = (low.load(Ordering::Relaxed), high.load(Ordering::Relaxed));
         // ORDERING: Relaxed, as above.
         let sum = sum.load(Ordering::Relaxed);
@@ -81,17 +81,17 @@ impl Entry {
     /// True when nothing was ever put here, or it was forgotten.
     #[inline(always)]
     fn is_free(&self) -> bool {
-        // ORDERING: Relaxed, S3; two that take one entry lose one of them.
+        // ORDERING: Relaxed, US3; two that take one entry lose one of them.
         self.0.iter().all(|word| word.load(Ordering::Relaxed) == 0)
     }
 
     fn put(&self, thread: usize, bounds: (usize, usize)) {
         let [sum, low, high, _] = &self.0;
-        // ORDERING: Relaxed, S3.
+        // ORDERING: Relaxed, US3.
         low.store(bounds.0, Ordering::Relaxed);
-        // ORDERING: Relaxed, S3.
+        // ORDERING: Relaxed, US3.
         high.store(bounds.1, Ordering::Relaxed);
-        // ORDERING: Relaxed, S3.
+        // ORDERING: Relaxed, US3.
         sum.store(check(thread, bounds.0, bounds.1), Ordering::Relaxed);
     }
 }
@@ -135,12 +135,12 @@ impl Stacks {
         }
     }
 
-    /// The thread ends (S2).
+    /// The thread ends (US2).
     pub(super) fn forget(&self, thread: usize) {
         for entry in self.set(thread).iter().chain([&self.first]) {
             if entry.get(thread).is_some() {
                 for word in &entry.0 {
-                    // ORDERING: Relaxed, S3.
+                    // ORDERING: Relaxed, US3.
                     word.store(0, Ordering::Relaxed);
                 }
             }
@@ -187,7 +187,7 @@ impl<'a> Stack<'a> {
             return None;
         }
         if self.is_known(at) {
-            // SAFETY: S1, the word is in the known part of this thread's stack.
+            // SAFETY: US1, the word is in the known part of this thread's stack.
             return Some(unsafe { memory::word(at) });
         }
         self.copied(at)

@@ -3,8 +3,8 @@
 //! To read a byte of a module's tables maps the page that it is on, whoever reads, and the
 //! kernel maps the pages around it too, 64 KiB in all. A program that throws no
 //! exceptions has none of these in its resident set otherwise: they were 2.4 MiB of
-//! ghostscript's, and most of what samples cost a small process (docs/decisions/059). Rules are kept, so hardly a
-//! page is wanted twice.
+//! ghostscript's, and most of what samples cost a small process (docs/decisions/059).
+//! Rules are kept, so hardly a page is wanted twice.
 //!
 //! So a walk notes the pages that it reads rules from, and drops them at its end. They
 //! stay in the system's cache of the file; who wants them again, the program included,
@@ -18,13 +18,13 @@
 //!
 //! # Invariants
 //!
-//! * T1. Pages are noted only within a segment that the file says is never written to,
+//! * UT1. Pages are noted only within a segment that the file says is never written to,
 //!   whole pages of it alone.
-//! * T2. They are those of modules that have a frame on the stack that is being
+//! * UT2. They are those of modules that have a frame on the stack that is being
 //!   walked: they stay mapped until the frame is returned to. Behind a frame
 //!   that was guessed none are noted.
-//! * T3. None is dropped that is the process's own, as the kernel told by the call before.
-//!   Who makes a segment writable (T1) of code that is being run, and writes to it between
+//! * UT3. None is dropped that is the process's own, as the kernel told by the call before.
+//!   Who makes a segment writable (UT1) of code that is being run, and writes to it between
 //!   the two calls, loses what was written.
 #![allow(unsafe_code)]
 
@@ -124,7 +124,7 @@ impl Touched {
                 let told = memory::read(pages, words.as_flattened_mut(), Some(start / page * 8));
                 if told == Some(words.len() * 8) && are_the_files(words) {
                     let at = ptr::without_provenance_mut(start);
-                    // SAFETY: T1 to T3: every page can be had from its file again, as it is.
+                    // SAFETY: UT1 to UT3: every page can be had from its file again, as it is.
                     quietly(|| unsafe { libc::madvise(at, next - start, libc::MADV_DONTNEED) });
                 }
                 start = next;

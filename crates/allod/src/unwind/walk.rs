@@ -474,7 +474,7 @@ impl<'a> Walk<'a> {
                 } else {
                     memory::Ahead::new()
                 };
-                // T2: a frame that is there has a module that stays meanwhile.
+                // UT2: a frame that is there has a module that stays meanwhile.
                 let within = if self.guessed { (0, 0) } else { (low, high) };
                 let memory = memory.noting(self.touched.within(within));
                 let find = |pc| cfi::find(&memory, index, pc);

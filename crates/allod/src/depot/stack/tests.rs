@@ -91,7 +91,7 @@ fn loom_what_the_pusher_did_is_seen_by_the_popper() {
         };
         assert_eq!(node, 1);
         shared.2.with(|value| {
-            // SAFETY: K2, which is what this model tests.
+            // SAFETY: DS2, which is what this model tests.
             let value = unsafe { *value };
             assert_eq!(value, 7);
         });

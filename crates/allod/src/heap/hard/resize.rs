@@ -1,7 +1,7 @@
 //! Objects of the hardened levels that get other sizes, where they are or elsewhere.
 //!
-//! An object is looked at once, from all sides, and then either stays, with its canary
-//! moved, or is copied and given up. What was canary and becomes the program's reads as
+//! An object is looked at from all sides before anything is done, and then either stays,
+//! with its canary moved, or is copied and given up. What was canary and becomes the program's reads as
 //! zeros; what was the program's and is given up is canary, or zeros behind it.
 #![allow(unsafe_code)]
 

@@ -225,7 +225,7 @@ impl<O: Os> Allocator<O> {
         seen: Seen<'_>,
         at: NonNull<u8>,
     ) {
-        let (slot, was_sample) = self.harden.take_back_seen(seen, class, at);
+        let (slot, was_sample) = self.harden.take_back(seen, class, at);
         if was_sample {
             self.sampler.freed(&self.arena.kernel, at.addr().get());
         }
@@ -274,7 +274,7 @@ impl<O: Os> Allocator<O> {
     /// Puts a slot that was freed where its heap wants it, or back onto the shelf.
     #[cold]
     #[inline(never)]
-    pub(super) fn put_elsewhere(&self, slot: Slot, row: RowAt) {
+    fn put_elsewhere(&self, slot: Slot, row: RowAt) {
         let class = row.class();
         let Some((span, ..)) = self.slot_at(slot.at()) else { return };
         self.live.sub(class.size());

@@ -66,3 +66,59 @@ fn a_heap_whose_thread_was_lost_in_a_fork_counts_its_lists_again() {
         nothing_is_lost(&a);
     }
 }
+
+/// A thread that drains orphans has taken one off its list, and has not come to an end.
+#[test]
+fn a_heap_that_was_being_drained_at_a_fork_is_found_again() {
+    let a = open(Fake::new(SPACE, 4096));
+    let (mine, other) = (a.adopt().unwrap(), a.adopt().unwrap());
+    let at = alloc(&a, other, 200, 8).unwrap();
+    // SAFETY: `other` is not used again but by who adopts it.
+    unsafe { a.abandon(other) };
+    let popped = a.pop_ripe_orphan(u64::MAX, 0).unwrap();
+    assert!(ptr::eq(popped, other));
+    // This thread drains it itself: it will go on where it was.
+    a.fork_prepare();
+    a.fork_child(Some(mine));
+    assert!(!ptr::eq(a.adopt().unwrap(), other), "it is in the drainer's hands");
+    // Another one did.
+    other.idle_since.set(1);
+    a.fork_prepare();
+    a.fork_child(Some(mine));
+    let found: Vec<_> = (0..2).filter_map(|_| a.adopt()).collect();
+    assert!(found.iter().any(|heap| ptr::eq(*heap, other)), "it is an orphan in the child");
+    free(&a, mine, at);
+    nothing_is_lost(&a);
+}
+
+/// The number of threads is changed before a heap is found for one that starts, and before
+/// one that ends has left its heap: a fork may come in between.
+#[test]
+fn the_child_of_a_fork_has_one_thread() {
+    let a = open(Fake::new(SPACE, 4096));
+    let (mine, _other) = (a.adopt().unwrap(), a.adopt().unwrap());
+    for begun in [-1, 1] {
+        a.threads.shift(begun);
+        a.fork_prepare();
+        a.fork_child(Some(mine));
+        assert_eq!(a.threads.get(), 1);
+        let _again = a.adopt().unwrap();
+        assert_eq!(a.threads.get(), 2);
+    }
+    nothing_is_lost(&a);
+}
+
+/// A thread may end in a signal handler above whoever has the lock of the idle heaps.
+#[test]
+fn a_heap_that_could_not_be_listed_is_found_when_idle_heaps_are_visited() {
+    let a = open(Fake::new(SPACE, 4096));
+    let (_mine, other) = (a.adopt().unwrap(), a.adopt().unwrap());
+    let guard = a.idle_lock.lock();
+    // SAFETY: `other` is not used again but by who adopts it.
+    unsafe { a.abandon(other) };
+    drop(guard);
+    a.arena.kernel.os().pass(1000);
+    a.upkeep();
+    assert!(ptr::eq(a.adopt().unwrap(), other));
+    nothing_is_lost(&a);
+}

@@ -27,7 +27,7 @@ fn loom_of_two_that_free_an_object_one_does() {
             move || {
                 let first = shared.0.retire();
                 if first {
-                    // SAFETY: S1, which is what this model tests.
+                    // SAFETY: HS1, which is what this model tests.
                     shared.1.with_mut(|value| unsafe { *value += 1 });
                 }
                 first
@@ -48,13 +48,13 @@ fn loom_who_frees_or_looks_on_sees_the_fields() {
             let shared = Arc::new((State::gone(), loom::cell::UnsafeCell::new(0u32)));
             let there = shared.clone();
             let there = loom::thread::spawn(move || {
-                // SAFETY: S2: nobody looks before the object is live.
+                // SAFETY: HS2: nobody looks before the object is live.
                 there.1.with_mut(|value| unsafe { *value = 7 });
                 there.0.set_live();
             });
             let sees = if frees { shared.0.retire() } else { shared.0.is_mapped() };
             if sees {
-                // SAFETY: S2, which is what this model tests.
+                // SAFETY: HS2, which is what this model tests.
                 assert_eq!(shared.1.with(|value| unsafe { *value }), 7);
             }
             there.join().unwrap();
