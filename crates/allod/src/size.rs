@@ -8,8 +8,9 @@
 //!   class 17..=24   288 .. 512            step 32
 //!   class 25..=32   576 .. 1024           step 64
 //!   class 33..=40   1152 .. 2048          step 128
-//!   class 41..=72   2304 .. 32768         eight to a doubling
-//!   class 73..=80   8, 24, .. 120         only where the layout asks for 8 bytes of alignment or less
+//!   class 41..=56   2304 .. 8192          eight to a doubling
+//!   class 57..=64   10240 .. 32768        four to a doubling
+//!   class 65..=72   8, 24, .. 120         only where the layout asks for 8 bytes of alignment or less
 //! ```
 //!
 //! The mean waste of a request up to 1 KiB, sizes spread evenly over their
@@ -27,11 +28,11 @@ use crate::units::{MIN_ALIGN, SLICE, SMALL_MAX};
 use core::fmt;
 
 /// How many classes there are, class 0 included.
-pub(crate) const CLASSES: usize = 81;
+pub(crate) const CLASSES: usize = 73;
 /// Requests up to this size find their class in a table.
 pub(crate) const TABLE_MAX: usize = 1024;
 /// The first class of 8 bytes and odd multiples of them; those below it serve C.
-pub(crate) const FIRST_ODD: usize = 73;
+pub(crate) const FIRST_ODD: usize = 65;
 
 /// One size class. Its number is an index into every per-class table.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -81,7 +82,11 @@ impl SizeClass {
             return Self(33 + ((last - 1024) >> 7) as u8);
         }
         let top = last.ilog2();
-        Self(41 + ((top - 11) * 8) as u8 + ((last >> (top - 3)) & 7) as u8)
+        if size <= 8192 {
+            Self(41 + ((top - 11) * 8) as u8 + ((last >> (top - 3)) & 7) as u8)
+        } else {
+            Self(57 + ((top - 13) * 4) as u8 + ((last >> (top - 2)) & 3) as u8)
+        }
     }
 
     /// The class for a Rust layout, or `None` when the object is large or its
@@ -228,9 +233,13 @@ const SIZES: [u32; CLASSES] = {
             17..=24 => 256 + 32 * (i as u32 - 16),
             25..=32 => 512 + 64 * (i as u32 - 24),
             33..=40 => 1024 + 128 * (i as u32 - 32),
-            41..=72 => {
+            41..=56 => {
                 let step = (i as u32 - 41) / 8;
                 (2048 << step) + (256 << step) * ((i as u32 - 41) % 8 + 1)
+            }
+            57..=64 => {
+                let step = (i as u32 - 57) / 4;
+                (8192 << step) + (2048 << step) * ((i as u32 - 57) % 4 + 1)
             }
             _ => 8 + 16 * (i as u32 - FIRST_ODD as u32),
         };
