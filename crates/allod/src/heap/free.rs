@@ -4,6 +4,8 @@
 //! it is *flushed*: each block's span is looked up, the block's start checked,
 //! and runs of blocks of one span go home together: onto the span's own list
 //! where the span is still this heap's, by a push on its word where it isn't.
+//! One flush sends home eight runs, the blocks freed last, and leaves what is behind them
+//! on the list: a list of 64 blocks of as many spans would be the slowest call of a program.
 //!
 //! A stranger's free finds no match in the map, comes here, looks up the span,
 //! and puts the block into the *ring*: one batch for each of sixteen spans.
@@ -28,8 +30,8 @@ use core::ptr::{self, NonNull};
 /// Spans with free blocks that a heap keeps of one class while other threads
 /// run; what is more goes to the depot.
 const KEPT_SPANS: u32 = 16;
-/// Runs of blocks that one flush sends home, each to another span: what a free may have to do.
-/// A run costs some hundred instructions and three cache lines that are nobody's yet
+/// Runs of blocks of one span that a flush sends home: the most that one free has to do. A
+/// run costs a hundred instructions and lines of memory that nobody has looked at lately
 /// (docs/decisions/063).
 pub(super) const FLUSH_RUNS: usize = 8;
 /// The same of classes above a page: their spans are larger, and a thread that has been

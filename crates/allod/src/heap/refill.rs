@@ -28,9 +28,6 @@ use core::ptr::NonNull;
 /// What a slow path counts for towards the next look at the clock. A swap counts for
 /// its blocks: with one live object each allocation is a swap.
 const TICK: u32 = 64;
-/// Runs of blocks of one span that a swap looks at. The blocks behind them were freed long
-/// ago, and each is a cache line that the next one waits for (docs/decisions/063).
-pub(super) const SWAP_RUNS: usize = 16;
 /// A look is due when a multiple of two to this is passed: after 64 slow paths.
 const LOOK: u32 = 12;
 /// The same while much memory is free: after 8.
@@ -96,8 +93,8 @@ impl Heap {
         block
     }
 
-    /// Makes what this thread has freed its list to allocate from, the blocks freed last
-    /// in [`SWAP_RUNS`] runs, and takes a block. Null when it has freed nothing, and when a sample is due.
+    /// Makes what this thread has freed its list to allocate from, and takes a
+    /// block. Null when it has freed nothing, and when a sample is due.
     ///
     /// # Safety
     ///
@@ -118,19 +115,12 @@ impl Heap {
         let count = usize::from(class.room() - room.get());
         free.set(core::ptr::null_mut());
         room.set(class.room());
-        let seen = if block::CHECKED {
+        let count = if block::CHECKED {
             // SAFETY: the list was the front's, and is ours alone now.
-            unsafe { verify(a, class, list, count, SWAP_RUNS) }
+            unsafe { verify(a, class, list, count) }
         } else {
-            Seen { count, last: list, rest: core::ptr::null_mut() }
+            count
         };
-        if let (Some(last), false) = (NonNull::new(seen.last), seen.rest.is_null()) {
-            // SAFETY: a block of the list, as just seen.
-            unsafe { block::set_next(last, core::ptr::null_mut()) };
-            // SAFETY: the rest was the front's.
-            unsafe { self.leave(a, class, seen.rest, count - seen.count) };
-        }
-        let count = seen.count;
         self.install(a, class, list, count);
         let block = self.front.pop(c);
         self.tick_of_allocation(a, count as u32);
@@ -448,17 +438,10 @@ impl Heap {
     }
 }
 
-/// What [`verify`] has seen of a list.
-pub(super) struct Seen {
-    pub(super) count: usize,
-    /// The last block seen, and the one behind it.
-    last: *mut Block,
-    rest: *mut Block,
-}
-
-/// Walks a front list that is about to be handed out, `most` runs of blocks of one span, and
-/// ends the process at the first block that is none: an address inside a block, a
-/// block freed twice, a list broken by a write to freed memory. A list that is shorter than counted is no reason to end the process:
+/// Walks a front list that is about to be handed out, or to go home, and ends
+/// the process at the first block that is none: an address inside a block, a
+/// block freed twice, a list broken by a write to freed memory. Returns its
+/// length. A list that is shorter than counted is no reason to end the process:
 /// a handler that frees while its thread is in `free` may lose a block that way.
 ///
 /// # Safety
@@ -469,22 +452,17 @@ pub(super) unsafe fn verify<O: Os>(
     class: SizeClass,
     list: *mut Block,
     count: usize,
-    most: usize,
-) -> Seen {
+) -> usize {
     let (reach, divide) = (class.span_slices() << SLICE_SHIFT, class.divide());
     let mut chunks = a.arena.walk();
     let (mut base, mut carved) = (usize::MAX, 0);
-    let (mut at, mut last, mut seen, mut runs) = (list, list, 0, 0);
+    let (mut at, mut seen) = (list, 0);
     while let Some(block) = NonNull::new(at) {
         let address = at.addr();
         if seen == count {
             fatal::misuse(Misuse::DoubleFree, address, class.size());
         }
         if address & !(reach - 1) != base {
-            if runs == most {
-                break;
-            }
-            runs += 1;
             base = address & !(reach - 1);
             // The map said that the block is of this class, and it counts as out, so
             // its span is there still (P3, P4), and starts where its class says.
@@ -497,11 +475,10 @@ pub(super) unsafe fn verify<O: Os>(
             fatal::misuse(Misuse::InvalidFree, address, class.size());
         }
         seen += 1;
-        last = at;
         // SAFETY: a block of ours that is free, as just checked.
         at = unsafe { block::next(block) };
     }
-    Seen { count: seen, last, rest: at }
+    seen
 }
 
 impl<O: Os> Allocator<O> {

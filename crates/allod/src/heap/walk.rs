@@ -90,7 +90,7 @@ impl Heap {
             if block::CHECKED && !free.get().is_null() {
                 let count = usize::from(class.room().wrapping_sub(room.get()));
                 // SAFETY: the list is the front's, and its thread is here.
-                let _seen = unsafe { super::refill::verify(a, class, free.get(), count, usize::MAX) };
+                let _length = unsafe { super::refill::verify(a, class, free.get(), count) };
             }
         }
     }
