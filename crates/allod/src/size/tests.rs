@@ -123,6 +123,22 @@ fn samples_of_all_classes_have_blocks_of_a_few() {
     assert_eq!(few, [64, 256, 1024, 2048, 4096, 6144, 8192, 12288, 16384, 24576, 32768]);
 }
 
+#[test]
+fn lists_and_batches_are_bounded_in_bytes_and_in_blocks() {
+    let of = |size: usize| {
+        let class = SizeClass::of_size(size);
+        assert_eq!(class.size(), size);
+        (class.room(), class.batch())
+    };
+    for size in [16, 64, 128] {
+        assert_eq!(of(size), (64, 32), "{size}");
+    }
+    let sizes = [144, 256, 1024, 1152, 2048, 4096, 8192];
+    assert_eq!(sizes.map(|size| of(size).0), [56, 32, 8, 7, 4, 4, 4]);
+    assert_eq!(sizes.map(|size| of(size).1), [28, 16, 4, 3, 2, 1, 1]);
+    assert_eq!([10240, 12288, 16384, 20480, 32768].map(of), [(3, 1), (2, 1), (2, 1), (2, 1), (2, 1)]);
+}
+
 /// Whoever sends a list home counts no further than a span is long.
 #[test]
 fn what_the_front_holds_of_a_class_is_no_more_than_a_span_has() {
