@@ -141,7 +141,9 @@ fn section(results: &Results, suite: &SuiteResults) -> String {
     let failures = failures(suite);
     if !failures.is_empty() {
         text.push_str("\nFailures:\n\n");
-        text.push_str(&failures);
+        // A peer's last words may name its sources, which lie in this checkout.
+        let root = crate::artifacts::root();
+        text.push_str(&failures.replace(&format!("{}/", root.display()), ""));
     }
     text
 }
