@@ -41,8 +41,9 @@ impl<O: Os> Arena<O> {
         let Some(_guard) = self.purger.try_lock() else { return };
         // ORDERING: Relaxed, set at `open`.
         let tick = (self.purge_delay.load(Ordering::Relaxed) / 2).max(1);
-        // Nobody came by for a tick and more: what is free was so all the time.
-        let late = now - due >= tick;
+        // Nobody came by for a tick and more: what is free was so all the time. The first tick
+        // (`due` is 0) says nothing of that.
+        let late = due != 0 && now - due >= tick;
         // ORDERING: Relaxed, as above.
         self.purge_due.store(now + tick, Ordering::Relaxed);
         if self.spare.get() == 0 {

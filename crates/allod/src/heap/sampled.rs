@@ -15,9 +15,10 @@
 //!                        ^ dry here: a sample is due, then `rest` is installed
 //! ```
 //!
-//! While `rest` is not null a sample is due (P6), and nothing else is installed. A heap that is on
-//! the watch (`watch.rs`) has its lists cut in the same way, behind the first block: what
-//! is due then is a look at the clock, unless the countdown says that a sample is.
+//! While `rest` is not null a sample is due (P6), and nothing else is installed. A heap
+//! that is on the watch (`watch.rs`) has its lists cut in the same way, behind the first
+//! block: what is due then is a look at the clock, unless the countdown says that a
+//! sample is.
 #![allow(unsafe_code)]
 
 use super::{Allocator, Heap, Use};

@@ -16,15 +16,15 @@
 //! # Life of a watch
 //!
 //! It begins with a look at the clock on a slow path, which a program that frees
-//! so much has many of. It ends when less is free than in use, after a second at the
-//! latest, for then all has gone back; or after [`LOOKS`] allocations within
-//! [`PAUSE`]: a thread that allocates as often has slow paths of its own. What is kept aside
-//! then is installed by the next allocation of its class.
+//! so much has many of. It ends when less is free than in use: soon, since what is free goes
+//! back, but for what keeps a huge page whole or has a long purge delay. Or it ends after
+//! [`LOOKS`] allocations within [`PAUSE`]: a thread that allocates as often has slow
+//! paths of its own. What is kept aside then is installed by the next allocation of its class.
 //!
 //! # What it costs
 //!
-//! Some 250 instructions for each of 256 allocations, and a step along each list, once in 50 ms at most and
-//! only while more is free than in use (docs/decisions/066).
+//! Some 550 instructions for each of 256 allocations, and a step along each list, once in
+//! 50 ms at most (docs/decisions/066): a thousandth of a processor.
 #![allow(unsafe_code)]
 
 use super::{Allocator, Heap};

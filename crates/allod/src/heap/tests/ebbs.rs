@@ -6,7 +6,7 @@ use crate::heap::walk::length;
 /// Ten megabytes of blocks are freed, and a program is left that needs a few of another class, which
 /// are on its lists.
 fn fallen(a: &Allocator<Fake>, heap: &Heap) {
-    a.arena.kernel.os().pass(100);
+    a.arena.kernel.os().pass(1000);
     let few: Vec<_> = (0..40).map(|_| alloc(a, heap, 200, 8).unwrap()).collect();
     let many: Vec<_> = (0..160_000).map(|_| alloc(a, heap, 64, 8).unwrap()).collect();
     assert!(few.into_iter().all(|at| !heap.is_on_watch() && free_one(a, heap, at)));
@@ -33,6 +33,16 @@ fn one_call_in_two_seconds_gives_back_what_is_free() {
     assert!(purged(&a) > 9 << 20, "{}", purged(&a));
     free(&a, heap, at);
     a.check();
+}
+
+#[test]
+fn the_first_look_of_a_process_gives_nothing_back() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    a.arena.kernel.os().pass(10_000);
+    let at = alloc(&a, heap, 900 << 10, 8).unwrap();
+    free(&a, heap, at);
+    assert_eq!((purged(&a), a.arena.spare.get() >> 10), (0, 928), "freed just now");
 }
 
 #[test]
@@ -71,28 +81,40 @@ fn a_busy_thread_looks_no_more_often_than_it_should() {
     a.check();
 }
 
+/// Blocks on all lists of the heap. What is kept aside is counted right.
+fn at_hand(heap: &Heap) -> usize {
+    // SAFETY: the heap is this thread's.
+    let count = |list: &Cell<*mut Block>| unsafe { length(list.get(), usize::MAX) };
+    let of_class = |c: usize| {
+        assert_eq!(count(&heap.rest[c]), usize::from(heap.rest_count[c].get()), "class {c}");
+        count(&heap.front.alloc[c]) + count(&heap.front.free[c]) + count(&heap.rest[c])
+    };
+    (1..CLASSES).map(of_class).sum()
+}
+
 #[test]
 fn a_watch_loses_no_block_and_counts_each_once() {
     let a = open(Fake::new(SPACE, 4096));
     let heap = a.adopt().unwrap();
-    fallen(&a, heap);
+    a.arena.kernel.os().pass(1000);
+    let many: Vec<_> = (0..160_000).map(|_| alloc(&a, heap, 64, 8).unwrap()).collect();
+    let few: Vec<_> = (0..43).map(|_| alloc(&a, heap, 500, 8).unwrap()).collect();
+    many.into_iter().for_each(|at| free(&a, heap, at));
     assert!(heap.is_on_watch());
+    let c = SizeClass::of_layout(500, 8).unwrap().index();
+    assert!(!heap.rest[c].get().is_null(), "the other blocks of the last span that was carved");
+    let out = || {
+        let mut out = 0;
+        a.each_span(&mut |_, of_span| out += of_span);
+        out
+    };
+    assert_eq!(out(), few.len() + at_hand(heap));
     let mut model = Model::default();
     let mut dice = Dice(66);
     for _ in 0..2000 {
         let size = 1 + dice.roll(2000);
         model.enter(alloc(&a, heap, size, 8).unwrap(), size, 8);
     }
-    let mut out = 0;
-    a.each_span(&mut |_, of_span| out += of_span);
-    // SAFETY: the heap is this thread's.
-    let count = |list: &Cell<*mut Block>| unsafe { length(list.get(), usize::MAX) };
-    let at_hand: usize = (1..CLASSES)
-        .map(|c| {
-            assert_eq!(count(&heap.rest[c]), usize::from(heap.rest_count[c].get()), "class {c}");
-            count(&heap.front.alloc[c]) + count(&heap.front.free[c]) + count(&heap.rest[c])
-        })
-        .sum();
-    assert_eq!(out, model.live.len() + at_hand);
+    assert_eq!(out(), few.len() + model.live.len() + at_hand(heap));
     a.check();
 }
