@@ -46,6 +46,8 @@ pub(crate) const CRIMES: &[Crime] = &[
     at(HARDENED, "write-freed-16", FREED, || write_freed(16)),
     at(HARDENED, "write-freed-48", FREED, || write_freed(48)),
     at(HARDENED, "write-freed-5000", FREED, || write_freed(5000)),
+    at(HARDENED, "write-freed-waiting-40", FREED, || write_freed_waiting(40)),
+    at(HARDENED, "write-freed-waiting-20000", FREED, || write_freed_waiting(20_000)),
     at(HARDENED, "read-freed-100000", Expected::Fault, || read_freed(100_000)),
     at(HARDENED, "read-freed-300000", Expected::Fault, || read_freed(300_000)),
     at(HARDENED, "read-freed-3-mib", Expected::Fault, || read_freed(3 << 20)),
@@ -191,6 +193,19 @@ fn write_freed(size: usize) {
     for _ in 0..3000 {
         free(malloc(size));
     }
+}
+
+/// Nobody asks for its size again, and the process ends without a last look. One free in 256
+/// looks at a part of what waits of one class.
+fn write_freed_waiting(size: usize) {
+    let block = malloc(size);
+    free(block);
+    write(block.wrapping_byte_add(size / 2));
+    for _ in 0..10_000_000 {
+        free(malloc(100));
+    }
+    // SAFETY: `_exit` has no conditions.
+    unsafe { libc::_exit(0) };
 }
 
 fn read_freed(size: usize) {

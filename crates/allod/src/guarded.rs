@@ -134,6 +134,8 @@ pub(crate) struct Guarded {
     /// One object in so many, and whether exactly.
     rate: AtomicU32,
     exact: AtomicU32,
+    /// Objects of threads that have no heap, where one in so many is guarded exactly.
+    homeless: AtomicU32,
 }
 
 // SAFETY: the cells are touched under the lock (G3).
@@ -189,6 +191,7 @@ impl Guarded {
             most: AtomicUsize::new(0),
             rate: AtomicU32::new(0),
             exact: AtomicU32::new(0),
+            homeless: AtomicU32::new(0),
         }
     }
 
@@ -218,6 +221,15 @@ impl Guarded {
         // Even from 1 to twice the rate less one, so the rate on average.
         let span = u64::from(rate) * 2 - 1;
         1 + ((u64::from(dice) * span) >> 32) as u32
+    }
+
+    /// True when the next object of a thread that has no heap, and so no interval of its own,
+    /// is to be guarded: one in `rate` where that is meant exactly, none otherwise.
+    pub(crate) fn is_homeless_turn(&self) -> bool {
+        // ORDERING: Relaxed on both, set before the allocator was open.
+        let (exact, rate) = (self.exact.load(Ordering::Relaxed), self.rate.load(Ordering::Relaxed));
+        // ORDERING: Relaxed, a count.
+        exact != 0 && self.homeless.fetch_add(1, Ordering::Relaxed).is_multiple_of(rate.max(1))
     }
 
     /// A guarded object. `None` when there are enough, or it is too large, or the

@@ -383,15 +383,7 @@ impl<O: Os> Allocator<O> {
         align: usize,
         family: Family,
     ) -> Option<NonNull<u8>> {
-        let heap = heap?;
-        let mut left = heap.guard_in.get();
-        if left == 0 {
-            let dice = heap.guard_dice.get() ^ self.harden.secret() as u32 ^ heap.key.get();
-            heap.guard_dice.set(dice.wrapping_mul(0x2C92_77B5).wrapping_add(0xAC56_4B05));
-            left = self.guarded.interval(heap.guard_dice.get());
-        }
-        heap.guard_in.set(left - 1);
-        if left != 1 {
+        if !heap.map_or_else(|| self.guarded.is_homeless_turn(), |heap| self.is_guard_turn(heap)) {
             return None;
         }
         let secret = self.harden.secret();
@@ -399,6 +391,18 @@ impl<O: Os> Allocator<O> {
         self.others.add(1);
         self.live.add(size);
         Some(at)
+    }
+
+    /// True when the next object of `heap`'s thread is to be guarded.
+    fn is_guard_turn(&self, heap: &Heap) -> bool {
+        let mut left = heap.guard_in.get();
+        if left == 0 {
+            let dice = heap.guard_dice.get() ^ self.harden.secret() as u32 ^ heap.key.get();
+            heap.guard_dice.set(dice.wrapping_mul(0x2C92_77B5).wrapping_add(0xAC56_4B05));
+            left = self.guarded.interval(heap.guard_dice.get());
+        }
+        heap.guard_in.set(left - 1);
+        left == 1
     }
 
     /// Frees a guarded object. `given` is what the free knows of it, at the hardened

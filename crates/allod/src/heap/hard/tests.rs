@@ -511,3 +511,15 @@ fn guarded_objects_against_the_model() {
         guarded(1, true, after, 60);
     }
 }
+
+#[test]
+fn objects_of_a_thread_without_a_heap_are_guarded_where_the_rate_is_exact() {
+    for (rate, exact, count) in [(1, true, 40), (4, true, 10), (4, false, 0)] {
+        let a = open_at(Fake::new(SPACE, 4096), Level { hard: exact, guard_rate: rate, exact });
+        let made: Vec<_> = (0..40).filter_map(|_| a.guard(None, 100, 16, Family::Rust)).collect();
+        assert_eq!(made.len(), count, "one in {rate}, exactly: {exact}");
+        let heap = a.adopt().unwrap();
+        made.into_iter().for_each(|at| free(&a, heap, at));
+        assert_eq!(a.guarded.bytes.get(), 0);
+    }
+}
