@@ -48,7 +48,7 @@ use crate::map::{Kind, Map, Record};
 use crate::meta::Meta;
 use crate::os::{Advice, Kernel, Os};
 use crate::span::Span;
-use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Lock, Ordering, Tally};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Lock, Ordering, Rank, Tally};
 use crate::units::{CHUNK, CHUNK_SHIFT, SLICE, SLICE_SHIFT, SLICES_PER_CHUNK};
 use bits::{Run, SliceBits, Taste};
 use core::ptr::{self, NonNull};
@@ -275,8 +275,8 @@ impl<O> Arena<O> {
             kernel: Kernel::new(os),
             map,
             meta: Meta::new(),
-            lock: Lock::new(),
-            purger: Lock::new(),
+            lock: Lock::new(Rank::Arena),
+            purger: Lock::new(Rank::Purger),
             newest: AtomicPtr::new(ptr::null_mut()),
             reserved: AtomicUsize::new(0),
             opened: AtomicUsize::new(0),

@@ -46,7 +46,7 @@ use crate::harden::canary;
 use crate::harden::slot::{self, Family};
 use crate::map::{Kind, Map, Record};
 use crate::os::Os;
-use crate::sync::{AtomicU32, AtomicUsize, Lock, Ordering, Tally};
+use crate::sync::{AtomicU32, AtomicUsize, Lock, Ordering, Rank, Tally};
 use crate::units::CHUNK;
 use crate::unwind;
 use core::cell::Cell;
@@ -116,7 +116,7 @@ struct Order {
     plot: Cell<*const Plot>,
     next: Cell<usize>,
     places: Cell<usize>,
-    live: Cell<usize>,
+    live: AtomicUsize,
 }
 
 /// All guarded objects.
@@ -174,14 +174,14 @@ impl Plot {
 impl Guarded {
     pub(crate) const fn new() -> Self {
         Self {
-            lock: Lock::new(),
+            lock: Lock::new(Rank::Guarded),
             orders: [const {
                 Order {
                     newest: Cell::new(ptr::null()),
                     plot: Cell::new(ptr::null()),
                     next: Cell::new(0),
                     places: Cell::new(0),
-                    live: Cell::new(0),
+                    live: AtomicUsize::new(0),
                 }
             }; ORDERS],
             plots: Cell::new(0),
@@ -256,7 +256,8 @@ impl Guarded {
             return None;
         }
         // As many places again are kept closed as are in use, and sixty-four.
-        if row.places.get() < row.live.get() * 2 + 64 {
+        // ORDERING: Relaxed, a bound; it grows under the lock only.
+        if row.places.get() < row.live.load(Ordering::Relaxed) * 2 + 64 {
             self.add_plot(arena, row, pages as u32);
         }
         let (plot, number) = row.next_free()?;
@@ -284,7 +285,8 @@ impl Guarded {
         place.family.set(family as u16);
         note(&place.made, callers);
         note(&place.freed, [0; NOTED]);
-        row.live.set(row.live.get() + 1);
+        // ORDERING: Relaxed, a bound.
+        row.live.fetch_add(1, Ordering::Relaxed);
         // ORDERING: Relaxed, a bound.
         self.live.fetch_add(1, Ordering::Relaxed);
         self.bytes.add(size);
@@ -359,10 +361,9 @@ impl Guarded {
         // ORDERING: Relaxed, a bound.
         self.live.fetch_sub(1, Ordering::Relaxed);
         self.bytes.sub(asked);
-        if let Some(_guard) = self.lock.lock()
-            && let Some(row) = self.orders.get(plot.head.pages.trailing_zeros() as usize)
-        {
-            row.live.set(row.live.get().saturating_sub(1));
+        if let Some(row) = self.orders.get(plot.head.pages.trailing_zeros() as usize) {
+            // ORDERING: Relaxed, a bound; the object was counted before it was live.
+            row.live.fetch_sub(1, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -180,7 +180,9 @@ impl Harden {
         } else {
             let size = size_of::<Shelves>();
             let place = arena.meta.take(kernel, size, align_of::<Shelves>())?;
-            // SAFETY: fresh zeros of the right size and alignment are shelves.
+            // SAFETY: fresh memory of the right size and alignment.
+            unsafe { place.cast::<Shelves>().write(Shelves::new()) };
+            // SAFETY: just written, and never unmapped.
             let own: &Shelves = unsafe { place.cast::<Shelves>().as_ref() };
             own.belong_to(owner);
             own

@@ -84,7 +84,7 @@ use crate::sample::{Countdown, Sampler};
 use crate::size::{self, CLASSES, SizeClass};
 use crate::span::Span;
 use crate::sync::{
-    AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, Gauge, Lock, Ordering, Tally,
+    AtomicPtr, AtomicU16, AtomicU32, AtomicUsize, Gauge, Lock, Ordering, Rank, Tally,
 };
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -345,7 +345,7 @@ impl Heap {
     pub(crate) const fn empty() -> Self {
         Self {
             front: Front::new(),
-            lock: Lock::new(),
+            lock: Lock::new(Rank::Heap),
             key: Cell::new(NO_KEY),
             in_use: AtomicU32::new(Use::Unused as u32),
             bins: [const {
@@ -456,6 +456,8 @@ pub(crate) struct Allocator<O> {
     secret: AtomicUsize,
     /// Held from before a fork until after it: outermost of all.
     forking: Lock,
+    /// The ranks that the thread which forks had before. Its own, while it holds `forking`.
+    fork_held: AtomicU32,
     /// The newest heap when the locks were taken for a fork.
     fork_from: AtomicPtr<Heap>,
     /// The next heap to look at for sleepers.
@@ -496,7 +498,7 @@ impl<O: Os> Allocator<O> {
             guarded: Guarded::new(),
             heaps: AtomicPtr::new(ptr::null_mut()),
             next_key: AtomicU32::new(1),
-            idle_lock: Lock::new(),
+            idle_lock: Lock::new(Rank::Idle),
             orphans: Cell::new(ptr::null()),
             drained: Cell::new(ptr::null()),
             unused: Cell::new(ptr::null()),
@@ -507,7 +509,8 @@ impl<O: Os> Allocator<O> {
             caller: AtomicPtr::new(ptr::null_mut()),
             sampler: Sampler::new(),
             secret: AtomicUsize::new(0),
-            forking: Lock::new(),
+            forking: Lock::new(Rank::Fork),
+            fork_held: AtomicU32::new(0),
             fork_from: AtomicPtr::new(ptr::null_mut()),
             patrol: AtomicPtr::new(ptr::null_mut()),
             patrol_due: AtomicUsize::new(0),

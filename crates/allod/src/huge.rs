@@ -36,7 +36,7 @@ mod state;
 use crate::arena::Arena;
 use crate::map::{Kind, Record};
 use crate::os::{Advice, Os};
-use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Lock, Ordering, Tally};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Lock, Ordering, Rank, Tally};
 use crate::units::{CHUNK, round_up};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -185,7 +185,7 @@ pub(crate) struct Policy {
 impl HugeObjects {
     pub(crate) const fn new() -> Self {
         Self {
-            lock: Lock::new(),
+            lock: Lock::new(Rank::Huge),
             cache: [const { Cell::new(ptr::null_mut()) }; CACHE],
             unused: Cell::new(ptr::null_mut()),
             remembered: [const { Cell::new(0) }; REMEMBERED],

@@ -45,7 +45,7 @@ use crate::huge;
 use crate::map::Map;
 use crate::os::linux::Linux;
 use crate::sample::Who;
-use crate::sync::{AtomicU32, AtomicU64, Lock, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Lock, Ordering, Rank};
 use crate::unwind;
 use core::ptr;
 
@@ -61,7 +61,7 @@ static DEAD: Heap = Heap::empty();
 static STATE: AtomicU32 = AtomicU32::new(0);
 /// The options in force.
 static VALUES: [AtomicU64; OPTIONS] = [const { AtomicU64::new(0) }; OPTIONS];
-static STARTING: Lock = Lock::new();
+static STARTING: Lock = Lock::new(Rank::Opening);
 static KEY: AtomicU64 = AtomicU64::new(u64::MAX);
 
 /// Calls for which a young thread makes do without a heap. What it allocates with

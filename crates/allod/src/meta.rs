@@ -14,7 +14,7 @@
 #![allow(unsafe_code)]
 
 use crate::os::{Advice, Kernel, Os};
-use crate::sync::{AtomicPtr, Gauge, Lock, Ordering};
+use crate::sync::{AtomicPtr, Gauge, Lock, Ordering, Rank};
 use crate::units::round_up;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -47,7 +47,7 @@ unsafe impl Sync for Meta {}
 impl Meta {
     pub(crate) const fn new() -> Self {
         Self {
-            lock: Lock::new(),
+            lock: Lock::new(Rank::Meta),
             rest: Cell::new(ptr::null_mut()),
             rest_len: Cell::new(0),
             taken: Gauge::new(),

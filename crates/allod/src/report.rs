@@ -135,6 +135,7 @@ pub(crate) extern "C" fn parent() {
 pub(crate) extern "C" fn child() {
     ALLOCATOR.fork_child(local::present());
     unwind::fork_release();
+    unwind::fork_child();
     if let Some(heap) = local::present() {
         heap.set_thread(local::number());
     }

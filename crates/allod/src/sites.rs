@@ -55,7 +55,7 @@ mod time;
 
 use crate::dump::{Header, Kind, Moment, Root, Site, TABLES, Table};
 use crate::odds::Weight;
-use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Lock, Ordering};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Lock, Ordering, Rank};
 use column::Column;
 use core::ptr;
 use index::Index;
@@ -258,7 +258,7 @@ impl Sites {
 
     const fn with_room(room: Room) -> Self {
         Self {
-            lock: Lock::new(),
+            lock: Lock::new(Rank::Sites),
             room,
             base: AtomicPtr::new(ptr::null_mut()),
             len: AtomicUsize::new(0),

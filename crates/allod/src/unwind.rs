@@ -69,7 +69,7 @@ cfg_select! {
         mod touched;
         mod walk;
 
-        pub(crate) use walk::{capture, close, forget_thread, fork_prepare, fork_release, modules, place, set_alone};
+        pub(crate) use walk::{capture, close, forget_thread, fork_child, fork_prepare, fork_release, modules, place, set_alone};
         use walk::{FP, OTHERS, RA, SP, register};
     }
     _ => {
@@ -105,5 +105,8 @@ cfg_select! {
 
         /// Changes nothing.
         pub(crate) fn fork_release() {}
+
+        /// Changes nothing.
+        pub(crate) fn fork_child() {}
     }
 }

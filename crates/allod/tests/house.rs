@@ -105,6 +105,7 @@ const UNSAFE_FILES: &[&str] = &[
     "report/fault.rs",
     "span.rs",
     "sync.rs",
+    "sync/held.rs",
     "unwind.rs",
     "unwind/memory.rs",
     "unwind/stack.rs",

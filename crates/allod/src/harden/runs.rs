@@ -32,7 +32,7 @@ use crate::arena::bits::Run;
 use crate::fatal::{self, Misuse};
 use crate::os::Os;
 use crate::span::Span;
-use crate::sync::{Lock, compiler_barrier};
+use crate::sync::{Lock, Rank, compiler_barrier};
 use crate::units::{SLICE, SLICE_SHIFT, SLICES_PER_CHUNK};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -150,7 +150,7 @@ fn kept(span: &Span) -> usize {
 impl Runs {
     pub(crate) const fn new() -> Self {
         Self {
-            lock: Lock::new(),
+            lock: Lock::new(Rank::Runs),
             ring: [const { Cell::new(ptr::null()) }; RING],
             first: Cell::new(0),
             count: Cell::new(0),

@@ -47,7 +47,7 @@ use crate::os::Os;
 use crate::size::{CLASSES, SizeClass};
 use crate::span::{Span, link, unlink};
 use crate::span::word::{Remote, State, Word};
-use crate::sync::{AtomicU16, Guard, Lock, Ordering};
+use crate::sync::{AtomicU16, Guard, Lock, Ordering, Rank};
 use crate::units::{SLICE, SLICE_SHIFT, SLICES_PER_CHUNK};
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -110,7 +110,7 @@ impl Shelves {
         Self {
             rows: [const {
                 Shelf {
-                    lock: Lock::new(),
+                    lock: Lock::new(Rank::Shelf),
                     first: Cell::new(ptr::null()),
                     home: Cell::new(ptr::null()),
                     filled: Cell::new(false),

@@ -33,7 +33,7 @@ use crate::os::Os;
 use crate::size::{CLASSES, Divide, SizeClass};
 use crate::span::Span;
 use crate::sync::{
-    AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Lock, Ordering,
+    AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Lock, Ordering, Rank,
 };
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
@@ -259,7 +259,7 @@ pub(crate) const fn leads_to_head(entry: u32) -> bool {
 impl Tables {
     pub(crate) const fn new() -> Self {
         Self {
-            lock: Lock::new(),
+            lock: Lock::new(Rank::Tables),
             unused: [const { Cell::new(ptr::null_mut()) }; CLASSES],
             origin: AtomicPtr::new(ptr::null_mut()),
         }

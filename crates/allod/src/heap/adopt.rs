@@ -29,7 +29,7 @@ use crate::size::{CLASSES, SizeClass};
 #[cfg(any(test, fuzzing))]
 use crate::span::Span;
 use crate::span::word::State;
-use crate::sync::{Ordering, this_thread};
+use crate::sync::{self, Ordering, this_thread};
 use core::ptr;
 
 /// Milliseconds that an orphan waits for a new thread before it is drained.
@@ -244,18 +244,31 @@ impl<O: Os> Allocator<O> {
     /// no heap's lock is waited for while the others are held, since its thread may hold
     /// it and wait for one of them: they are given up and taken again when a heap was
     /// made meanwhile.
+    ///
+    /// A handler above a holder of one of them must not wait for the others without end
+    /// (L4): then the fork goes on without those it does not get soon, and the child frees them.
+    /// Without the first it takes none.
     pub(crate) fn fork_prepare(&self) {
-        self.forking.hold();
+        let (before, again) = (sync::held(), self.forking.is_mine());
+        if !self.forking.hold() {
+            return;
+        }
+        if !again {
+            // ORDERING: Relaxed, only the holder of `forking` reads it.
+            self.fork_held.store(before, Ordering::Relaxed);
+        }
+        let mut has_all = true;
         for heap in self.heaps() {
-            heap.lock.hold();
+            has_all &= heap.lock.hold();
         }
         loop {
+            let with_heaps = sync::held();
             for lock in self.hard_locks() {
-                lock.hold();
+                has_all &= lock.hold();
             }
             // ORDERING: Acquire pairs with the Release in `register`.
             let newest = self.heaps.load(Ordering::Acquire);
-            if self.heaps().all(|heap| heap.lock.is_mine()) {
+            if !has_all || self.heaps().all(|heap| heap.lock.is_mine()) {
                 // A heap whose memory was taken before may yet be registered in front of
                 // this one: `fork_child` knows.
                 // ORDERING: Release pairs with the Acquire in `fork_parent`.
@@ -265,14 +278,18 @@ impl<O: Os> Allocator<O> {
             for lock in self.hard_locks().rev() {
                 lock.unhold();
             }
+            sync::put_back(with_heaps);
             for heap in self.heaps().filter(|heap| !heap.lock.is_mine()) {
-                heap.lock.hold();
+                has_all &= heap.lock.hold();
             }
         }
     }
 
     /// After `fork`, in the parent: gives them back.
     pub(crate) fn fork_parent(&self) {
+        if !self.forking.is_mine() {
+            return;
+        }
         for lock in self.hard_locks().rev() {
             lock.unhold();
         }
@@ -283,7 +300,13 @@ impl<O: Os> Allocator<O> {
             at = heap.next_heap.get();
             heap.lock.unhold();
         }
+        // ORDERING: Relaxed, as in `fork_prepare`.
+        let before = self.fork_held.load(Ordering::Relaxed);
         self.forking.unhold();
+        // A fork in a fork's handler leaves the rest to that.
+        if !self.forking.is_mine() {
+            sync::put_back(before);
+        }
     }
 
     /// After `fork`, in the child: gives the locks back, and makes orphans of the
@@ -291,6 +314,11 @@ impl<O: Os> Allocator<O> {
     /// about to drain.
     pub(crate) fn fork_child(&self, mine: Option<&Heap>) {
         self.fork_parent();
+        // All of them, before the first is waited for.
+        self.forking.release_lost();
+        for lock in self.hard_locks() {
+            lock.release_lost();
+        }
         for heap in self.heaps() {
             heap.lock.release_lost();
             // ORDERING: Relaxed, the child has one thread.

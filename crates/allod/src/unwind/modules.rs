@@ -37,7 +37,7 @@ use super::cfi::{Index, Memory};
 use super::maps::{Image, Mapping};
 use super::memory::{ANCHORS, anchors};
 use crate::dump;
-use crate::sync::{AtomicU64, Lock, Ordering};
+use crate::sync::{AtomicU64, Lock, Ordering, Rank, held, put_back};
 use core::sync::atomic::fence;
 
 /// Modules that the table has place for; what is above is not followed.
@@ -53,7 +53,7 @@ const PACE_MAX: u64 = 1024;
 const TRIES: usize = 4;
 
 /// Who writes the next table (N2).
-static WRITER: Lock = Lock::new();
+static WRITER: Lock = Lock::new(Rank::Modules);
 
 /// What a range of code is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -459,10 +459,20 @@ impl Filling<'_> {
 
 /// Before `fork`: nobody is in the middle of writing.
 pub(super) fn hold() {
-    WRITER.hold();
+    let before = held();
+    // Where it can't be had (a handler above a lock forks) the child does without the
+    // half of a table: `current` leads to a whole one.
+    let _had = WRITER.hold();
+    // Whatever this thread waits for comes after this lock: it need not count until then.
+    put_back(before);
 }
 
 /// After `fork`, in both processes.
 pub(super) fn release() {
     WRITER.unhold();
+}
+
+/// In the child of a fork, after [`release`]: who writes the table may not have come along.
+pub(super) fn forget_writer() {
+    WRITER.release_lost();
 }

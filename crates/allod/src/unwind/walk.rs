@@ -319,6 +319,11 @@ pub(crate) fn fork_release() {
     modules::release();
 }
 
+/// After `fork`, in the child, behind [`fork_release`].
+pub(crate) fn fork_child() {
+    modules::forget_writer();
+}
+
 /// Why a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {

@@ -122,3 +122,56 @@ fn a_heap_that_could_not_be_listed_is_found_when_idle_heaps_are_visited() {
     assert!(ptr::eq(a.adopt().unwrap(), other));
     nothing_is_lost(&a);
 }
+
+#[test]
+fn a_fork_takes_the_locks_in_their_order() {
+    let a = open(Fake::new(SPACE, 4096));
+    let ranks = || a.hard_locks().map(crate::sync::Lock::rank);
+    assert!(ranks().is_sorted(), "{:?}", ranks().collect::<Vec<_>>());
+    assert!(a.forking.rank() < a.adopt().unwrap().lock.rank());
+    assert!(ranks().all(|rank| rank > a.adopt().unwrap().lock.rank()));
+}
+
+/// A handler above the arena's lock forks, and another thread keeps a heap. With `first`
+/// that thread is about to fork, too. The child frees what it has no holder for.
+fn fork_above_a_holder(first: bool) {
+    let a: &'static Allocator<Fake> = Box::leak(open(Fake::new(SPACE, 4096)));
+    let (say, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (mine, other) = (a.adopt().unwrap(), a.adopt().unwrap());
+        let blocks = [mine, other].map(|heap| alloc(a, heap, 200, 8).unwrap());
+        let theirs = &other.lock;
+        // It is gone before it gives them up, as after a fork.
+        let keep = || [theirs].into_iter().chain(first.then_some(&a.forking)).for_each(|lock| core::mem::forget(lock.lock()));
+        std::thread::scope(|threads| threads.spawn(keep).join().unwrap());
+        let [_, arena] = a.arena.locks();
+        let beneath = arena.lock();
+        let before = crate::sync::held();
+        a.fork_prepare();
+        assert_eq!(mine.lock.is_mine(), !first, "without the first lock none is taken");
+        a.fork_parent();
+        assert!(arena.is_mine() && !mine.lock.is_mine());
+        assert_eq!(crate::sync::held(), before);
+        a.fork_prepare();
+        a.fork_child(Some(mine));
+        assert!(arena.is_mine());
+        drop(beneath);
+        assert_eq!(crate::sync::held(), 0);
+        assert!(a.adopt().is_some_and(|heap| ptr::eq(heap, other)), "it is an orphan in the child");
+        blocks.into_iter().for_each(|at| free(a, mine, at));
+        nothing_is_lost(a);
+        say.send(()).unwrap();
+    });
+    let long = std::time::Duration::from_secs(60);
+    heard.recv_timeout(long).expect("the fork waits without end, or has failed above");
+}
+
+#[test]
+fn a_fork_in_a_handler_does_without_what_another_thread_keeps() {
+    fork_above_a_holder(false);
+}
+
+#[test]
+fn a_fork_in_a_handler_does_not_wait_for_another_fork() {
+    fork_above_a_holder(true);
+}
