@@ -498,6 +498,7 @@ impl HugeObjects {
                 unsafe { arena.kernel.purge(base, huge.len()) };
             }
         }
+        // Without the lock (a handler above a holder) the record is lost, and nothing else.
         let Some(_guard) = self.lock.lock() else { return };
         huge.next.set(self.unused.get());
         self.unused.set(ptr::from_ref(huge).cast_mut());

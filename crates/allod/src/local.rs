@@ -23,11 +23,11 @@
 //! attribute for that, so the variable is a `static` in a section of the right
 //! kind, reached by two lines of assembly and by nothing else. The first line
 //! reads a constant, the same for each thread, which the compiler may keep; the
-//! second reads through it. The two words are all we take of the space that the
-//! loader keeps for libraries opened late.
+//! second reads through it. The two words, and that of `sync/held.rs`, are all
+//! we take of the space that the loader keeps for libraries opened late.
 //!
-//! On 32-bit x86 the standard library's `thread_local!` stands in: this file is
-//! the only one that may name `std`.
+//! On 32-bit x86 the standard library's `thread_local!` stands in: this file
+//! and `sync/held.rs` are the only ones that may name `std`.
 //!
 //! # Life of the process
 //!

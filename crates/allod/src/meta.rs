@@ -85,7 +85,7 @@ impl Meta {
 
     fn find<O: Os>(&self, kernel: &Kernel<O>, size: usize, align: usize) -> Option<NonNull<u8>> {
         let Some(_guard) = self.lock.lock() else {
-            // A signal handler above `take` itself: a mapping of its own.
+            // A signal handler above a holder: a mapping of its own.
             return self.map(kernel, size);
         };
         let pad = self.rest.get().addr().wrapping_neg() & (align - 1);

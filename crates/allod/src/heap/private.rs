@@ -166,7 +166,7 @@ impl<O: Os> Allocator<O> {
 
 impl Heap {
     /// A block of `class` for any thread. Null when the system has no memory, or
-    /// when this thread holds the lock already (a signal handler). `see` is shown the
+    /// when the lock can't be had (in a signal handler above a holder). `see` is shown the
     /// block's span, under the lock.
     pub(super) fn take_locked<O: Os>(
         &self,

@@ -244,8 +244,8 @@ impl Sites {
             self.take_out(address, Some((thread, now)));
             return;
         }
-        // A handler above a holder. Nobody but this thread can have the lock, and it
-        // does not go on before we are done.
+        // A handler above a holder. Nothing comes after this lock in the order, so that nobody
+        // but this thread can have it, and it does not go on before we are done.
         for place in &self.late {
             // ORDERING: Relaxed, read by the next holder of the lock.
             if place.compare_exchange(0, address, Ordering::Relaxed, Ordering::Relaxed).is_ok() {

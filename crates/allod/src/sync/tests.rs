@@ -32,7 +32,7 @@ fn cross(outer: Rank, inner: Rank) -> [bool; 2] {
             say.send((me, got, held::get())).unwrap();
         });
     }
-    ready.iter().for_each(|had| hear(had));
+    ready.iter().for_each(hear);
     starts.iter().for_each(|start| start.send(()).unwrap());
     let mut got = [false; 2];
     for _ in 0..2 {
@@ -123,7 +123,7 @@ fn what_fork_did_not_get_it_does_not_give_up() {
         threads.spawn(move || {
             let guard = outer.lock();
             say.send(()).unwrap();
-            let _end = gone.recv();
+            let _end = gone.recv_timeout(Duration::from_secs(60));
             assert!(outer.is_mine(), "another thread gave it up");
             drop(guard);
         });

@@ -132,17 +132,18 @@ fn a_fork_takes_the_locks_in_their_order() {
     assert!(ranks().all(|rank| rank > a.adopt().unwrap().lock.rank()));
 }
 
-/// A handler above the arena's lock forks, and another thread keeps a heap. With `first`
-/// that thread is about to fork, too. The child frees what it has no holder for.
+/// A handler above the arena's lock forks, and another thread keeps a heap and the list of
+/// the idle ones. With `first` that thread is about to fork, too. The child frees what it has no holder for.
 fn fork_above_a_holder(first: bool) {
     let a: &'static Allocator<Fake> = Box::leak(open(Fake::new(SPACE, 4096)));
     let (say, heard) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let (mine, other) = (a.adopt().unwrap(), a.adopt().unwrap());
         let blocks = [mine, other].map(|heap| alloc(a, heap, 200, 8).unwrap());
-        let theirs = &other.lock;
         // It is gone before it gives them up, as after a fork.
-        let keep = || [theirs].into_iter().chain(first.then_some(&a.forking)).for_each(|lock| core::mem::forget(lock.lock()));
+        let kept = [&other.lock, &a.idle_lock, &a.forking];
+        let count = if first { 3 } else { 2 };
+        let keep = || kept.iter().take(count).for_each(|lock| core::mem::forget(lock.try_lock()));
         std::thread::scope(|threads| threads.spawn(keep).join().unwrap());
         let [_, arena] = a.arena.locks();
         let beneath = arena.lock();
@@ -157,6 +158,7 @@ fn fork_above_a_holder(first: bool) {
         assert!(arena.is_mine());
         drop(beneath);
         assert_eq!(crate::sync::held(), 0);
+        assert!(kept.iter().all(|lock| lock.try_lock().is_some()));
         assert!(a.adopt().is_some_and(|heap| ptr::eq(heap, other)), "it is an orphan in the child");
         blocks.into_iter().for_each(|at| free(a, mine, at));
         nothing_is_lost(a);
