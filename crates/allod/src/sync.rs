@@ -112,6 +112,7 @@ pub(crate) enum Rank {
     /// Opening the allocator.
     Opening,
     /// The table of modules.
+    #[allow(dead_code, reason = "not every processor has tables to unwind by")]
     Modules,
     /// `fork`.
     Fork,
