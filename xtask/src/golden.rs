@@ -28,7 +28,7 @@ use table::{Kept, Section};
 use walk::HitPath;
 
 const FILE: &str = "golden/x86_64.txt";
-const C_FUNCTIONS: [&str; 2] = ["malloc", "free"];
+const C_FUNCTIONS: [&str; 3] = ["malloc", "free", "realloc"];
 const RUST_FUNCTIONS: [&str; 5] = [
     "rust_alloc_48",
     "rust_dealloc_48",

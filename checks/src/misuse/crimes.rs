@@ -83,6 +83,7 @@ pub(crate) const CRIMES: &[Crime] = &[
     crime("free-unaligned-large", INVALID, || free(malloc(700_000).wrapping_byte_add(1))),
     crime("free-unaligned-into-the-next", INVALID, free_into_the_next),
     crime("free-unaligned-huge", INVALID, || free(malloc(70 << 20).wrapping_byte_add(8))),
+    crime("free-inside-after-realloc", INVALID, free_inside_after_realloc),
     crime("free-inside-other-thread", INVALID, free_inside_other_thread),
     crime("free-sized-stack", INVALID, free_sized_stack),
     crime("sized-too-large-48", SIZE, || sized(48, 480)),
@@ -229,6 +230,15 @@ fn realloc_freed(size: usize, wanted: usize) {
     free(block);
     // SAFETY: as for `free`.
     unsafe { realloc(black_box(block), wanted) };
+}
+
+/// A pointer into a block may stay what it is for a size of the same class; its free may not.
+fn free_inside_after_realloc() {
+    let realloc = functions().realloc.expect("realloc");
+    let inside = malloc(400).wrapping_byte_add(48);
+    // SAFETY: it is not, on purpose.
+    let again = unsafe { realloc(black_box(inside), 390) };
+    free(again);
 }
 
 fn realloc_freed_other_thread() {

@@ -72,6 +72,21 @@ pub(crate) extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
 /// result is NULL and `size` is not 0; otherwise the caller gives it up.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: the caller's promise.
+    if unsafe { raw::stays(block.cast(), size) } {
+        return block;
+    }
+    // SAFETY: the caller's promise is the same.
+    unsafe { realloc_elsewhere(block, size) }
+}
+
+/// The rest of [`realloc`], which needs a frame.
+///
+/// # Safety
+///
+/// As [`realloc`].
+#[inline(never)]
+unsafe fn realloc_elsewhere(block: *mut c_void, size: usize) -> *mut c_void {
     if block.is_null() || size == 0 {
         // SAFETY: the caller's promise is the same.
         return unsafe { realloc_edge(block, size) };

@@ -412,6 +412,30 @@ unsafe fn free_sized_hard(at: *mut u8, size: usize, align: usize, family: Family
     unsafe { door::free_hard(at, given) };
 }
 
+/// True when the object is one of this thread's, and `size` bytes are of its class too: it
+/// stays where it is, and [`realloc`] would return `at`. It takes no frame and calls nothing.
+///
+/// # Safety
+///
+/// `at` is an object of the program's, or null.
+#[must_use]
+#[inline(always)]
+pub unsafe fn stays(at: *mut u8, size: usize) -> bool {
+    if size.wrapping_sub(1) >= SMALL_MAX {
+        return false;
+    }
+    let Some(entry) = ALLOCATOR.arena.map.entry_aligned(at.addr()) else { return false };
+    let heap = local::heap();
+    let c = heap.front.class_of_entry(entry);
+    if c >= crate::heap::C_CLASSES || c != SizeClass::of_size(size).index() {
+        return false;
+    }
+    // SAFETY: an address with an entry is not in the first 32 KiB.
+    let block: NonNull<Block> = unsafe { NonNull::new_unchecked(at.cast()) };
+    // SAFETY: the map says that the block is in a span of ours of this class.
+    !unsafe { heap.front.is_free(block, c) }
+}
+
 /// Makes an object hold `size` bytes, in place or elsewhere. Null: it is as it was.
 ///
 /// # Safety
