@@ -378,8 +378,9 @@ fn a_heap_of_ones_own_gives_everything_back_at_once() {
     assert!(left < 1 << 20, "{left} bytes outlived their heap");
 }
 
-#[test]
-fn the_trait_grows_in_place_where_it_can() {
+/// Grows a block by what it has just given up. False when another test's thread was quicker,
+/// and has taken that.
+fn grows_in_place() -> bool {
     let layout = |size| Layout::from_size_align(size, 16).unwrap();
     let block = Global.allocate(layout(500_000)).unwrap().cast::<u8>();
     // SAFETY: the block is live, with this layout.
@@ -390,14 +391,20 @@ fn the_trait_grows_in_place_where_it_can() {
     assert_eq!(shrunk.unwrap().cast(), block);
     // SAFETY: as above, with the new layout.
     let grown = unsafe { Global.reallocate_in_place(block, layout(300_000), layout(450_000)) };
-    assert_eq!(grown.unwrap().cast(), block);
+    let size = if grown.is_ok() { 450_000 } else { 300_000 };
+    assert_eq!(grown.unwrap_or(shrunk.unwrap()).cast(), block);
     // SAFETY: as above.
-    let never = unsafe {
-        Global.reallocate_in_place(block, layout(450_000), layout(isize::MAX as usize / 2))
-    };
+    let never =
+        unsafe { Global.reallocate_in_place(block, layout(size), layout(isize::MAX as usize / 2)) };
     assert!(never.is_err());
     // SAFETY: as above; not used again.
-    unsafe { Global.deallocate(block, layout(450_000)) };
+    unsafe { Global.deallocate(block, layout(size)) };
+    size == 450_000
+}
+
+#[test]
+fn the_trait_grows_in_place_where_it_can() {
+    assert!((0..1000).any(|_| grows_in_place()), "not once in a thousand times");
 }
 
 #[test]
