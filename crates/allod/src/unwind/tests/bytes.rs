@@ -58,7 +58,7 @@ const READS: usize = 3 * (64 << 10) / 128 + 200;
 fn real() -> (Bytes, crate::unwind::modules::Module) {
     let modules = fresh();
     let clock = || (1, 1);
-    modules.refresh(&memory::Own, |_, _| memory::Own, memory::mappings, clock);
+    refresh(modules, &memory::Own, |_, _| memory::Own, memory::mappings, clock);
     let module = modules.find((libc::qsort as *const ()).addr()).expect("the C library");
     let index = module.image.index;
     assert!(index.count > 100, "it has tables");
@@ -70,6 +70,28 @@ fn real() -> (Bytes, crate::unwind::modules::Module) {
     }
     data.truncate(read);
     (Bytes::new(index.base, data), module)
+}
+
+/// As [`Modules::refresh`], when nobody else is about it: another test's walk may be.
+pub(super) fn refresh<M: Memory>(
+    modules: &Modules,
+    memory: &M,
+    staying: impl Fn(usize, usize) -> M,
+    list: impl Fn(&mut dyn FnMut(&[u8])) -> bool,
+    clock: impl Fn() -> (u64, u64),
+) -> bool {
+    let asked = Cell::new(false);
+    loop {
+        let list = |line: &mut dyn FnMut(&[u8])| {
+            asked.set(true);
+            list(line)
+        };
+        let changed = modules.refresh(memory, &staying, list, &clock);
+        if asked.get() {
+            return changed;
+        }
+        std::thread::yield_now();
+    }
 }
 
 /// Tables of modules that nobody has read yet.

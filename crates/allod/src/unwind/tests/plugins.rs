@@ -124,7 +124,7 @@ fn what_is_gone_is_not_found_and_its_rules_are_void() {
             lines.iter().for_each(|line| f(line.as_bytes()));
             true
         };
-        modules.refresh(&Made, |_, _| Made, list, clock)
+        super::bytes::refresh(modules, &Made, |_, _| Made, list, clock)
     };
     let (a, b) = (0x1000_0000usize, 0x3000_0000usize);
     let a_lines =
@@ -167,7 +167,7 @@ fn the_list_is_read_more_seldom_while_it_stays_the_same() {
         time.set((now.0, now.1 + 1_000_000));
         now
     };
-    let read = || modules.refresh(&Made, |_, _| Made, |_| true, clock);
+    let read = || super::bytes::refresh(modules, &Made, |_, _| Made, |_| true, clock);
     assert!(modules.is_due(1000, false));
     read();
     assert!(!modules.is_due(1999, false), "a millisecond's reading lasts a second");

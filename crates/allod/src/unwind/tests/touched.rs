@@ -110,7 +110,7 @@ fn a_stack_leaves_no_page_of_the_tables_behind() {
     }
     // The last thing in our own segment are tables; what is near other data is not looked at.
     let modules = super::bytes::fresh();
-    modules.refresh(&memory::Own, |_, _| memory::Own, memory::mappings, || (1, 1));
+    super::bytes::refresh(modules, &memory::Own, |_, _| memory::Own, memory::mappings, || (1, 1));
     let own = modules.find((warm as *const ()).addr()).expect("our own module");
     let (around, index) = (64 << 10, own.image.index);
     let first = index.base.next_multiple_of(around);
