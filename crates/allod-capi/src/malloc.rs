@@ -72,6 +72,10 @@ pub(crate) extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
 /// result is NULL and `size` is not 0; otherwise the caller gives it up.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    // Lua has no other call for what it allocates.
+    if block.is_null() {
+        return malloc(size);
+    }
     // SAFETY: the caller's promise.
     if unsafe { raw::stays(block.cast(), size) } {
         return block;
@@ -84,31 +88,16 @@ pub(crate) unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut
 ///
 /// # Safety
 ///
-/// As [`realloc`].
+/// As [`realloc`], and `block` is not NULL.
 #[inline(never)]
 unsafe fn realloc_elsewhere(block: *mut c_void, size: usize) -> *mut c_void {
-    if block.is_null() || size == 0 {
-        // SAFETY: the caller's promise is the same.
-        return unsafe { realloc_edge(block, size) };
+    if size == 0 {
+        // SAFETY: `block` is live (caller) and given up.
+        unsafe { raw::free(block.cast()) };
+        return ptr::null_mut();
     }
-    // SAFETY: `block` is live (caller), and neither NULL nor 0 came this far.
+    // SAFETY: `block` is live, and not NULL (caller); the size is not 0.
     or_exhausted(unsafe { raw::realloc(block.cast(), size) })
-}
-
-/// The two cases that are another function in disguise.
-///
-/// # Safety
-///
-/// As [`realloc`].
-#[cold]
-#[inline(never)]
-unsafe fn realloc_edge(block: *mut c_void, size: usize) -> *mut c_void {
-    if block.is_null() {
-        return malloc(size);
-    }
-    // SAFETY: `block` is live (caller) and given up.
-    unsafe { raw::free(block.cast()) };
-    ptr::null_mut()
 }
 
 /// # Safety
