@@ -29,6 +29,24 @@ pub(super) const JOBS: &[Job] = &[
         ..USUAL
     },
     Job {
+        name: "arrays",
+        about: "numpy: filters, sorts and grids, each step an array of its own",
+        needs: &[
+            Need { file: PYTHON, package: "python3.11" },
+            Need {
+                file: "/usr/lib/python3/dist-packages/numpy/__init__.py",
+                package: "python3-numpy",
+            },
+        ],
+        sizes: (1, 4),
+        prepare: |place| script(place, "arrays.py", include_str!("../../inputs/arrays.py")),
+        plan: |place| {
+            let argv = [PYTHON, &place.argument("arrays.py"), &place.size.to_string()];
+            Plan::of([Step::subject(argv).env("PYTHONHASHSEED", "0")])
+        },
+        ..USUAL
+    },
+    Job {
         name: "perl",
         about: "hashes, strings and substitutions",
         needs: &[Need { file: "/usr/bin/perl", package: "perl" }],

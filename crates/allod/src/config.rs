@@ -84,7 +84,7 @@ pub struct Row {
 
 /// What `on` means where the value is an amount: the default.
 const HUGE_PAGES: u64 = 2 << 20;
-const HUGE_CACHE: u64 = 64 << 20;
+const HUGE_CACHE: u64 = 256 << 20;
 const PROFILE: u64 = 512 << 10;
 
 impl Row {
@@ -132,7 +132,7 @@ pub const TABLE: [Row; OPTIONS] = [
         max: u64::MAX >> 1,
         words: &[("off", 0), ("on", HUGE_CACHE)],
         is_set: false,
-        what: "bytes of freed huge objects that are kept for the next one; off (0) for none",
+        what: "bytes of freed huge objects kept for the next, or as many as are live; off (0) for none",
     },
     Row {
         key: Key::GuardPages,

@@ -66,7 +66,8 @@ impl Builder {
         self.set(Key::HugePages, bytes)
     }
 
-    /// Keeps at most this many bytes of freed huge objects.
+    /// Keeps at most this many bytes of freed huge objects, or as many as there are in live
+    /// ones; 0 for none.
     pub const fn huge_cache(self, bytes: u64) -> Self {
         self.set(Key::HugeCache, bytes)
     }

@@ -87,7 +87,8 @@ impl Builder {
         self.set(Key::HugePages, bytes)
     }
 
-    /// Keeps at most this many bytes of freed huge objects. Default: 64 MiB.
+    /// Keeps at most this many bytes of freed huge objects, or as many as there are in live
+    /// ones, if that is more; 0 for none. Default: 256 MiB.
     pub const fn huge_cache(self, bytes: u64) -> Self {
         self.set(Key::HugeCache, bytes)
     }

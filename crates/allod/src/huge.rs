@@ -415,13 +415,9 @@ impl HugeObjects {
             self.put_late(huge);
             return;
         };
-        let mut out = self.put(huge);
+        let mut out = self.put(huge, None);
         while let Some(late) = self.take_late() {
-            let other = self.put(late);
-            if let (Some(first), Some(second)) = (out, other) {
-                second.next.set(ptr::from_ref(first).cast_mut());
-            }
-            out = other.or(out);
+            out = self.put(late, out);
         }
         drop(guard);
         self.unmap_all(arena, out);

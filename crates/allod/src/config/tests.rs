@@ -60,7 +60,7 @@ fn a_word_stands_for_its_number() {
 fn whatever_can_be_switched_takes_the_same_words() {
     let on = [
         (Key::HugePages, 2 << 20),
-        (Key::HugeCache, 64 << 20),
+        (Key::HugeCache, 256 << 20),
         (Key::GuardPages, 1),
         (Key::Harden, 1),
         (Key::Profile, 512 << 10),
@@ -90,7 +90,7 @@ fn the_defaults_and_the_limits_are_what_is_promised() {
     let promised = [
         ("purge_delay", 500, 0, 3_600_000),
         ("huge_pages", 2_097_152, 0, most),
-        ("huge_cache", 67_108_864, 0, most),
+        ("huge_cache", 268_435_456, 0, most),
         ("guard_pages", 1, 0, 1),
         ("harden", 0, 0, 2),
         ("guard_rate", 0, 0, 1_073_741_824),

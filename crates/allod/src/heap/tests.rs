@@ -443,6 +443,26 @@ fn a_freed_huge_object_becomes_one_of_another_size() {
     }
 }
 
+/// A temporary as large as what it is made from finds memory; one that nothing else stands
+/// beside does not stay for longer than the option allows.
+#[test]
+fn freed_huge_objects_are_kept_up_to_what_is_live() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let kept = || a.huge.held.get() - a.huge.live.get();
+    let array = alloc(&a, heap, 90 << 20, 16).unwrap();
+    let first = alloc(&a, heap, 80 << 20, 16).unwrap();
+    free(&a, heap, first);
+    assert_eq!(kept(), 80 << 20);
+    let before = a.arena.kernel.calls();
+    let second = alloc(&a, heap, 80 << 20, 16).unwrap();
+    assert_eq!((second, a.arena.kernel.calls()), (first, before));
+    free(&a, heap, second);
+    free(&a, heap, array);
+    assert_eq!(kept(), 0, "neither is kept for itself");
+    nothing_is_lost(&a);
+}
+
 /// Sizes that take turns cost no call of the system: less than a huge page stays, unless it
 /// is more than half of what is asked for.
 #[test]

@@ -1,7 +1,7 @@
 //! Huge objects that were freed, and wait to be wanted again.
 //!
 //! ```text
-//!   free --> put --> | 16 places, or the bytes that are kept at most | --> unmapped
+//!   free --> put --> | 16 places, and the bytes that are kept at most | --> unmapped
 //!                         |            |             |
 //!                     take_cached    decay        give_up, make_room, release_cached
 //!                     (a near size)  (old)        (others need the memory)
@@ -9,7 +9,10 @@
 //!
 //! A cached object is its own range still (H1), and dirty: whoever takes it is told so. What is kept is
 //! memory that a peak counts twice, so it shrinks as soon as somebody else is about to touch
-//! memory that the process did not have.
+//! memory that the process did not have. At most as much is kept as the option says, or
+//! as there is in live huge objects, if that is more: arrays whose temporaries are as large
+//! as they are find them warm, and a program that falls silent holds no more than twice
+//! what it uses (docs/decisions/070).
 //!
 //! Everything here is done under the lock; what goes is unmapped after it.
 #![allow(unsafe_code)]
@@ -76,28 +79,40 @@ impl HugeObjects {
         Some(huge)
     }
 
-    /// Puts a freed object into the cache. Returns the one that has to go.
-    pub(super) fn put(&self, huge: &Huge) -> Option<&Huge> {
+    /// Puts a freed object into the cache. Returns the chain `out` with those before it that
+    /// have to go: this one, and where live objects were what others were kept beside, these.
+    pub(super) fn put<'a>(&'a self, huge: &'a Huge, out: Option<&'a Huge>) -> Option<&'a Huge> {
         huge.next.set(ptr::null_mut());
         let turn = self.turn.get();
         self.turn.set((turn + 1) % REMEMBERED);
         if let Some(cell) = self.remembered.get(turn) {
             cell.set(huge.base().addr());
         }
-        // Others add and take meanwhile.
-        let kept = self.held.get().saturating_sub(self.live.get());
+        let live = self.live.get();
         // ORDERING: Relaxed, an option.
-        let limit = self.cache_limit.load(Ordering::Relaxed);
+        let limit = match self.cache_limit.load(Ordering::Relaxed) {
+            0 => 0,
+            limit => limit.max(live),
+        };
+        // Others add and take meanwhile.
+        let kept = self.held.get().saturating_sub(live);
         let place = self.cache.iter().find(|cell| cell.get().is_null());
-        match place {
-            Some(cell) if kept <= limit => {
-                cell.set(ptr::from_ref(huge).cast_mut());
-                None
-            }
-            // The record outlives the reference's borrow: never unmapped.
-            // SAFETY: records are never unmapped (M4).
-            _ => Some(unsafe { &*ptr::from_ref(huge) }),
+        if let (Some(cell), true) = (place, kept <= limit) {
+            cell.set(ptr::from_ref(huge).cast_mut());
+            return out;
         }
+        let mut out = chain(huge, out);
+        let mut kept = kept.saturating_sub(huge.len());
+        for cell in &self.cache {
+            if kept <= limit {
+                break;
+            }
+            // SAFETY: cached records are the lock holder's, and never unmapped.
+            let Some(other) = (unsafe { cell.replace(ptr::null_mut()).as_ref() }) else { continue };
+            kept = kept.saturating_sub(other.len());
+            out = chain(other, out);
+        }
+        out
     }
 
     /// Gives back cached objects whose time is up.
@@ -115,8 +130,7 @@ impl HugeObjects {
             let Some(huge) = (unsafe { cell.get().as_ref() }) else { continue };
             if now.saturating_sub(huge.freed_at.get()) >= keep {
                 cell.set(ptr::null_mut());
-                huge.next.set(out.map_or(ptr::null_mut(), |h| ptr::from_ref(h).cast_mut()));
-                out = Some(huge);
+                out = chain(huge, out);
             }
         }
         drop(guard);
@@ -137,8 +151,7 @@ impl HugeObjects {
             let Some(huge) = (unsafe { cell.get().as_ref() }) else { continue };
             given += huge.len();
             cell.set(ptr::null_mut());
-            huge.next.set(out.map_or(ptr::null_mut(), |h| ptr::from_ref(h).cast_mut()));
-            out = Some(huge);
+            out = chain(huge, out);
         }
         drop(guard);
         self.unmap_all(arena, out);
@@ -181,7 +194,7 @@ impl HugeObjects {
         self.shrink(arena, huge, keep);
         self.live.sub(huge.len());
         let Some(guard) = self.lock.lock() else { return self.put_late(huge) };
-        let out = self.put(huge);
+        let out = self.put(huge, None);
         drop(guard);
         self.unmap_all(arena, out);
     }
@@ -204,4 +217,10 @@ impl HugeObjects {
             self.give_up(arena, more);
         }
     }
+}
+
+/// The chain that begins with `huge` and goes on with `rest`.
+fn chain<'a>(huge: &'a Huge, rest: Option<&'a Huge>) -> Option<&'a Huge> {
+    huge.next.set(rest.map_or(ptr::null_mut(), |rest| ptr::from_ref(rest).cast_mut()));
+    Some(huge)
 }
