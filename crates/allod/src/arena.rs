@@ -98,6 +98,8 @@ pub(crate) struct Region {
     high: AtomicU32,
     free_hint: [AtomicU64; HINT_WORDS],
     dirty_hint: [AtomicU64; HINT_WORDS],
+    /// One for each chunk, the last chunk's first: what is filled by a process of a few slices
+    /// is taken from the end, and lies beside this record and the first heap's.
     records: NonNull<Chunk>,
 }
 
@@ -237,10 +239,20 @@ impl Region {
         if number >= self.chunks || (number >= low && number < high) {
             return None;
         }
-        // SAFETY: `records` has one for each chunk of the region, and A1 says it is set up.
-        let record = unsafe { self.records.add(number) };
-        // SAFETY: as above; records are never unmapped (A2).
+        // SAFETY: `number` is below the region's chunks.
+        let record = unsafe { self.record(number) };
+        // SAFETY: A1 says it is set up; records are never unmapped (A2).
         Some(unsafe { record.as_ref() })
+    }
+
+    /// Where the record of chunk `number` is, or will be.
+    ///
+    /// # Safety
+    ///
+    /// The region has so many chunks.
+    unsafe fn record(&self, number: usize) -> NonNull<Chunk> {
+        // SAFETY: `records` has one for each chunk of the region.
+        unsafe { self.records.add(self.chunks - 1 - number) }
     }
 
     fn hint(&self, dirty: bool, number: usize) -> Option<&AtomicU64> {
@@ -523,8 +535,8 @@ impl<O: Os> Arena<O> {
         if !unsafe { self.kernel.commit(base, CHUNK) } {
             return None;
         }
-        // SAFETY: `records` has one for each chunk of the region.
-        let chunk = unsafe { region.records.add(number as usize) };
+        // SAFETY: `number` is below the region's chunks.
+        let chunk = unsafe { region.record(number as usize) };
         let run = Run::new(0, count);
         let head = Head {
             record: Record { kind: Kind::Chunk },
@@ -578,11 +590,11 @@ impl<O: Os> Arena<O> {
         if !self.map.cover(&self.kernel, base.addr().get(), len) {
             return None;
         }
+        let place = self.meta.take(&self.kernel, size_of::<Region>(), align_of::<Region>())?;
+        let place = place.cast::<Region>();
         let size = size_of::<Chunk>() * chunks;
         let records = self.meta.take_uncounted(&self.kernel, size, align_of::<Chunk>())?;
         let records = records.cast::<Chunk>();
-        let place = self.meta.take(&self.kernel, size_of::<Region>(), align_of::<Region>())?;
-        let place = place.cast::<Region>();
         // SAFETY: the region is reserved and ours. Hosts that make every page huge
         // would otherwise back a program of 100 KiB with 2 MiB.
         unsafe { self.kernel.advise(base, len, Advice::SmallPages) };

@@ -561,7 +561,10 @@ impl<O: Os> Allocator<O> {
         if !self.arena.open(arena) {
             return false;
         }
-        self.harden.reach(self.arena.map.landmark());
+        if level.hard {
+            // A page that no other process writes to.
+            self.harden.reach(self.arena.map.landmark());
+        }
         true
     }
 

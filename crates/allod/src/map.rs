@@ -21,17 +21,17 @@
 //! hardened levels an entry leads to the table of a span of slots, with a bit that
 //! is in no heap's key (`harden/table.rs`).
 //!
-//! The root keeps each leaf *biased*: moved down by the entries of all windows
-//! before it, so that the whole slice number indexes it and no mask is needed. A second
-//! root keeps it as it is, for who wants multiples of 16 alone: with the address turned
+//! The root of a Rust program keeps each leaf *biased*: moved down by the entries of all windows
+//! before it, so that the whole slice number indexes it and no mask is needed. That of the C library
+//! (feature `c`) keeps it as it is, for its frees want multiples of 16 alone: with the address turned
 //! left by 28 bits the window and the four lowest bits stand together in the low half, where one
-//! comparison is for both, and the slice within its window at the top, where a shift finds it.
+//! comparison is for both, and the slice within its window at the top, where a shift finds it. A root
+//! is 16 KiB, all of it written when the map opens, so a process has one of them.
 //!
 //! # Invariants
 //!
-//! * M1. `root[w]` is null, or the biased entries of window `w`'s leaf or of
-//!   the leaf of zeros; `flat[w]` is the same without the bias. After [`Map::open`] they are
-//!   not null.
+//! * M1. `root[w]` is null, or the entries of window `w`'s leaf or of
+//!   the leaf of zeros, biased where [`BIASED`] says so. After [`Map::open`] none is null.
 //! * M2. A leaf, once there, stays.
 //! * M3. The entry of a slice is written only by the exclusive holder of the
 //!   slice or of the span on it, and is 0 when the slice is free.
@@ -49,6 +49,9 @@ const WINDOWS: usize = (1 << (ADDRESS_BITS - WINDOW_SHIFT)) + 1;
 /// How far an address is turned to the left, so that its window is lowest.
 const TURN: u32 = u64::BITS - WINDOW_SHIFT;
 const _: () = assert!(usize::BITS != 64 || 1 << (32 - TURN) == MIN_ALIGN, "what lies between");
+/// Whether the root keeps leaves moved down, for frees of any address (Rust), or as they are, for
+/// those of multiples of 16 (C).
+const BIASED: bool = !cfg!(feature = "c");
 const ENTRIES: usize = 1 << (WINDOW_SHIFT - SLICE_SHIFT);
 const CHUNKS: usize = 1 << (WINDOW_SHIFT - CHUNK_SHIFT);
 /// Whole pages of the largest kind there is: 64 KiB.
@@ -80,7 +83,6 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Map {
     root: [AtomicPtr<AtomicU32>; WINDOWS],
-    flat: [AtomicPtr<AtomicU32>; WINDOWS],
     zeros: AtomicPtr<AtomicU32>,
 }
 
@@ -89,8 +91,8 @@ static NOTHING: AtomicU32 = AtomicU32::new(0);
 
 impl Map {
     pub(crate) const fn new() -> Self {
-        let (root, flat) = ([const { AtomicPtr::new(ptr::null_mut()) }; WINDOWS], [const { AtomicPtr::new(ptr::null_mut()) }; WINDOWS]);
-        Self { root, flat, zeros: AtomicPtr::new(ptr::null_mut()) }
+        let root = [const { AtomicPtr::new(ptr::null_mut()) }; WINDOWS];
+        Self { root, zeros: AtomicPtr::new(ptr::null_mut()) }
     }
 
     /// A map in which NULL can be looked up before it is open: `free(NULL)` is
@@ -98,7 +100,6 @@ impl Map {
     pub(crate) const fn for_process() -> Self {
         let mut map = Self::new();
         map.root[0] = AtomicPtr::new((&raw const NOTHING).cast_mut());
-        map.flat[0] = AtomicPtr::new((&raw const NOTHING).cast_mut());
         map
     }
 
@@ -112,10 +113,6 @@ impl Map {
         for (window, slot) in self.root.iter().enumerate() {
             // ORDERING: Relaxed, as above.
             slot.store(bias(zeros, window), Ordering::Relaxed);
-        }
-        for slot in &self.flat {
-            // ORDERING: Relaxed, as above.
-            slot.store(zeros, Ordering::Relaxed);
         }
         true
     }
@@ -142,10 +139,6 @@ impl Map {
                 unsafe { kernel.release(base, LEAF_BYTES) };
             }
         }
-        for slot in &self.flat {
-            // ORDERING: Relaxed, as above.
-            slot.store(ptr::null_mut(), Ordering::Relaxed);
-        }
         if let Some(zeros) = NonNull::new(zeros.cast()) {
             // SAFETY: as above.
             unsafe { kernel.release(zeros, LEAF_BYTES) };
@@ -160,9 +153,7 @@ impl Map {
     }
 
     fn add_leaf<O: Os>(&self, kernel: &Kernel<O>, window: usize) -> bool {
-        let (Some(slot), Some(flat)) = (self.root.get(window), self.flat.get(window)) else {
-            return false;
-        };
+        let Some(slot) = self.root.get(window) else { return false };
         // ORDERING: Relaxed, set once by `open`, which the caller is behind of.
         let none = bias(self.zeros.load(Ordering::Relaxed), window);
         // ORDERING: Acquire pairs with the Release below: the leaf's memory is mapped.
@@ -179,17 +170,14 @@ impl Map {
         }
         // SAFETY: the range is ours.
         unsafe { kernel.advise(base, LEAF_BYTES, Advice::SmallPages) };
-        let (zeros, fresh) = (unbias(none, window), base.as_ptr().cast());
-        // ORDERING: AcqRel: Release as below, Acquire for the leaf of whoever was first.
-        let swap = flat.compare_exchange(zeros, fresh, Ordering::AcqRel, Ordering::Acquire);
+        let fresh = bias(base.as_ptr().cast(), window);
+        // ORDERING: Release pairs with the Acquire above and with whatever carries
+        // a block's address to another thread; Acquire for the leaf of whoever was first.
+        let swap = slot.compare_exchange(none, fresh, Ordering::AcqRel, Ordering::Acquire);
         if swap.is_err() {
             // SAFETY: nobody knows of this range: another has the window.
             unsafe { kernel.release(base, LEAF_BYTES) };
         }
-        let leaf = bias(swap.err().unwrap_or(fresh), window);
-        // ORDERING: Release pairs with the Acquire above and with whatever carries
-        // a block's address to another thread. Both who come here store the same.
-        slot.store(leaf, Ordering::Release);
         true
     }
 
@@ -207,9 +195,8 @@ impl Map {
         // reached us, by whatever brought it here; for any other address each value
         // that was ever stored leads to a readable leaf (M1, M2).
         let leaf = slot.load(Ordering::Relaxed);
-        let place = leaf.wrapping_add(address >> SLICE_SHIFT);
-        // SAFETY: by M1 `place` is the address's entry in a mapped leaf.
-        let entry = unsafe { &*place };
+        // SAFETY: by M1 this is the address's entry in a mapped leaf.
+        let entry = unsafe { &*place(leaf, address) };
         // ORDERING: Relaxed, an entry is a hint (M3); the records decide.
         Some(entry.load(Ordering::Relaxed))
     }
@@ -217,20 +204,18 @@ impl Map {
     /// As [`Map::entry`], for a multiple of [`MIN_ALIGN`]; `None` for any other address.
     #[inline(always)]
     pub(crate) fn entry_aligned(&self, address: usize) -> Option<u32> {
-        if !crate::block::CHECKED {
-            return self.entry(address);
-        }
-        if usize::BITS != 64 {
-            return if address.is_multiple_of(MIN_ALIGN) { self.entry(address) } else { None };
+        if BIASED || usize::BITS != 64 {
+            let is_aligned = !crate::block::CHECKED || address.is_multiple_of(MIN_ALIGN);
+            return if is_aligned { self.entry(address) } else { None };
         }
         let turned = (address as u64).rotate_left(TURN);
         // The window; above it what of the address is below MIN_ALIGN.
         let window = turned as u32 as usize;
-        if window >= WINDOWS {
+        if crate::block::CHECKED && window >= WINDOWS {
             return None;
         }
-        // SAFETY: just compared.
-        let slot = unsafe { self.flat.get_unchecked(window) };
+        // SAFETY: `window` is below WINDOWS: checked, or a promise as in `entry`.
+        let slot = unsafe { self.root.get_unchecked(window) };
         // ORDERING: Relaxed, as in `entry`.
         let leaf = slot.load(Ordering::Relaxed);
         let place = leaf.wrapping_add((turned >> (TURN + SLICE_SHIFT)) as usize);
@@ -247,10 +232,10 @@ impl Map {
     /// The slices are the caller's (M3), in a range that is covered.
     pub(crate) unsafe fn set_entries(&self, base: usize, count: usize, entry: u32) {
         let Some(leaf) = self.leaf(base) else { return };
+        let first = place(leaf, base);
         for i in 0..count {
-            let place = leaf.wrapping_add((base >> SLICE_SHIFT) + i);
             // SAFETY: the slices are covered, and a chunk never straddles two windows.
-            let place = unsafe { &*place };
+            let place = unsafe { &*first.wrapping_add(i) };
             // ORDERING: Relaxed, see `entry`.
             place.store(entry, Ordering::Relaxed);
         }
@@ -298,7 +283,7 @@ impl Map {
         true
     }
 
-    /// The biased entries of the address's window, `None` outside the map.
+    /// What the root has for the address's window, `None` outside the map.
     fn leaf(&self, address: usize) -> Option<*mut AtomicU32> {
         let window = address.checked_shr(WINDOW_SHIFT).unwrap_or(0);
         // ORDERING: Acquire pairs with the Release in `add_leaf`.
@@ -312,12 +297,21 @@ impl Map {
     }
 }
 
+/// A leaf as the root keeps it.
 fn bias(leaf: *mut AtomicU32, window: usize) -> *mut AtomicU32 {
-    leaf.wrapping_sub(window * ENTRIES)
+    if BIASED { leaf.wrapping_sub(window * ENTRIES) } else { leaf }
 }
 
+/// The leaf that the root keeps so.
 fn unbias(leaf: *mut AtomicU32, window: usize) -> *mut AtomicU32 {
-    leaf.wrapping_add(window * ENTRIES)
+    if BIASED { leaf.wrapping_add(window * ENTRIES) } else { leaf }
+}
+
+/// The address's entry in what the root keeps for its window.
+#[inline(always)]
+fn place(leaf: *mut AtomicU32, address: usize) -> *mut AtomicU32 {
+    let slice = address >> SLICE_SHIFT;
+    leaf.wrapping_add(if BIASED { slice } else { slice & (ENTRIES - 1) })
 }
 
 const _: () = assert!(size_of::<AtomicPtr<Record>>() == size_of::<usize>(), "the leaf's size counts on it");
