@@ -23,6 +23,8 @@
 
 use crate::cxx;
 use crate::fork;
+#[cfg(target_env = "gnu")]
+use crate::loaded;
 use allod_core::raw;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
@@ -100,7 +102,9 @@ fn has_thread_pointer() -> bool {
 extern "C" fn start(_count: c_int, arguments: *mut *mut c_char, variables: *mut *mut c_char) {
     fork::register();
     #[cfg(target_env = "gnu")]
-    lend(arguments, variables);
+    if lend(arguments, variables) {
+        loaded::remember();
+    }
     #[cfg(not(target_env = "gnu"))]
     let _ = (arguments, variables);
     raw::set_family_judge(cxx::families_hold);
@@ -115,21 +119,22 @@ extern "C" fn start(_count: c_int, arguments: *mut *mut c_char, variables: *mut 
 /// it has set them, as `-z initfirst` makes us.
 ///
 /// It sets both to the same a moment later. Until then `getenv` would find
-/// nothing, and our options with it.
+/// nothing, and our options with it. False when it has set them already: then others'
+/// constructors may have run before us, or all of the program, if we were loaded late.
 #[cfg(target_env = "gnu")]
-fn lend(arguments: *mut *mut c_char, variables: *mut *mut c_char) {
+fn lend(arguments: *mut *mut c_char, variables: *mut *mut c_char) -> bool {
     let place = &raw mut environ;
     // SAFETY: one thread runs while constructors do, or `environ` is set by now
     // and reading it is what every `getenv` does.
     if !unsafe { place.read() }.is_null() {
-        return;
+        return false;
     }
     // SAFETY: only before the C library's own constructor, as above.
     unsafe { place.write(variables) };
     // SAFETY: the loader passes what `main` gets: a list that ends in null.
     let path = unsafe { arguments.read() };
     if path.is_null() {
-        return;
+        return true;
     }
     // Not `strrchr`: it lies where a process that has just begun has touched nothing.
     // SAFETY: an argument ends in a zero.
@@ -139,6 +144,7 @@ fn lend(arguments: *mut *mut c_char, variables: *mut *mut c_char) {
     let place = &raw mut program_invocation_short_name;
     // SAFETY: as for `environ`.
     unsafe { place.write(name) };
+    true
 }
 
 /// After all destructors and handlers of the program.

@@ -21,9 +21,10 @@
 //! 3. `cxx`: the twenty C++ operators.
 //! 4. `profile`: heap dumps, for a program that asks for one.
 //! 5. `early`: what happens when the library is loaded and when the process ends.
-//! 6. `fork`: what happens around `fork`.
-//! 7. `text`: words in a buffer, written without allocating.
-//! 8. `panic`: what the compiler insists on.
+//! 6. `loaded`: which modules were loaded with the program.
+//! 7. `fork`: what happens around `fork`.
+//! 8. `text`: words in a buffer, written without allocating.
+//! 9. `panic`: what the compiler insists on.
 //!
 //! # errno
 //!
@@ -44,6 +45,8 @@ mod glibc;
 mod cxx;
 mod profile;
 mod early;
+#[cfg(target_env = "gnu")]
+mod loaded;
 mod fork;
 mod text;
 mod panic;

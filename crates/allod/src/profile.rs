@@ -46,9 +46,10 @@ impl core::fmt::Display for Failed {
 
 impl core::error::Error for Failed {}
 
-/// Mean bytes between two samples, as it is now; 0 when nothing is sampled. It grows
-/// by itself when more than a thousand samples a second are taken, and is set by
-/// [`set`](crate::set) with [`Key::Profile`](crate::config::Key::Profile).
+/// Mean bytes between two samples, as it is now; 0 when nothing is sampled. It is set by
+/// [`set`](crate::set) with [`Key::Profile`](crate::config::Key::Profile), grows by itself when more than a
+/// thousand samples a second are taken or their stacks cost more than a hundredth of the time, and
+/// comes back when they don't.
 #[must_use]
 pub fn interval() -> u64 {
     if local::is_open() { u64::from(ALLOCATOR.sampler.interval()) } else { 0 }

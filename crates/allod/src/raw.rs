@@ -33,6 +33,14 @@ pub fn set_family_judge(judge: fn() -> bool) {
     ALLOCATOR.harden.set_judge(judge);
 }
 
+/// Has `name` name the modules that were loaded with the program and so are never unloaded: it
+/// calls what it is given with an address in each, until that says that it has heard enough.
+/// Their unwind tables are read by loads, those of others by calls of the system. Before the
+/// first allocation of a thread of the program's.
+pub fn set_lasting_modules(name: fn(&mut dyn FnMut(usize) -> bool)) {
+    crate::unwind::set_lasting(name);
+}
+
 /// A block from the front, where the fast path ends well; null sends the caller
 /// to [`alloc_slow`]. For faces that have more to do when memory runs out, and want
 /// it out of the fast path.

@@ -16,8 +16,8 @@
 //!
 //! Large and huge objects are decided one by one where they are made.
 //!
-//! The mean interval may change at any time, by the program or because more than
-//! a thousand samples came in a second. Countdowns that were drawn for another are
+//! The mean interval may change at any time, by the program or because samples came too
+//! often or cost too much (`pace`). Countdowns that were drawn for another are
 //! drawn again when their next list is installed, which changes nothing for
 //! what has passed: an exponential wait has no memory. What is due already stays due,
 //! with the weight of the interval it was drawn for.
@@ -30,20 +30,15 @@
 //!   goes home from there is counted back.
 #![forbid(unsafe_code)]
 
+mod pace;
+
 use crate::odds::{self, Dice, Weight};
 use crate::os::{Kernel, Os};
 use crate::sites::{DEPTH, Sites, Taken};
-use crate::sync::{AtomicU32, AtomicU64, Ordering, this_thread};
+use crate::sync::{AtomicU64, Ordering, this_thread};
 use crate::unwind;
 use core::cell::Cell;
-
-/// Samples before the interval may adapt.
-const UNTOUCHED: u64 = 1024;
-/// Samples in a second above which it does.
-const RATE: u64 = 1000;
-/// The interval does not adapt beyond this.
-const WIDEST: u32 = 16 << 20;
-const SECOND: u64 = 1_000_000_000;
+use pace::Pace;
 
 /// Blocks that pass before one is taken. For the heap's thread, or under its lock.
 #[derive(Debug)]
@@ -134,25 +129,19 @@ pub(crate) struct Who {
 /// The sampler of a process.
 #[derive(Debug)]
 pub(crate) struct Sampler {
-    /// Mean bytes between two samples; 0 for never.
-    interval: AtomicU32,
+    pace: Pace,
     dice: Dice,
     /// When it all began, by the precise clock.
     started: AtomicU64,
-    /// The second that is counted: when it began, and the samples taken before.
-    second: AtomicU64,
-    before: AtomicU64,
     pub(crate) sites: Sites,
 }
 
 impl Sampler {
     pub(crate) const fn new() -> Self {
         Self {
-            interval: AtomicU32::new(0),
+            pace: Pace::new(),
             dice: Dice::new(),
             started: AtomicU64::new(0),
-            second: AtomicU64::new(0),
-            before: AtomicU64::new(0),
             sites: Sites::new(),
         }
     }
@@ -172,14 +161,12 @@ impl Sampler {
     /// Mean bytes between two samples.
     #[inline(always)]
     pub(crate) fn interval(&self) -> u32 {
-        // ORDERING: Relaxed, one number; who sees it late draws again later.
-        self.interval.load(Ordering::Relaxed)
+        self.pace.interval()
     }
 
     /// Changes the mean, for all that is drawn from here on.
     pub(crate) fn set_interval(&self, bytes: u32) {
-        // ORDERING: Relaxed, as above.
-        self.interval.store(bytes, Ordering::Relaxed);
+        self.pace.choose(bytes);
     }
 
     /// Nanoseconds of the precise clock when it all began.
@@ -203,6 +190,7 @@ impl Sampler {
         interval: u32,
         who: Who,
     ) -> bool {
+        let began = kernel.nanoseconds();
         let mut words = [0usize; DEPTH];
         let found = unwind::capture(&mut words);
         let now = kernel.nanoseconds();
@@ -228,43 +216,9 @@ impl Sampler {
                 owner: object.owner,
             },
         );
-        self.adapt(now);
+        // ORDERING: Relaxed, a figure.
+        self.pace.sampled(self.sites.taken.load(Ordering::Relaxed), began, now);
         done
-    }
-
-    /// Doubles the interval when samples come faster than their cost is worth.
-    fn adapt(&self, now: u64) {
-        // ORDERING: Relaxed on all: what two threads do here at once is done once, or
-        // an interval later.
-        let taken = self.sites.taken.load(Ordering::Relaxed);
-        // ORDERING: Relaxed, as above.
-        let (second, before) =
-            (self.second.load(Ordering::Relaxed), self.before.load(Ordering::Relaxed));
-        let is_over = now.saturating_sub(second) >= SECOND;
-        let is_full = taken.saturating_sub(before) > RATE;
-        if !is_over && !is_full {
-            return;
-        }
-        // ORDERING: Relaxed, as above.
-        let turn = self.second.compare_exchange(second, now, Ordering::Relaxed, Ordering::Relaxed);
-        if turn.is_err() {
-            return;
-        }
-        // ORDERING: Relaxed, as above.
-        self.before.store(taken, Ordering::Relaxed);
-        let interval = self.interval();
-        if is_full && !is_over && taken > UNTOUCHED && interval != 0 && interval < WIDEST {
-            let wider = interval.saturating_mul(2).min(WIDEST);
-            // A program that has set another one meanwhile has the last word.
-            // ORDERING: Relaxed, as in `set_interval`.
-            let _ = self.interval.compare_exchange(
-                interval,
-                wider,
-                Ordering::Relaxed,
-                // ORDERING: Relaxed, as above.
-                Ordering::Relaxed,
-            );
-        }
     }
 
     /// The object of a sample is given up.

@@ -70,6 +70,7 @@ cfg_select! {
         mod walk;
 
         pub(crate) use walk::{capture, close, forget_thread, fork_child, fork_prepare, fork_release, modules, place, set_alone};
+        pub(crate) use memory::set_lasting;
         use walk::{FP, OTHERS, RA, SP, register};
     }
     _ => {
@@ -88,6 +89,9 @@ cfg_select! {
 
         /// Changes nothing.
         pub(crate) fn set_alone(_: bool) {}
+
+        /// Changes nothing.
+        pub(crate) fn set_lasting(_: fn(&mut dyn FnMut(usize) -> bool)) {}
 
         /// Changes nothing.
         pub(crate) fn forget_thread() {}

@@ -2,7 +2,8 @@
 //!
 //! A module's tables may vanish under a reader when another thread unloads the
 //! module. Only those that are never unloaded are simply loaded: the program's, the
-//! loader's, the C library's and our own. The rest is copied by the kernel, which
+//! loader's, the C library's, our own, and whatever the face says was there before any code
+//! of the program ran ([`set_lasting`]). The rest is copied by the kernel, which
 //! reports a hole where a load would end the process: `process_vm_readv` on
 //! ourselves; where a sandbox refuses that, `/proc/self/mem`; where there is neither,
 //! nothing is read, and stacks end at the first frame whose rule is not known.
@@ -18,7 +19,7 @@
 
 use super::cfi::Memory;
 use super::touched::Touched;
-use crate::sync::{AtomicBool, Ordering};
+use crate::sync::{AtomicBool, AtomicPtr, Ordering};
 use core::cell::Cell;
 use core::ffi::{CStr, c_int, c_long, c_void};
 use core::ptr::{self, NonNull};
@@ -249,6 +250,41 @@ impl<'a> Ahead<'a> {
         }
         is_here
     }
+}
+
+/// Who names the modules that were loaded with the program, as a [`Lasting`].
+static LASTING: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+
+/// Calls what it is given with an address in each module that was loaded with the program,
+/// until that says that it has heard enough.
+pub(crate) type Lasting = fn(&mut dyn FnMut(usize) -> bool);
+
+/// Has `name` name the modules that are never unloaded. Before the first stack.
+pub(crate) fn set_lasting(name: Lasting) {
+    // ORDERING: Release pairs with the Acquire below: what it reads is there.
+    LASTING.store(name as *mut (), Ordering::Release);
+}
+
+/// True when a module of never unloaded ones has an address in a range: one of `anchors`,
+/// or one that was loaded with the program.
+pub(super) fn lasts(anchors: &[usize], start: usize, end: usize) -> bool {
+    let range = start..end;
+    if anchors.iter().any(|at| range.contains(at)) {
+        return true;
+    }
+    // ORDERING: Acquire pairs with the Release above.
+    let name = LASTING.load(Ordering::Acquire);
+    if name.is_null() {
+        return false;
+    }
+    // SAFETY: `set_lasting` stored a function of this shape and nothing else.
+    let name = unsafe { core::mem::transmute::<*mut (), Lasting>(name) };
+    let mut found = false;
+    name(&mut |at| {
+        found = range.contains(&at);
+        found
+    });
+    found
 }
 
 /// How many addresses there are of [`anchors`].

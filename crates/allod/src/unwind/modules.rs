@@ -35,7 +35,7 @@
 
 use super::cfi::{Index, Memory};
 use super::maps::{Image, Mapping};
-use super::memory::{ANCHORS, anchors};
+use super::memory::{ANCHORS, anchors, lasts};
 use crate::dump;
 use crate::sync::{AtomicU64, Lock, Ordering, Rank, held, put_back};
 use core::sync::atomic::fence;
@@ -437,16 +437,15 @@ impl Filling<'_> {
         let known = self.old.get(place).map(Record::load).filter(|old| {
             old.kind == Kind::File && old.identity == identity && old.image.index.count != 0
         });
-        let has_anchor =
-            |start: usize, end: usize| self.anchors.iter().any(|at| (start..end).contains(at));
+        let lasts = |start, end| lasts(&self.anchors, start, end);
         let image = known.map(|known| known.image).or_else(|| {
             // Its headers lie in the first mapping, if that is of a file that stays.
-            let stays = has_anchor(base, first.end) || has_anchor(mapping.start, mapping.end);
+            let stays = lasts(base, first.end) || lasts(mapping.start, mapping.end);
             if stays { Image::read(&staying(base, first.end), base) } else { Image::read(memory, base) }
         });
         match image {
             Some(image) => {
-                let stays = has_anchor(image.start, image.end);
+                let stays = known.map_or_else(|| lasts(image.start, image.end), |known| known.stays);
                 self.add(Module { image, identity, kind: Kind::File, stays });
             }
             None => {
