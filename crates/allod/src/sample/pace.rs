@@ -56,7 +56,7 @@ struct Window {
 /// the window goes on.
 fn after(window: Window, now: u32, chosen: u32) -> Option<u32> {
     let more = u64::from((USUAL / chosen.max(1)).max(1));
-    let budget = (GRACE + window.long / SHARE) * more;
+    let budget = (GRACE + window.long / SHARE).saturating_mul(more);
     let is_over = window.long >= SECOND;
     let is_full = window.samples > RATE && window.all > UNTOUCHED;
     let wider = |widest: u32| now.max(now.saturating_mul(2).min(widest.max(chosen)));
