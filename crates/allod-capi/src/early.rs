@@ -124,9 +124,16 @@ extern "C" fn start(_count: c_int, arguments: *mut *mut c_char, variables: *mut 
 #[cfg(target_env = "gnu")]
 fn lend(arguments: *mut *mut c_char, variables: *mut *mut c_char) -> bool {
     let place = &raw mut environ;
+    let known = &raw mut program_invocation_short_name;
+    // A program may have cleared `environ` and load us late: by then it has its name, of which
+    // the C library has an empty one at first.
+    // SAFETY: the C library's, which writes it before the program has threads.
+    let name = unsafe { known.read() };
+    // SAFETY: never null, and text that ends in a zero.
+    let name = unsafe { CStr::from_ptr(name) };
     // SAFETY: one thread runs while constructors do, or `environ` is set by now
     // and reading it is what every `getenv` does.
-    if !unsafe { place.read() }.is_null() {
+    if !name.is_empty() || !unsafe { place.read() }.is_null() {
         return false;
     }
     // SAFETY: only before the C library's own constructor, as above.
@@ -141,9 +148,8 @@ fn lend(arguments: *mut *mut c_char, variables: *mut *mut c_char) -> bool {
     let text = unsafe { CStr::from_ptr(path) }.to_bytes();
     let behind = text.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
     let name = path.wrapping_add(behind);
-    let place = &raw mut program_invocation_short_name;
     // SAFETY: as for `environ`.
-    unsafe { place.write(name) };
+    unsafe { known.write(name) };
     true
 }
 

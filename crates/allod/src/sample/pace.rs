@@ -7,8 +7,8 @@
 //! ```
 //!
 //! What a sample costs is not known beforehand. Where stacks are known it is some 5 us; where a
-//! process runs through code for the first time its unwind tables are read, and one took 60 to
-//! 100 us in a compiler of 100 MB (docs/decisions/072). So the time is measured, and a window of at
+//! process runs through code for the first time its unwind tables are read, and one took 160 us
+//! in a compiler of 160 MB (docs/decisions/072). So the time is measured, and a window of at
 //! most a second may spend one hundredth of its length, and two milliseconds besides, for a beginning.
 //! Who overdraws that, or takes more than a thousand samples, takes half as many from then on. A
 //! second in which a quarter would have done brings the interval back by one step. Who has chosen
@@ -74,8 +74,9 @@ fn after(window: Window, now: u32, chosen: u32) -> Option<u32> {
 /// The pace of a process.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// Mean bytes between two samples; 0 for never. The first is read at each slow path.
+    /// Mean bytes between two samples; 0 for never. Read at each slow path.
     interval: AtomicU32,
+    /// The same as it was asked for.
     chosen: AtomicU32,
     /// The window: when it began, the samples taken before, and what it has spent.
     since: AtomicU64,
@@ -125,10 +126,10 @@ impl Pace {
             samples: all.saturating_sub(before),
             all,
         };
-        // The first sample reads the list of modules, once for all: no window has it.
         let interval = self.interval();
         // ORDERING: Relaxed, as above.
         let chosen = self.chosen.load(Ordering::Relaxed);
+        // The first sample reads the list of modules, once for all: no window has it.
         let next = if since == 0 { Some(interval) } else { after(window, interval, chosen) };
         let Some(next) = next else { return };
         // ORDERING: Relaxed on both, as above.
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_sample_and_interruptions_count_for_little() {
+    fn interruptions_count_for_little() {
         let pace = Pace::new();
         pace.choose(USUAL);
         pace.sampled(1, MS, 900 * MS);
@@ -210,14 +211,26 @@ mod tests {
             now += 50 * MS;
         }
         assert_eq!(pace.interval(), USUAL, "ten interruptions of 50 ms");
+    }
+
+    #[test]
+    fn each_window_begins_with_nothing_spent_and_nothing_taken() {
         let pace = Pace::new();
         pace.choose(USUAL);
-        pace.sampled(1, MS, MS);
-        let mut now = MS;
-        for all in 2..65 {
+        let mut now = 900 * MS;
+        pace.sampled(1, 0, now);
+        for all in 2..44 {
             pace.sampled(all, now, now + MS / 10);
             now += MS / 10;
         }
-        assert_eq!(pace.interval(), 8 * USUAL, "63 walks of a tenth of a millisecond, one by one");
+        assert_eq!(pace.interval(), 4 * USUAL, "42 walks of a tenth of a millisecond, one by one");
+        let pace = Pace::new();
+        pace.choose(USUAL);
+        let steps = [(1..2003, USUAL), (2003..3004, 2 * USUAL), (3004..3005, 4 * USUAL)];
+        for (samples, interval) in steps {
+            let last = samples.end - 1;
+            samples.for_each(|all| pace.sampled(all, MS, MS));
+            assert_eq!(pace.interval(), interval, "{last} at once");
+        }
     }
 }
