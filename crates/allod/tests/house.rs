@@ -121,7 +121,9 @@ const MAX_LINES: usize = 800;
 fn sources() -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files = files_below(&root, "rs");
-    let files = files.into_iter().filter(|(path, _)| !is_test(path));
+    // The checkout itself may lie in a folder of that name.
+    let below = |path: &Path| path.strip_prefix(&root).map(is_test) == Ok(true);
+    let files = files.into_iter().filter(|(path, _)| !below(path));
     files.map(|(path, text)| (shown(&path, &root), text)).collect()
 }
 
