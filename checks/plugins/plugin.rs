@@ -7,9 +7,14 @@
 //! `plugin_report` tells 0 when all was well. A library like this one may be
 //! constructed before the allocator; its handlers must then run while the
 //! allocator can still serve.
+//!
+//! Others load it while they run. For them it frees what somebody else has allocated
+//! (`plugin_frees_text`, `plugin_frees`), and allocates what somebody else frees
+//! (`plugin_allocates`).
 #![allow(unsafe_code)]
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
+use std::hint::black_box;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
@@ -44,6 +49,65 @@ pub extern "C" fn plugin_report() -> c_int {
         }
     }
     0
+}
+
+unsafe extern "C" {
+    fn asprintf(text: *mut *mut c_char, format: *const c_char, ...) -> c_int;
+}
+
+/// Frees what the C library has allocated for it. 0, or the number of the function
+/// that allocated nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_frees_text() -> c_int {
+    let words = c"words that the C library makes a copy of".as_ptr();
+    // SAFETY: the text ends in a zero.
+    let copy = unsafe { libc::strdup(words) };
+    // SAFETY: as above.
+    let part = unsafe { libc::strndup(words, 9) };
+    let mut printed = ptr::null_mut();
+    // SAFETY: the format asks for the one text that is there, and `printed` can be written.
+    unsafe { asprintf(&raw mut printed, c"the %s".as_ptr(), words) };
+    // SAFETY: the path ends in a zero, and NULL asks for a block.
+    let path = unsafe { libc::realpath(c"/".as_ptr(), ptr::null_mut()) };
+    let texts = [copy, part, printed, path, line()];
+    let missing = texts.iter().position(|text| text.is_null());
+    for text in texts {
+        // SAFETY: NULL, or a block that its function has left to us.
+        unsafe { libc::free(black_box(text).cast()) };
+    }
+    missing.map_or(0, |place| place as c_int + 1)
+}
+
+/// A line of a file, or NULL.
+fn line() -> *mut c_char {
+    let (mut line, mut size) = (ptr::null_mut(), 0);
+    // SAFETY: both texts end in a zero.
+    let file = unsafe { libc::fopen(c"/proc/self/maps".as_ptr(), c"r".as_ptr()) };
+    if !file.is_null() {
+        // SAFETY: the file is open, and NULL asks for a block.
+        unsafe { libc::getline(&raw mut line, &raw mut size, file) };
+        // SAFETY: the file is open.
+        unsafe { libc::fclose(file) };
+    }
+    line
+}
+
+/// A block for somebody else to free.
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_allocates(size: usize) -> *mut c_void {
+    // SAFETY: `malloc` has no conditions.
+    unsafe { libc::malloc(size) }
+}
+
+/// Frees what somebody else has allocated.
+///
+/// # Safety
+///
+/// NULL, or a block that nobody else has.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn plugin_frees(block: *mut c_void) {
+    // SAFETY: the caller's promise.
+    unsafe { libc::free(block) };
 }
 
 /// Frees an address inside a block, when it is told to.

@@ -1,4 +1,4 @@
-/* A C program without a C++ library, which loads a plugin that has one. */
+/* A C program without a C++ library, which loads a module by the name that it is told. */
 
 #include <dlfcn.h>
 #include <stdio.h>

@@ -34,7 +34,7 @@ pub(crate) const ROWS: &[Row] = &[
 ];
 
 /// A file that was built beside this program.
-fn beside(name: &str) -> Result<PathBuf, String> {
+pub(crate) fn beside(name: &str) -> Result<PathBuf, String> {
     let here = std::env::current_exe().map_err(|error| error.to_string())?;
     Ok(here.parent().ok_or("no directory")?.join(name))
 }

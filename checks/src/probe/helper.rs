@@ -21,6 +21,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
         ["handler-allocates"] => signals::allocate_in_handler(),
         ["load", path] => process::load(path),
         ["load-others", path] => process::load_others(path),
+        ["deep-bind", path] => process::bind_deeply(path),
         _ => Err(format!("there is no helper {words:?}")),
     };
     match result {

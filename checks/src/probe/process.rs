@@ -2,13 +2,15 @@
 //! come and go.
 #![allow(unsafe_code)]
 
+use crate::cxx::{Scratch, compile};
+use crate::early::beside;
 use crate::helper;
 use crate::row::{Context, Outcome, Row, ensure, pass, pass_with, skip};
 use allod_checks::block::Block;
 use allod_checks::c::Pointer;
 use allod_checks::memory::{self, MIB};
 use allod_checks::work::churn;
-use std::ffi::{CString, c_int, c_void};
+use std::ffi::{CStr, CString, OsStr, c_int, c_void};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::{ptr, thread};
@@ -32,6 +34,20 @@ pub(crate) const ROWS: &[Row] = &[
         "200 times dlopen and dlclose of another library, with threads",
         "POSIX.1-2024 dlopen",
         others,
+    ),
+    Row::new(
+        34,
+        "deep-bind",
+        "a module loaded with RTLD_DEEPBIND frees what the C library allocated",
+        "quality; dlopen(3)",
+        deep_bind,
+    ),
+    Row::new(
+        34,
+        "run-path",
+        "dlopen of a name searches the RUNPATH of the module that asks",
+        "dlopen(3)",
+        run_path,
     ),
     Row::new(
         35,
@@ -162,7 +178,7 @@ fn others(_: &Context) -> Outcome {
 pub(crate) fn load_others(name: &str) -> Result<String, String> {
     let mut before = 0;
     for round in 0..200 {
-        let handle = open(name)?;
+        let handle = open(name, 0)?;
         churn(round, 20, 16)?;
         if round % 10 == 0 {
             thread::spawn(move || churn(round, 50, 16)).join().map_err(|_| "panicked")??;
@@ -179,18 +195,96 @@ pub(crate) fn load_others(name: &str) -> Result<String, String> {
     Ok(format!("{} KiB more", grown >> 10))
 }
 
-fn open(name: &str) -> Result<Pointer, String> {
-    let name = CString::new(name).map_err(|error| error.to_string())?;
+/// Loads a library, with `more` flags than every library here is loaded with.
+fn open(name: &str, more: c_int) -> Result<Pointer, String> {
+    let path = CString::new(name).map_err(|error| error.to_string())?;
+    let flags = libc::RTLD_NOW | libc::RTLD_LOCAL | more;
     // SAFETY: the name ends in a zero; the constructors of these libraries are harmless.
-    let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+    let handle = unsafe { libc::dlopen(path.as_ptr(), flags) };
     if !handle.is_null() {
         return Ok(handle);
     }
     // SAFETY: `dlerror` has no conditions.
     let message = unsafe { libc::dlerror() };
-    // SAFETY: `dlopen` failed, so there is a message, and it ends in a zero.
-    let message = unsafe { std::ffi::CStr::from_ptr(message) };
+    ensure!(!message.is_null(), "{name}: NULL, and no message");
+    // SAFETY: a message ends in a zero.
+    let message = unsafe { CStr::from_ptr(message) };
     Err(message.to_string_lossy().into_owned())
+}
+
+/// What a name means in a library.
+fn find(handle: Pointer, name: &CStr) -> Result<Pointer, String> {
+    // SAFETY: the handle is open and the name ends in a zero.
+    let address = unsafe { libc::dlsym(handle, name.as_ptr()) };
+    if address.is_null() { Err(format!("there is no {name:?}")) } else { Ok(address) }
+}
+
+fn deep_bind(_: &Context) -> Outcome {
+    let plugin = beside("examples/libplugin.so")?;
+    if !plugin.exists() {
+        return skip("the library `plugin` is not built: cargo build --examples");
+    }
+    let path = plugin.to_str().ok_or("a path that is no text")?;
+    helper::ask(&["deep-bind", path], 20, |_| {})?;
+    pass()
+}
+
+/// Has a module that prefers the C library's functions free what others allocate, and the
+/// other way round.
+pub(crate) fn bind_deeply(path: &str) -> Result<String, String> {
+    const MISSING: &str = "liballod-checks-no-such-library.so";
+    match open(MISSING, libc::RTLD_DEEPBIND) {
+        Err(words) => ensure!(words.contains(MISSING), "the message is {words:?}"),
+        Ok(_) => return Err("dlopen found what is not there".to_owned()),
+    }
+    let module = open(path, libc::RTLD_DEEPBIND)?;
+    type FreesText = extern "C" fn() -> c_int;
+    type Allocates = extern "C" fn(usize) -> Pointer;
+    type Frees = unsafe extern "C" fn(Pointer);
+    let address = find(module, c"plugin_frees_text")?;
+    // SAFETY: this is the plugin's function, and this is its type.
+    let frees_text = unsafe { std::mem::transmute::<Pointer, FreesText>(address) };
+    let address = find(module, c"plugin_allocates")?;
+    // SAFETY: as above.
+    let allocates = unsafe { std::mem::transmute::<Pointer, Allocates>(address) };
+    let address = find(module, c"plugin_frees")?;
+    // SAFETY: as above.
+    let frees = unsafe { std::mem::transmute::<Pointer, Frees>(address) };
+    for round in 0..1000 {
+        let missing = frees_text();
+        ensure!(missing == 0, "round {round}: text {missing} is NULL");
+        for size in [1, 100, 3000, 100_000] {
+            let theirs = allocates(size);
+            ensure!(!theirs.is_null(), "round {round}: malloc({size}) in the module is NULL");
+            // SAFETY: a block, and nobody else's.
+            unsafe { libc::free(theirs) };
+            // SAFETY: `malloc` has no conditions.
+            let ours = unsafe { libc::malloc(size) };
+            // SAFETY: NULL, or a block that nobody else has.
+            unsafe { frees(ours) };
+        }
+    }
+    Ok(String::new())
+}
+
+/// The C library looks at the return address of `dlopen` to know who asks: whoever puts
+/// himself in between must not stand there.
+fn run_path(_: &Context) -> Outcome {
+    let scratch = Scratch::new()?;
+    let module = ("module.c", include_str!("../../programs/module.c"));
+    let host = ("host.c", include_str!("../../programs/host.c"));
+    let Some(module) = compile("gcc", &scratch, module, &["-shared", "-fPIC"])? else {
+        return skip("no gcc");
+    };
+    let directory = module.parent().ok_or("no directory")?;
+    let path = format!("-Wl,--enable-new-dtags,-rpath,{}", directory.display());
+    let Some(host) = compile("gcc", &scratch, host, &["-ldl", &path])? else {
+        return skip("no gcc");
+    };
+    let name = module.file_name().unwrap_or(OsStr::new(""));
+    let answer = helper::ask_program(Command::new(host).arg(name), 20)?;
+    ensure!(answer == "run ok", "{answer:?}");
+    pass()
 }
 
 fn loadable(context: &Context) -> Outcome {
@@ -204,12 +298,8 @@ fn loadable(context: &Context) -> Outcome {
 
 /// Loads an allocator beside the one that serves, and uses both.
 pub(crate) fn load(path: &str) -> Result<String, String> {
-    let handle = open(path)?;
-    let find = |name: &std::ffi::CStr| {
-        // SAFETY: the handle is open and the name ends in a zero.
-        let address = unsafe { libc::dlsym(handle, name.as_ptr()) };
-        if address.is_null() { Err(format!("there is no {name:?}")) } else { Ok(address) }
-    };
+    let handle = open(path, 0)?;
+    let find = |name| find(handle, name);
     // SAFETY: this is `malloc`, and this is its type.
     let malloc = unsafe {
         std::mem::transmute::<Pointer, unsafe extern "C" fn(usize) -> Pointer>(find(c"malloc")?)
