@@ -9,10 +9,12 @@
 //! allocator can still serve.
 //!
 //! Others load it while they run. For them it frees what somebody else has allocated
-//! (`plugin_frees_text`, `plugin_frees`), and allocates what somebody else frees
-//! (`plugin_allocates`).
+//! (`plugin_frees_text`, `plugin_frees`), allocates what somebody else frees
+//! (`plugin_allocates`), and calls back from a frame that only its unwind table leads
+//! out of (`plugin_calls`).
 #![allow(unsafe_code)]
 
+use std::arch::naked_asm;
 use std::ffi::{c_char, c_int, c_void};
 use std::hint::black_box;
 use std::ptr;
@@ -108,6 +110,49 @@ pub extern "C" fn plugin_allocates(size: usize) -> *mut c_void {
 pub unsafe extern "C" fn plugin_frees(block: *mut c_void) {
     // SAFETY: the caller's promise.
     unsafe { libc::free(block) };
+}
+
+/// Calls `callback`.
+///
+/// The frame pointer leads nowhere meanwhile: whoever goes up the stack needs this
+/// library's unwind table, or stops here.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_calls(callback: extern "C" fn()) {
+    cfg_select! {
+        target_arch = "x86_64" => {
+            naked_asm!(
+                ".cfi_startproc",
+                "push rbp",
+                ".cfi_def_cfa_offset 16",
+                ".cfi_offset rbp, -16",
+                "mov ebp, 1",
+                "call rdi",
+                "pop rbp",
+                ".cfi_restore rbp",
+                ".cfi_def_cfa_offset 8",
+                "ret",
+                ".cfi_endproc",
+            )
+        }
+        _ => {
+            naked_asm!(
+                ".cfi_startproc",
+                "stp x29, x30, [sp, #-16]!",
+                ".cfi_def_cfa_offset 16",
+                ".cfi_offset x29, -16",
+                ".cfi_offset x30, -8",
+                "mov x29, #1",
+                "blr x0",
+                "ldp x29, x30, [sp], #16",
+                ".cfi_restore x29",
+                ".cfi_restore x30",
+                ".cfi_def_cfa_offset 0",
+                "ret",
+                ".cfi_endproc",
+            )
+        }
+    }
 }
 
 /// Frees an address inside a block, when it is told to.

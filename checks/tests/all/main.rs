@@ -6,6 +6,7 @@
 //! * [`attacks`]: misuse at random, by `attack`.
 //! * [`faults`]: real programs while the system refuses memory.
 //! * [`life`]: what the library does by itself when a process starts and ends.
+//! * [`lasting`]: which modules the profiler reads by loads.
 //! * [`archive`]: programs that are linked with `liballod.a`.
 //! * [`library`]: builds the library, once, with the same cargo.
 //!
@@ -20,4 +21,5 @@ mod crimes;
 mod attacks;
 mod faults;
 mod life;
+mod lasting;
 mod archive;
