@@ -342,6 +342,9 @@ enum Cfa {
     Register(u8, i32),
     /// The word that is stored there.
     Stored(u8, i32),
+    /// A register that we don't follow, and so many bytes. Functions that touch a large frame
+    /// page by page have it so while they do, and name the stack pointer again behind that.
+    Elsewhere(i32),
     Lost,
 }
 
@@ -485,9 +488,13 @@ impl Machine<'_> {
     }
 
     fn set_cfa(&mut self, dwarf: u64, offset: i64) {
-        self.row.cfa = match (register(dwarf), narrow(offset)) {
-            (Some(r), Some(offset)) if r != RA => Cfa::Register(r as u8, offset),
-            _ => Cfa::Lost,
+        let Some(offset) = narrow(offset) else {
+            self.row.cfa = Cfa::Lost;
+            return;
+        };
+        self.row.cfa = match register(dwarf) {
+            Some(r) if r != RA => Cfa::Register(r as u8, offset),
+            _ => Cfa::Elsewhere(offset),
         };
     }
 
@@ -604,11 +611,11 @@ impl Machine<'_> {
                 self.set_cfa(r, n.wrapping_mul(self.common.data_align));
             }
             0x0d => {
-                let r = register(cursor.uleb()?).filter(|r| *r != RA);
-                self.row.cfa = match (self.row.cfa, r) {
-                    (Cfa::Register(_, n), Some(r)) => Cfa::Register(r as u8, n),
-                    _ => Cfa::Lost,
-                };
+                let r = cursor.uleb()?;
+                match self.row.cfa {
+                    Cfa::Register(_, n) | Cfa::Elsewhere(n) => self.set_cfa(r, i64::from(n)),
+                    Cfa::Stored(..) | Cfa::Lost => self.row.cfa = Cfa::Lost,
+                }
             }
             0x0e | 0x13 => {
                 let n = if op == 0x0e {
@@ -618,6 +625,7 @@ impl Machine<'_> {
                 };
                 self.row.cfa = match (self.row.cfa, narrow(n)) {
                     (Cfa::Register(r, _), Some(n)) => Cfa::Register(r, n),
+                    (Cfa::Elsewhere(_), Some(n)) => Cfa::Elsewhere(n),
                     _ => Cfa::Lost,
                 };
             }
@@ -652,7 +660,7 @@ fn rule(row: &Row) -> (Rule, Others) {
     let (base, offset, stored) = match row.cfa {
         Cfa::Register(base, offset) => (base, offset, false),
         Cfa::Stored(base, offset) => (base, offset, true),
-        Cfa::Lost => return (Rule::LOST, others),
+        Cfa::Elsewhere(_) | Cfa::Lost => return (Rule::LOST, others),
     };
     // Where the frame's base is a word in it, its registers are found from the
     // register that leads to the word; elsewhere from the CFA.
