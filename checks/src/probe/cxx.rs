@@ -44,6 +44,16 @@ pub(crate) const ROWS: &[Row] = &[
             throw_in_plugin,
         )
     },
+    Row {
+        seconds: 60,
+        ..Row::new(
+            23,
+            "operators-replaced",
+            "a program's own new and delete are called by the sixteen derived from them",
+            "C++17 [new.delete]",
+            replaced,
+        )
+    },
 ];
 
 /// The mangled end of `std::nothrow_t const&`, `std::align_val_t`.
@@ -210,7 +220,7 @@ pub(crate) fn compile(
 }
 
 /// Runs a program that prints a line for each promise: `name ok` or `name` and what happened.
-fn run(program: &mut Command, lines: usize) -> Outcome {
+pub(crate) fn run(program: &mut Command, lines: usize) -> Outcome {
     let output = child::run(program, Duration::from_secs(20)).map_err(|error| error.to_string())?;
     let wrong: Vec<_> = output.stdout.lines().filter(|line| !line.ends_with(" ok")).collect();
     ensure!(wrong.is_empty(), "{}", wrong.join(", "));
@@ -245,4 +255,13 @@ fn throw_in_plugin(_: &Context) -> Outcome {
         return skip("no gcc");
     };
     run(Command::new(host).arg(plugin), 2)
+}
+
+fn replaced(_: &Context) -> Outcome {
+    let scratch = Scratch::new()?;
+    let source = ("replaced.cpp", include_str!("../../programs/replaced.cpp"));
+    match compile("g++", &scratch, source, &["-std=c++17"])? {
+        Some(program) => run(&mut Command::new(program), 15),
+        None => skip("no g++"),
+    }
 }

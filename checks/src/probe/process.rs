@@ -2,7 +2,7 @@
 //! come and go.
 #![allow(unsafe_code)]
 
-use crate::cxx::{Scratch, compile};
+use crate::cxx::{Scratch, compile, run};
 use crate::early::beside;
 use crate::helper;
 use crate::row::{Context, Outcome, Row, ensure, pass, pass_with, skip};
@@ -49,6 +49,16 @@ pub(crate) const ROWS: &[Row] = &[
         "dlopen(3)",
         run_path,
     ),
+    Row {
+        seconds: 60,
+        ..Row::new(
+            34,
+            "own-malloc",
+            "reallocarray and strdup of a program with a malloc of its own are its malloc's",
+            "quality; the C library's replacing malloc",
+            own_malloc,
+        )
+    },
     Row::new(
         35,
         "loadable",
@@ -57,6 +67,19 @@ pub(crate) const ROWS: &[Row] = &[
         loadable,
     ),
 ];
+
+fn own_malloc(_: &Context) -> Outcome {
+    let scratch = Scratch::new()?;
+    match compile(
+        "gcc",
+        &scratch,
+        ("own.c", include_str!("../../programs/own.c")),
+        &["-fno-builtin"],
+    )? {
+        Some(program) => run(&mut Command::new(program), 4),
+        None => skip("no gcc"),
+    }
+}
 
 fn no_descriptors(_: &Context) -> Outcome {
     thread::spawn(|| churn(34, 1000, 20)).join().map_err(|_| "a thread panicked")??;

@@ -20,9 +20,17 @@
 //! The C++ library is found without being linked, in `cxx/runtime.rs`: a C
 //! program has none, and must load us all the same.
 //!
+//! A program may have operators of its own, and seldom has all twenty. Sixteen are
+//! *derived*: the language says which other one each calls, and a program that replaces
+//! `delete(p)` sees `delete(p, size)` come to it. As long as all eight that anything is derived
+//! from are ours, ours need not call each other. When one is not, the derived ones leave
+//! everything to the C++ library's, which do (`cxx/derived.rs`).
+//!
 //! `new` leaves `errno` alone.
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+mod derived;
 #[cfg(target_arch = "x86_64")]
 mod runtime;
 #[cfg_attr(target_arch = "x86_64", path = "cxx/x86_64.rs")]
@@ -30,7 +38,11 @@ mod runtime;
 mod slow;
 
 use crate::malloc::{MAX_ALIGN, power_of_two};
+#[cfg(target_arch = "x86_64")]
+use crate::replaced::is_ours;
 use allod_core::raw;
+#[cfg(target_arch = "x86_64")]
+use core::ffi::CStr;
 use core::ffi::c_void;
 
 // `operator new` without an alignment serves every type up to this one.
@@ -38,12 +50,12 @@ const _: () = assert!(MAX_ALIGN == 16, "__STDCPP_DEFAULT_NEW_ALIGNMENT__ is 16")
 
 /// Defines operators `delete` that pass nothing but the pointer.
 macro_rules! delete {
-    ($($name:ident($($ignored:ty),*) $family:ident;)*) => {$(
+    (#[$exported:meta] $($name:ident($($ignored:ty),*) $family:ident;)*) => {$(
         /// # Safety
         ///
         /// `block` is NULL or came from a matching `new`, and is given up.
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(block: *mut c_void $(, _: $ignored)*) {
+        #[$exported]
+        pub(super) unsafe extern "C" fn $name(block: *mut c_void $(, _: $ignored)*) {
             // SAFETY: the caller's promise.
             unsafe { raw::free_for::<{ raw::$family }>(block.cast()) }
         }
@@ -57,8 +69,8 @@ macro_rules! delete_sized {
         ///
         /// `block` is NULL or came from a matching `new` with this size and
         /// alignment, and is given up.
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(block: *mut c_void, $size: usize $(, $align: usize)?) {
+        #[cfg_attr(not(target_arch = "x86_64"), unsafe(no_mangle))]
+        pub(super) unsafe extern "C" fn $name(block: *mut c_void, $size: usize $(, $align: usize)?) {
             let align = MAX_ALIGN;
             $(let align = align.max(power_of_two($align));)?
             // SAFETY: the caller's promise; the alignment is a power of two.
@@ -71,21 +83,32 @@ macro_rules! delete_sized {
 type Nothrow = *const c_void;
 
 delete! {
+    #[unsafe(no_mangle)]
     _ZdlPv() NEW;
-    _ZdaPv() ARRAY;
-    _ZdlPvRKSt9nothrow_t(Nothrow) NEW;
-    _ZdaPvRKSt9nothrow_t(Nothrow) ARRAY;
     _ZdlPvSt11align_val_t(usize) NEW;
-    _ZdaPvSt11align_val_t(usize) ARRAY;
-    _ZdlPvSt11align_val_tRKSt9nothrow_t(usize, Nothrow) NEW;
-    _ZdaPvSt11align_val_tRKSt9nothrow_t(usize, Nothrow) ARRAY;
 }
 
-delete_sized! {
-    _ZdlPvm(size) NEW;
-    _ZdaPvm(size) ARRAY;
-    _ZdlPvmSt11align_val_t(size, align) NEW;
-    _ZdaPvmSt11align_val_t(size, align) ARRAY;
+/// The derived operators `delete` of ours. Where there may be others, `derived` exports them.
+#[allow(non_snake_case, reason = "the names that C++ gives them")]
+mod own {
+    use super::*;
+
+    delete! {
+        #[cfg_attr(not(target_arch = "x86_64"), unsafe(no_mangle))]
+        _ZdaPv() ARRAY;
+        _ZdlPvRKSt9nothrow_t(Nothrow) NEW;
+        _ZdaPvRKSt9nothrow_t(Nothrow) ARRAY;
+        _ZdaPvSt11align_val_t(usize) ARRAY;
+        _ZdlPvSt11align_val_tRKSt9nothrow_t(usize, Nothrow) NEW;
+        _ZdaPvSt11align_val_tRKSt9nothrow_t(usize, Nothrow) ARRAY;
+    }
+
+    delete_sized! {
+        _ZdlPvm(size) NEW;
+        _ZdaPvm(size) ARRAY;
+        _ZdlPvmSt11align_val_t(size, align) NEW;
+        _ZdaPvmSt11align_val_t(size, align) ARRAY;
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -96,8 +119,35 @@ extern "C" fn _Znwm(size: usize) -> *mut c_void {
 
 #[unsafe(no_mangle)]
 extern "C" fn _Znam(size: usize) -> *mut c_void {
+    #[cfg(target_arch = "x86_64")]
+    if !derived::NEW_ARRAY.get().is_null() {
+        return derived::new_array_elsewhere(size);
+    }
     let block = raw::alloc_fast(size);
     if block.is_null() { slow::new_array(size) } else { block.cast() }
+}
+
+/// The operators that others are derived from, with what is ours under their names.
+#[cfg(target_arch = "x86_64")]
+fn bases() -> [(&'static CStr, *const ()); 8] {
+    [
+        (c"_Znwm", _Znwm as *const ()),
+        (c"_Znam", _Znam as *const ()),
+        (c"_ZdlPv", _ZdlPv as *const ()),
+        (c"_ZdaPv", derived::_ZdaPv as *const ()),
+        (c"_ZnwmSt11align_val_t", slow::_ZnwmSt11align_val_t as *const ()),
+        (c"_ZnamSt11align_val_t", derived::_ZnamSt11align_val_t as *const ()),
+        (c"_ZdlPvSt11align_val_t", _ZdlPvSt11align_val_t as *const ()),
+        (c"_ZdaPvSt11align_val_t", derived::_ZdaPvSt11align_val_t as *const ()),
+    ]
+}
+
+/// Asks whether the program has operators of its own. Before any other code of the process runs.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn look() {
+    if runtime::is_linked() && !families_hold() {
+        derived::look();
+    }
 }
 
 /// True when what `new` makes and what `delete` frees can be told apart. A program
@@ -107,13 +157,7 @@ extern "C" fn _Znam(size: usize) -> *mut c_void {
 pub(crate) fn families_hold() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
-        let operators = [
-            (c"_Znwm", (_Znwm as *const ()).cast::<c_void>()),
-            (c"_Znam", (_Znam as *const ()).cast::<c_void>()),
-            (c"_ZdlPv", (_ZdlPv as *const ()).cast::<c_void>()),
-            (c"_ZdaPv", (_ZdaPv as *const ()).cast::<c_void>()),
-        ];
-        operators.iter().all(|(name, ours)| runtime::is_found(name, *ours))
+        bases().iter().all(|(name, ours)| is_ours(name, ours.cast()))
     }
     #[cfg(not(target_arch = "x86_64"))]
     true

@@ -25,6 +25,8 @@ use crate::cxx;
 use crate::fork;
 #[cfg(target_env = "gnu")]
 use crate::loaded;
+#[cfg(target_arch = "x86_64")]
+use crate::malloc;
 use allod_core::raw;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
@@ -107,6 +109,11 @@ extern "C" fn start(_count: c_int, arguments: *mut *mut c_char, variables: *mut 
     }
     #[cfg(not(target_env = "gnu"))]
     let _ = (arguments, variables);
+    #[cfg(target_arch = "x86_64")]
+    {
+        malloc::look();
+        cxx::look();
+    }
     raw::set_family_judge(cxx::families_hold);
     raw::start(FACE);
     // The third argument names no library, so that unloading one does not call

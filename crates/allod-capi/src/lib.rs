@@ -23,9 +23,10 @@
 //! 5. `early`: what happens when the library is loaded and when the process ends.
 //! 6. `loaded`: which modules were loaded with the program.
 //! 7. `fork`: what happens around `fork`.
-//! 8. `open`: `dlopen`, so that what it loads frees through us too.
-//! 9. `text`: words in a buffer, written without allocating.
-//! 10. `panic`: what the compiler insists on.
+//! 8. `replaced`: which functions the program has in its own version.
+//! 9. `open`: `dlopen`, so that what it loads frees through us too.
+//! 10. `text`: words in a buffer, written without allocating.
+//! 11. `panic`: what the compiler insists on.
 //!
 //! # errno
 //!
@@ -49,6 +50,8 @@ mod early;
 #[cfg(target_env = "gnu")]
 mod loaded;
 mod fork;
+#[cfg(target_arch = "x86_64")]
+mod replaced;
 #[cfg(target_arch = "x86_64")]
 mod open;
 mod text;

@@ -17,8 +17,12 @@
 //! its own that the fast path only jumps to.
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+use crate::replaced::Other;
 use allod_core::raw;
 use core::ffi::{c_int, c_void};
+#[cfg(target_arch = "x86_64")]
+use core::mem::transmute;
 use core::ptr;
 
 /// The alignment that C promises for every block, whatever its size.
@@ -106,6 +110,14 @@ unsafe fn realloc_elsewhere(block: *mut c_void, size: usize) -> *mut c_void {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn reallocarray(block: *mut c_void, count: usize, size: usize) -> *mut c_void {
     match count.checked_mul(size) {
+        #[cfg(target_arch = "x86_64")]
+        Some(bytes) if !REALLOC.get().is_null() => {
+            type Realloc = unsafe extern "C" fn(*mut c_void, usize) -> *mut c_void;
+            // SAFETY: this is the process's `realloc`, and this is its type.
+            let realloc = unsafe { transmute::<*mut c_void, Realloc>(REALLOC.get()) };
+            // SAFETY: the caller's promise is the same.
+            unsafe { realloc(block, bytes) }
+        }
         // SAFETY: the caller's promise is the same.
         Some(bytes) => unsafe { realloc(block, bytes) },
         None => exhausted(),
@@ -166,6 +178,11 @@ pub(crate) extern "C" fn pvalloc(size: usize) -> *mut c_void {
 /// As [`free`]; `size` is what was asked of `malloc`, `calloc` or `realloc`.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn free_sized(block: *mut c_void, size: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if !FREE.get().is_null() {
+        // SAFETY: the caller's promise is the same.
+        return unsafe { free_other(block) };
+    }
     // SAFETY: the caller's promise, and those functions align to `MAX_ALIGN`.
     unsafe { raw::free_sized(block.cast(), size, MAX_ALIGN) }
 }
@@ -175,6 +192,11 @@ unsafe extern "C" fn free_sized(block: *mut c_void, size: usize) {
 /// As [`free`]; `align` and `size` are what was asked of `aligned_alloc`.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn free_aligned_sized(block: *mut c_void, align: usize, size: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if !FREE.get().is_null() {
+        // SAFETY: the caller's promise is the same.
+        return unsafe { free_other(block) };
+    }
     // SAFETY: the caller's promise. An alignment that `aligned_alloc` would have
     // refused becomes a power of two, and the size check judges it.
     unsafe { raw::free_sized(block.cast(), size, power_of_two(align)) }
@@ -190,7 +212,42 @@ pub(crate) fn power_of_two(align: usize) -> usize {
 /// As [`free`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cfree(block: *mut c_void) {
+    #[cfg(target_arch = "x86_64")]
+    if !FREE.get().is_null() {
+        // SAFETY: the caller's promise is the same.
+        return unsafe { free_other(block) };
+    }
     // SAFETY: the caller's promise is the same.
+    unsafe { free(block) }
+}
+
+/// The program's own `realloc` and `free`, if it has some (`replaced`).
+#[cfg(target_arch = "x86_64")]
+static REALLOC: Other = Other::new();
+#[cfg(target_arch = "x86_64")]
+static FREE: Other = Other::new();
+
+/// Asks whether the program has its own. Before any other code of the process runs.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn look() {
+    REALLOC.look(c"realloc", (realloc as *const ()).cast());
+    if !REALLOC.get().is_null() {
+        FREE.look(c"free", (free as *const ()).cast());
+    }
+}
+
+/// Frees by the program's own `free`.
+///
+/// # Safety
+///
+/// There is one; the rest as [`free`].
+#[cfg(target_arch = "x86_64")]
+#[cold]
+unsafe fn free_other(block: *mut c_void) {
+    type Free = unsafe extern "C" fn(*mut c_void);
+    // SAFETY: this is the process's `free`, and this is its type.
+    let free = unsafe { transmute::<*mut c_void, Free>(FREE.get()) };
+    // SAFETY: the caller's promise.
     unsafe { free(block) }
 }
 

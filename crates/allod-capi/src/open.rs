@@ -58,7 +58,7 @@ impl Handle {
     /// All of the process.
     pub(crate) const PROCESS: Self = Self(libc::RTLD_DEFAULT);
     /// What comes behind us.
-    const NEXT: Self = Self(libc::RTLD_NEXT);
+    pub(crate) const NEXT: Self = Self(libc::RTLD_NEXT);
 }
 
 /// The C library's `dlopen` once it is known.

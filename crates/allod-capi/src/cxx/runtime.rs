@@ -15,7 +15,7 @@
 //! allocate; what it asks for is small, and it bears a refusal.
 #![allow(unsafe_code)]
 
-use crate::open::{self, Handle, weak};
+use crate::open::{self, weak};
 use crate::text;
 use core::ffi::{CStr, c_void};
 use core::mem::transmute;
@@ -56,11 +56,9 @@ fn find(linked: *const c_void, name: &CStr) -> *const c_void {
     if linked.is_null() { search(name) } else { linked }
 }
 
-/// True when the process finds this operator of ours under its name, and not one of
-/// the program's own.
-pub(super) fn is_found(name: &CStr, ours: *const c_void) -> bool {
-    let found = open::find(Handle::PROCESS, name);
-    found.is_null() || ptr::eq(found, ours)
+/// True when the program has had a C++ library from its start.
+pub(super) fn is_linked() -> bool {
+    !linked_get_new_handler().is_null()
 }
 
 fn search(name: &CStr) -> *const c_void {

@@ -16,6 +16,8 @@
 //!
 //! The arguments wait on the stack, so no register has to be saved.
 //!
+//! Derived operators are exported by `derived`, which jumps to them here.
+//!
 //! # The frame that catches
 //!
 //! A nothrow operator promises NULL even when the handler throws, as handlers
@@ -31,6 +33,7 @@
 //! personality stays null: a handler that throws out of a nothrow `new` there
 //! ends the program.
 #![allow(unsafe_code)]
+#![allow(non_snake_case, reason = "the names that C++ gives them")]
 
 use super::{Nothrow, aligned, aligned_array, plain, plain_array};
 use crate::cxx::runtime::{new_handler, thrower};
@@ -101,9 +104,8 @@ macro_rules! throwing {
 macro_rules! nothrow {
     ($attempt:ident, $enter:literal, $frame:literal, $reload:literal, $leave:literal,
      $($name:ident($($argument:ty),*))*) => {$(
-        #[unsafe(no_mangle)]
         #[unsafe(naked)]
-        extern "C" fn $name($(_: $argument),*) -> *mut c_void {
+        pub(super) extern "C" fn $name($(_: $argument),*) -> *mut c_void {
             naked_asm!(
                 "2:",
                 ".cfi_startproc",
@@ -199,7 +201,6 @@ throwing! {
     "push rsi\npush rdi\npush rax", "32",
     "mov rdi, qword ptr [rsp + 8]\nmov rsi, qword ptr [rsp + 16]",
     "add rsp, 24",
-    #[unsafe(no_mangle)]
     _ZnamSt11align_val_t(usize, usize)
 }
 
