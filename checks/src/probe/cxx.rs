@@ -220,7 +220,7 @@ pub(crate) fn compile(
 }
 
 /// Runs a program that prints a line for each promise: `name ok` or `name` and what happened.
-pub(crate) fn run(program: &mut Command, lines: usize) -> Outcome {
+fn run(program: &mut Command, lines: usize) -> Outcome {
     let output = child::run(program, Duration::from_secs(20)).map_err(|error| error.to_string())?;
     let wrong: Vec<_> = output.stdout.lines().filter(|line| !line.ends_with(" ok")).collect();
     ensure!(wrong.is_empty(), "{}", wrong.join(", "));
@@ -235,13 +235,17 @@ pub(crate) fn run(program: &mut Command, lines: usize) -> Outcome {
     pass_with(format!("{count} promises"))
 }
 
-fn throw(_: &Context) -> Outcome {
+/// Compiles a program and runs it.
+pub(crate) fn alone(compiler: &str, source: (&str, &str), more: &[&str], lines: usize) -> Outcome {
     let scratch = Scratch::new()?;
-    let source = ("throw.cpp", include_str!("../../programs/throw.cpp"));
-    match compile("g++", &scratch, source, &["-std=c++17"])? {
-        Some(program) => run(&mut Command::new(program), 17),
-        None => skip("no g++"),
+    match compile(compiler, &scratch, source, more)? {
+        Some(program) => run(&mut Command::new(program), lines),
+        None => skip(format!("no {compiler}")),
     }
+}
+
+fn throw(_: &Context) -> Outcome {
+    alone("g++", ("throw.cpp", include_str!("../../programs/throw.cpp")), &["-std=c++17"], 17)
 }
 
 fn throw_in_plugin(_: &Context) -> Outcome {
@@ -258,10 +262,6 @@ fn throw_in_plugin(_: &Context) -> Outcome {
 }
 
 fn replaced(_: &Context) -> Outcome {
-    let scratch = Scratch::new()?;
     let source = ("replaced.cpp", include_str!("../../programs/replaced.cpp"));
-    match compile("g++", &scratch, source, &["-std=c++17"])? {
-        Some(program) => run(&mut Command::new(program), 15),
-        None => skip("no g++"),
-    }
+    alone("g++", source, &["-std=c++17"], 15)
 }

@@ -2,12 +2,12 @@
 //! come and go.
 #![allow(unsafe_code)]
 
-use crate::cxx::{Scratch, compile, run};
+use crate::cxx::{Scratch, alone, compile};
 use crate::early::beside;
 use crate::helper;
 use crate::row::{Context, Outcome, Row, ensure, pass, pass_with, skip};
 use allod_checks::block::Block;
-use allod_checks::c::Pointer;
+use allod_checks::c::{Pointer, library_of};
 use allod_checks::memory::{self, MIB};
 use allod_checks::work::churn;
 use std::ffi::{CStr, CString, OsStr, c_int, c_void};
@@ -69,16 +69,7 @@ pub(crate) const ROWS: &[Row] = &[
 ];
 
 fn own_malloc(_: &Context) -> Outcome {
-    let scratch = Scratch::new()?;
-    match compile(
-        "gcc",
-        &scratch,
-        ("own.c", include_str!("../../programs/own.c")),
-        &["-fno-builtin"],
-    )? {
-        Some(program) => run(&mut Command::new(program), 4),
-        None => skip("no gcc"),
-    }
+    alone("gcc", ("own.c", include_str!("../../programs/own.c")), &["-fno-builtin"], 4)
 }
 
 fn no_descriptors(_: &Context) -> Outcome {
@@ -330,6 +321,12 @@ pub(crate) fn load(path: &str) -> Result<String, String> {
     // SAFETY: this is `free`, and this is its type.
     let free =
         unsafe { std::mem::transmute::<Pointer, unsafe extern "C" fn(Pointer)>(find(c"free")?) };
+    // The process has a `realloc` of the C library's before this library, and it must not go there.
+    type ReallocArray = unsafe extern "C" fn(Pointer, usize, usize) -> Pointer;
+    let of = library_of(find(c"malloc")?);
+    let again = find(c"reallocarray").ok().filter(|again| library_of(*again) == of);
+    // SAFETY: where there is one, this is its type.
+    let again = again.map(|again| unsafe { std::mem::transmute::<Pointer, ReallocArray>(again) });
     let work = move || {
         for size in [0, 1, 100, 5000, 100_000, 3 << 20] {
             // SAFETY: `malloc` has no conditions.
@@ -341,7 +338,12 @@ pub(crate) fn load(path: &str) -> Result<String, String> {
                 // SAFETY: the block has `size` bytes.
                 unsafe { block.cast::<u8>().write_bytes(1, size) };
             }
-            // SAFETY: the block came from this `malloc`.
+            let block = match again {
+                // SAFETY: the block came from this `malloc`, and is not used after.
+                Some(again) => unsafe { again(block, 2, size + 1) },
+                None => block,
+            };
+            // SAFETY: the block came from this `malloc`, or its `reallocarray`.
             unsafe { free(block) };
         }
         Ok(())

@@ -106,14 +106,14 @@ extern "C" fn start(_count: c_int, arguments: *mut *mut c_char, variables: *mut 
     #[cfg(target_env = "gnu")]
     if lend(arguments, variables) {
         loaded::remember();
+        #[cfg(target_arch = "x86_64")]
+        {
+            malloc::look();
+            cxx::look();
+        }
     }
     #[cfg(not(target_env = "gnu"))]
     let _ = (arguments, variables);
-    #[cfg(target_arch = "x86_64")]
-    {
-        malloc::look();
-        cxx::look();
-    }
     raw::set_family_judge(cxx::families_hold);
     raw::start(FACE);
     // The third argument names no library, so that unloading one does not call

@@ -16,6 +16,9 @@
 //! The question is asked before any other code of the process runs: the loader answers it under
 //! a lock, which a thread might hold for long later.
 //!
+//! Nor is it asked if we are loaded late ourselves, by somebody who calls us by `dlsym`: then the
+//! process has a `realloc` before us, and we are not what it goes on to (`early`).
+//!
 //! Not done: a library that is loaded later cannot replace what we have; the loader finds ours
 //! first.
 #![allow(unsafe_code)]
