@@ -34,6 +34,8 @@ pub(crate) use table::Table;
 
 /// The mark in Markdown of the table over several suites.
 const SUMMARY: &str = "summary";
+/// The mark of what was measured without huge pages, all suites of it.
+const SMALL_PAGES: &str = "small-pages";
 /// A row of ours that takes so many times the best one's time, or
 const SLOW: f64 = 1.15;
 /// so many times the best one's memory, is named.
@@ -49,9 +51,15 @@ pub(crate) fn text(results: &Results) -> String {
     text
 }
 
-/// Puts each table into a Markdown file between its marks.
+/// Puts each table into a Markdown file between its marks. Without huge pages all have one
+/// place of their own.
 pub(crate) fn write(results: &Results, file: &Path) -> Result<()> {
     let mut text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    if !results.huge_pages {
+        text = replace(&text, SMALL_PAGES, &small_pages(results))
+            .with_context(|| format!("{} has no marks for {SMALL_PAGES}", file.display()))?;
+        return Ok(fs::write(file, text)?);
+    }
     for suite in &results.suites {
         text = replace(&text, suite.suite, &section(results, suite))
             .with_context(|| format!("{} has no marks for {}", file.display(), suite.suite))?;
@@ -74,6 +82,37 @@ pub(crate) fn replace(text: &str, suite: &str, section: &str) -> Option<String> 
 
 /// One suite: the facts about the measuring, the table, the failures.
 fn section(results: &Results, suite: &SuiteResults) -> String {
+    let mut text = facts(results, suite);
+    let grid = Grid::of(suite);
+    text.push_str(&times(&grid).render());
+    for (about, table) in [
+        ("Figures of the loads themselves (medians, smaller is better):", figures(suite)),
+        (
+            "Page faults / calls of the kernel about memory, where those were counted:",
+            counts(&grid),
+        ),
+    ] {
+        if !table.is_empty() {
+            let _ = write!(text, "\n{about}\n\n{}", table.render());
+        }
+    }
+    text.push_str(&failures(suite));
+    text
+}
+
+/// All suites together: the facts once, the means, and of each the table of times.
+fn small_pages(results: &Results) -> String {
+    let mut text = results.suites.first().map_or_else(String::new, |suite| facts(results, suite));
+    text.push_str(&overall(results));
+    for suite in &results.suites {
+        let table = times(&Grid::of(suite)).render();
+        let _ = write!(text, "\nThe table `{}`:\n\n{table}{}", suite.suite, failures(suite));
+    }
+    text
+}
+
+/// What was measured, where, and how.
+fn facts(results: &Results, suite: &SuiteResults) -> String {
     let machine = &results.machine;
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
@@ -125,26 +164,6 @@ fn section(results: &Results, suite: &SuiteResults) -> String {
     );
     line("command", &format!("`{}`", results.command));
     text.push('\n');
-    let grid = Grid::of(suite);
-    text.push_str(&times(&grid).render());
-    for (about, table) in [
-        ("Figures of the loads themselves (medians, smaller is better):", figures(suite)),
-        (
-            "Page faults / calls of the kernel about memory, where those were counted:",
-            counts(&grid),
-        ),
-    ] {
-        if !table.is_empty() {
-            let _ = write!(text, "\n{about}\n\n{}", table.render());
-        }
-    }
-    let failures = failures(suite);
-    if !failures.is_empty() {
-        text.push_str("\nFailures:\n\n");
-        // A peer's last words may name its sources, which lie in this checkout.
-        let root = crate::artifacts::root();
-        text.push_str(&failures.replace(&format!("{}/", root.display()), ""));
-    }
     text
 }
 
@@ -319,7 +338,8 @@ fn short(value: f64) -> String {
     }
 }
 
-/// What went wrong, one entry a cell: how often, and the first time in full.
+/// What went wrong, one entry a cell: how often, and the first time in full. Nothing when
+/// all went well.
 fn failures(suite: &SuiteResults) -> String {
     let mut text = String::new();
     for job in &suite.jobs {
@@ -330,7 +350,12 @@ fn failures(suite: &SuiteResults) -> String {
             }
         }
     }
-    text
+    if text.is_empty() {
+        return text;
+    }
+    // A peer's last words may name its sources, which lie in this checkout.
+    let root = crate::artifacts::root();
+    format!("\nFailures:\n\n{}", text.replace(&format!("{}/", root.display()), ""))
 }
 
 #[cfg(test)]

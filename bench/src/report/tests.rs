@@ -111,3 +111,29 @@ fn pictures_name_allocators_and_workloads() {
     assert_eq!(picture.matches("<circle").count(), 9, "{picture}");
     assert!(picture.lines().any(|line| line.trim() == "x"), "{picture}");
 }
+
+#[test]
+fn what_ran_without_huge_pages_leaves_the_other_tables_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("B.md");
+    let marks =
+        |name: &str| format!("<!-- {name}: begin -->\n\nas before\n\n<!-- {name}: end -->\n");
+    fs::write(&file, ["summary", "stress", "small-pages"].map(marks).concat()).unwrap();
+    let results = Results {
+        machine: crate::machine::Machine::here(),
+        command: String::new(),
+        rounds: 1,
+        warm: 0,
+        huge_pages: false,
+        short: false,
+        programs: Vec::new(),
+        suites: vec![suite(vec![cell(4.0, 10), cell(2.0, 20), cell(1.0, 5)])],
+    };
+    write(&results, &file).unwrap();
+    let page = fs::read_to_string(&file).unwrap();
+    let (others, own) = page.split_at(page.find("<!-- small-pages").unwrap());
+    assert_eq!(others.matches("as before").count(), 2, "{page}");
+    assert!(!own.contains("as before") && own.contains("off for the measured processes"), "{page}");
+    assert_eq!(line(own, "x")[4..], ["2.00 / 0.50", "0.50 / 0.25"]);
+    assert_eq!(line(own, "allod")[1..], ["0.50 / 0.25", "0.50", "1.00 / 1.00", "1.00 / 1.00", "1"]);
+}
