@@ -45,6 +45,7 @@ const READY: Duration = Duration::from_secs(20);
 pub(crate) fn main(order: &Path, report: &Path) -> Result<()> {
     let order: Order = serde_json::from_slice(&fs::read(order)?)?;
     sys::adopt_orphans()?;
+    sys::heed_interrupts();
     if !order.huge_pages {
         sys::decline_huge_pages()?;
     }

@@ -63,6 +63,23 @@ pub(crate) fn decline_huge_pages() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// From now on this process and all that it starts heed what a terminal sends. A shell
+/// has what runs in its background ignore both, programs inherit that, and CPython's own
+/// tests, for one, fail then.
+pub(crate) fn heed_interrupts() {
+    for number in [libc::SIGINT, libc::SIGQUIT] {
+        // SAFETY: what a signal does by default is no function of ours.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
+}
+
+/// As a shell starts what runs in its background.
+#[cfg(test)]
+pub(crate) fn ignore_interrupts() {
+    // SAFETY: to ignore a signal is no function of ours.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
+}
+
 /// Waits for any child. `None` when there is none left.
 pub(crate) fn wait_any() -> io::Result<Option<Ended>> {
     let mut status = 0;

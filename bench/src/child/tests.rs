@@ -63,6 +63,12 @@ fn subjects_and_orphans_count_and_clients_do_not() {
     assert_eq!(dead.ends[0].status, "exit 4");
     assert!(dead.wall < READY.as_secs_f64() / 2.0, "waited for a dead server");
 
+    let interrupted = || carry_out(Plan::of([Step::subject(shell("kill -INT $$; exit 5"))]), 60);
+    sys::ignore_interrupts();
+    assert_eq!(interrupted().ends[0].status, "exit 5");
+    sys::heed_interrupts();
+    assert_eq!(interrupted().ends[0].status, "signal 2");
+
     let endless = carry_out(Plan::of([Step::subject(shell("sleep 30"))]), 1);
     assert!(endless.timed_out);
     assert_eq!(endless.ends[0].status, "signal 9");
