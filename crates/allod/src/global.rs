@@ -321,6 +321,10 @@ impl Allod {
                 // SAFETY: the heap is this thread's, or stands for none; the list is dry.
                 block = unsafe { heap.swap(&ALLOCATOR, class) };
             }
+            if block.is_null() && local::is_own(heap) {
+                // SAFETY: the heap is this thread's.
+                block = unsafe { heap.refill_dry(&ALLOCATOR, class, layout.size()) };
+            }
             if !block.is_null() {
                 return block.cast();
             }

@@ -271,10 +271,16 @@ pub(crate) fn before_first_values() {
     }
 }
 
+/// True when what [`heap`] gave is the thread's own, and none of the two that stand for none.
+#[inline(always)]
+pub(crate) fn is_own(heap: &Heap) -> bool {
+    !ptr::eq(heap, &raw const NEW) && !ptr::eq(heap, &raw const DEAD)
+}
+
 /// The calling thread's heap, if it has one now.
 pub(crate) fn present() -> Option<&'static Heap> {
     let heap = heap();
-    (!ptr::eq(heap, &raw const NEW) && !ptr::eq(heap, &raw const DEAD)).then_some(heap)
+    is_own(heap).then_some(heap)
 }
 
 /// The calling thread's heap, made or adopted if need be. `None` for a young thread,

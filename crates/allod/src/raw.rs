@@ -149,6 +149,10 @@ fn ordinary<F: Face>(size: usize) -> *mut u8 {
             // SAFETY: the heap is this thread's, or stands for none.
             block = unsafe { heap.swap(&ALLOCATOR, class) };
         }
+        if block.is_null() && local::is_own(heap) {
+            // SAFETY: the heap is this thread's.
+            block = unsafe { heap.refill_dry(&ALLOCATOR, class, size) };
+        }
         if !block.is_null() {
             return block.cast();
         }

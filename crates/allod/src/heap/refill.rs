@@ -66,6 +66,23 @@ impl Heap {
         if !block.is_null() {
             return block;
         }
+        // SAFETY: as above.
+        unsafe { self.refill_dry(a, class, size) }
+    }
+
+    /// As [`Heap::refill`], where a [`Heap::swap`] has just found nothing.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the heap's thread (P1).
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn refill_dry<O: Os>(
+        &self,
+        a: &Allocator<O>,
+        class: SizeClass,
+        size: usize,
+    ) -> *mut Block {
         if !self.rest_of(class.index()).is_null() {
             // SAFETY: the caller is the heap's thread.
             let block = unsafe { self.serve(a, class, size) };
