@@ -334,6 +334,30 @@ fn twice(size: usize) {
     }
 }
 
+/// What another thread frees of a block of 48 bytes: with the right layout, as often as it is
+/// called, or with a wrong one, or what is inside of it.
+#[cfg(not(feature = "unchecked"))]
+fn elsewhere(what: &str) {
+    let layout = |size| Layout::from_size_align(size, 8).unwrap();
+    // SAFETY: the size is not 0.
+    let at = AtomicPtr::new(unsafe { GLOBAL.alloc(layout(48)) });
+    let (offset, size) = match what {
+        "size" => (0, 64),
+        "inside" => (16, 48),
+        _ => (0, 48),
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // ORDERING: Relaxed, stored before the thread was made.
+            let at = std::hint::black_box(&at).load(Ordering::Relaxed).wrapping_add(offset);
+            for _ in 0..2 {
+                // SAFETY: at least the second time it is not, on purpose.
+                unsafe { GLOBAL.dealloc(at, layout(size)) };
+            }
+        });
+    });
+}
+
 #[cfg(not(feature = "unchecked"))]
 #[test]
 fn layouts_that_are_not_the_objects_end_the_process() {
@@ -341,7 +365,10 @@ fn layouts_that_are_not_the_objects_end_the_process() {
     if let Some(part) = part() {
         match part.strip_prefix("twice ") {
             Some(size) => twice(size.parse().unwrap()),
-            None => wrong_layout(&part),
+            None => match part.strip_prefix("elsewhere ") {
+                Some(what) => elsewhere(what),
+                None => wrong_layout(&part),
+            },
         }
         return;
     }
@@ -350,7 +377,12 @@ fn layouts_that_are_not_the_objects_end_the_process() {
     let all = sizes
         .map(|name| (name, "wrong size"))
         .into_iter()
-        .chain(twice.map(|name| (name, "double free")));
+        .chain(twice.map(|name| (name, "double free")))
+        .chain([
+            ("elsewhere size", "wrong size"),
+            ("elsewhere twice", "double free"),
+            ("elsewhere inside", "invalid free"),
+        ]);
     for (name, words) in all {
         let Some(output) = again(name, TEST) else { return };
         let text = String::from_utf8_lossy(&output.stderr);
