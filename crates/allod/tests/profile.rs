@@ -441,7 +441,10 @@ fn a_process_with_more_rights_writes_nothing() {
     }
     let folder = Folder::new("rights");
     let (program, dumps) = (folder.0.join("program"), folder.0.join("dumps"));
-    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    // By another process: what this one has open for writing, a test beside that starts a program
+    // takes with it for a moment, and what is open for writing cannot be run.
+    let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&program).status();
+    assert!(copied.unwrap().success());
     let mode = |path: &Path, mode| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
