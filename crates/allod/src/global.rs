@@ -12,7 +12,7 @@ use crate::door;
 use crate::harden::{Form, Given, HARD};
 use crate::harden::locker::RowAt;
 use crate::harden::slot::{self, Family};
-use crate::heap::{self, EIGHT};
+use crate::heap::EIGHT;
 use crate::local::{self, ALLOCATOR};
 use crate::profile;
 use crate::report;
@@ -385,25 +385,19 @@ unsafe fn dealloc_slow(at: *mut u8, layout: Layout) {
         // SAFETY: the caller's promise.
         return unsafe { door::free_hard(at, given) };
     }
-    let mut is_of_class = false;
-    if let Some(class) = SizeClass::of_layout(layout.size(), layout.align())
+    // Rare alignments: the fast path does not look for their class.
+    if layout.align() > MIN_ALIGN
+        && let Some(class) = SizeClass::of_layout(layout.size(), layout.align())
         && let Some(entry) = ALLOCATOR.arena.map.entry(at.addr().get())
     {
         let heap = local::heap();
-        // Rare alignments: the fast path does not look for their class.
-        if layout.align() > MIN_ALIGN
-            && heap.front.owns(entry, class.index())
-            // SAFETY: the heap is this thread's, and the program has given the block up.
-            && unsafe { heap.free_fast(&ALLOCATOR, at) }
-        {
+        // SAFETY: the heap is this thread's, and the program has given the block up.
+        if heap.front.owns(entry, class.index()) && unsafe { heap.free_fast(&ALLOCATOR, at) } {
             return;
         }
-        is_of_class = heap::is_of_class(entry, class);
     }
-    // Where another thread's block is of the layout's class, what is left to see is whether it is
-    // a live one, and whoever takes it back does that: half of such a free's instructions less.
-    if crate::block::CHECKED && !is_of_class {
-        check(at.addr().get(), layout);
+    if crate::block::CHECKED {
+        ALLOCATOR.check_size_of_freed(at.addr().get(), layout.size(), layout.align());
     }
     // SAFETY: the heap is this thread's; the caller's promise.
     unsafe { ALLOCATOR.free_slow(local::enter_to_free(), at) };

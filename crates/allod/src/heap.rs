@@ -210,12 +210,6 @@ impl Front {
     }
 }
 
-/// True when an entry of the map says that what lies there are blocks of `class`, whosever they
-/// are. Entries of spans of private heaps say nothing (P5).
-pub(crate) fn is_of_class(entry: u32, class: SizeClass) -> bool {
-    entry & 0xFF == class.index() as u32 && class != SizeClass::ZERO
-}
-
 /// The class of 8-byte blocks: the only one without marks.
 pub(crate) const EIGHT: usize = size::FIRST_ODD;
 const _: () = assert!(SizeClass::from_index(EIGHT).size() == 8, "EIGHT is the class of 8 bytes");

@@ -11,7 +11,6 @@ use crate::harden::{Form, Given, HARD};
 use crate::harden::locker::RowAt;
 use crate::harden::slot::{self, Family};
 use crate::harden::table::leads_to_head;
-use crate::heap;
 use crate::local::{self, ALLOCATOR};
 use crate::report;
 use crate::size::{SizeClass, TABLE_MAX};
@@ -408,26 +407,11 @@ pub unsafe fn free_sized_for<const FAMILY: u16>(at: *mut u8, size: usize, align:
         // SAFETY: the caller's promise.
         return unsafe { free_sized_hard(at, size, align, slot::family(FAMILY)) };
     } else if crate::block::CHECKED {
-        check_sized(at.addr(), size, align);
+        let size = if align > MIN_ALIGN { size.max(1) } else { size };
+        ALLOCATOR.check_size_of_freed(at.addr(), size, align.max(MIN_ALIGN));
     }
     // SAFETY: the caller's promise.
     unsafe { free_other::<FAMILY>(at) };
-}
-
-/// Ends the process when no object of `size` bytes at a multiple of `align` stands at `address`.
-/// Where another thread's block is of that class, whoever takes it back sees whether it is live.
-#[cold]
-#[inline(never)]
-fn check_sized(address: usize, size: usize, align: usize) {
-    let (size, align) =
-        (if align > MIN_ALIGN { size.max(1) } else { size }, align.max(MIN_ALIGN));
-    if let Some(class) = SizeClass::of_layout(size, align)
-        && let Some(entry) = ALLOCATOR.arena.map.entry(address)
-        && heap::is_of_class(entry, class)
-    {
-        return;
-    }
-    ALLOCATOR.check_size(address, size, align);
 }
 
 #[cold]

@@ -682,6 +682,20 @@ impl<O: Os> Allocator<O> {
         }
     }
 
+    /// As [`Allocator::check_size`], for an object that is on its way to [`Allocator::free_slow`]. Where the
+    /// map names the layout's class, whosever the block is (P4; spans of private heaps have no
+    /// entries, P5), the size is right, and that a live block starts there is seen by whoever
+    /// takes it back (`receive`): two fifths of the instructions of such a free less (decision 075).
+    pub(crate) fn check_size_of_freed(&self, address: usize, size: usize, align: usize) {
+        let class = SizeClass::of_layout(size, align).filter(|class| *class != SizeClass::ZERO);
+        if let (Some(class), Some(entry)) = (class, self.arena.map.entry(address))
+            && entry & 0xFF == class.index() as u32
+        {
+            return;
+        }
+        self.check_size(address, size, align);
+    }
+
     /// After a large free: looks at the clock at once, for such frees are rare
     /// and much memory hangs on each.
     pub(super) fn upkeep_soon(&self) {

@@ -70,7 +70,8 @@ impl Heap {
         unsafe { self.refill_dry(a, class, size) }
     }
 
-    /// As [`Heap::refill`], where a [`Heap::swap`] has just found nothing.
+    /// As [`Heap::refill`], where a [`Heap::swap`] has just found nothing. What a signal handler
+    /// has put onto the list since is served first: a list installed over it would lose it.
     ///
     /// # Safety
     ///
@@ -83,6 +84,10 @@ impl Heap {
         class: SizeClass,
         size: usize,
     ) -> *mut Block {
+        let block = self.front.pop(class.index());
+        if !block.is_null() {
+            return block;
+        }
         if !self.rest_of(class.index()).is_null() {
             // SAFETY: the caller is the heap's thread.
             let block = unsafe { self.serve(a, class, size) };

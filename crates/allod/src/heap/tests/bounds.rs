@@ -103,6 +103,23 @@ fn what_a_flush_leaves_is_allocated_again_last_first() {
     nothing_is_lost(&a);
 }
 
+/// A handler allocates between the look at the lists and the way to the heap.
+#[test]
+fn what_a_handler_has_listed_is_served_and_not_lost() {
+    let a = open(Fake::new(SPACE, 4096));
+    let heap = a.adopt().unwrap();
+    let first = alloc(&a, heap, SIZE, 8).unwrap();
+    let ahead = lists(heap).0;
+    assert!(ahead > 1, "a refill lists more than it serves");
+    // SAFETY: the thread is the heap's.
+    let block = unsafe { heap.refill_dry(&a, class(), SIZE) };
+    assert_eq!(lists(heap).0, ahead - 1);
+    for at in [first, NonNull::new(block).unwrap().cast()] {
+        free(&a, heap, at);
+    }
+    nothing_is_lost(&a);
+}
+
 #[test]
 fn what_a_handler_frees_while_a_slow_path_has_the_list_goes_home() {
     let a = open(Fake::new(SPACE, 4096));
