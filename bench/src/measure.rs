@@ -94,6 +94,7 @@ struct Column {
 /// Runs the command. False when anything failed.
 pub(crate) fn main(arguments: &MeasureArguments) -> Result<bool> {
     jobs::check_names(&arguments.suite, &arguments.only)?;
+    check_small_pages(arguments)?;
     let peers = peers::select(&arguments.peers)?;
     let form = if arguments.quick { Form::Short } else { Form::Full };
     let rounds = arguments.rounds.unwrap_or(if arguments.quick { 2 } else { 3 });
@@ -191,6 +192,26 @@ pub(crate) fn main(arguments: &MeasureArguments) -> Result<bool> {
     }
     let mut cells = results.suites.iter().flat_map(|suite| &suite.jobs).flat_map(|job| &job.cells);
     Ok(cells.all(|cell| cell.failures.is_empty()))
+}
+
+/// Without huge pages there is one place for all tables, and none for pictures: what would
+/// leave half of it, or put its points into the others' pictures, ends before it is measured.
+fn check_small_pages(arguments: &MeasureArguments) -> Result<()> {
+    if arguments.huge_pages == HugePages::Default {
+        return Ok(());
+    }
+    ensure!(arguments.plots.is_none(), "pictures are of runs with huge pages: leave out `--plots`");
+    let missing: Vec<_> = report::OVERALL
+        .iter()
+        .filter(|suite| !arguments.suite.contains(suite))
+        .map(|suite| suite.name())
+        .collect();
+    ensure!(
+        arguments.write.is_none() || missing.is_empty(),
+        "the tables without huge pages are written together: `--suite` lacks {}",
+        missing.join(", ")
+    );
+    Ok(())
 }
 
 /// The columns whose cells are without a failure. A cell with one is told as failed

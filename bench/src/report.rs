@@ -264,7 +264,7 @@ fn counts(grid: &Grid) -> Table {
 
 /// Suites that count in the means over all: unmodified programs and loads on C's
 /// functions, which every allocator runs.
-const OVERALL: [Suite; 3] = [Suite::Programs, Suite::Stress, Suite::Adverse];
+pub(crate) const OVERALL: [Suite; 3] = [Suite::Programs, Suite::Stress, Suite::Adverse];
 
 /// The means over programs and loads together, and where ours is far from the best.
 fn overall(results: &Results) -> String {
