@@ -49,9 +49,10 @@ fn deep(n: usize, f: &mut dyn FnMut()) {
 }
 
 /// Calls of the system that `f` makes in the end. Now and then the list of modules is
-/// read again, so the least of many rounds counts.
+/// read again, so the least of many rounds counts. A rule that loses its slot in every round
+/// makes the rules' place larger after 16 of them, 64 more and 256 more.
 fn calls(f: &mut dyn FnMut()) -> usize {
-    let round = |_| {
+    let mut round = || {
         // ORDERING: Relaxed, a figure; there is one thread.
         let before = CALLS.load(Ordering::Relaxed);
         for _ in 0..10 {
@@ -60,7 +61,14 @@ fn calls(f: &mut dyn FnMut()) -> usize {
         // ORDERING: Relaxed, as above.
         CALLS.load(Ordering::Relaxed) - before
     };
-    (0..100).map(round).min().expect("there are rounds")
+    let mut least = round();
+    for _ in 0..1000 {
+        least = least.min(round());
+        if least == 0 {
+            break;
+        }
+    }
+    least
 }
 
 /// Runs before `main`, since the test harness runs tests on threads of its own.
