@@ -55,6 +55,9 @@ pub(crate) const CRIMES: &[Crime] = &[
     crime("double-free-after-flush", DOUBLE, double_after_flush),
     crime("double-free-other-thread", DOUBLE, double_other_thread),
     crime("double-free-both-other-thread", DOUBLE, double_both_other_thread),
+    crime("double-free-gathered", DOUBLE, || gathered(|blocks| free(blocks[1]))),
+    crime("double-free-gathered-first", DOUBLE, || gathered(|blocks| free(blocks[0]))),
+    crime("double-free-gathered-sized", DOUBLE, || gathered(|blocks| free_sized(blocks[1], 96))),
     crime("double-free-dead-thread", DOUBLE, double_dead_thread),
     crime("double-free-after-realloc", DOUBLE, double_after_realloc),
     crime("double-free-sized", DOUBLE, || double_sized(48)),
@@ -85,6 +88,9 @@ pub(crate) const CRIMES: &[Crime] = &[
     crime("free-unaligned-huge", INVALID, || free(malloc(70 << 20).wrapping_byte_add(8))),
     crime("free-inside-after-realloc", INVALID, free_inside_after_realloc),
     crime("free-inside-other-thread", INVALID, free_inside_other_thread),
+    crime("free-inside-gathered", INVALID, || {
+        gathered(|blocks| free(blocks[2].wrapping_byte_add(48)));
+    }),
     crime("free-sized-stack", INVALID, free_sized_stack),
     crime("sized-too-large-48", SIZE, || sized(48, 480)),
     crime("sized-too-small-1000", SIZE, || sized(1000, 100)),
@@ -95,6 +101,7 @@ pub(crate) const CRIMES: &[Crime] = &[
     crime("sized-huge", SIZE, || sized(3 << 20, 70 << 20)),
     crime("sized-huge-by-a-byte", SIZE, || sized((3 << 20) + 100, (3 << 20) + 99)),
     crime("sized-huge-past-its-page", SIZE, || sized((3 << 20) + 100, (3 << 20) + 4097)),
+    crime("sized-gathered", SIZE, || gathered(|blocks| free_sized(blocks[2], 112))),
     crime("sized-aligned", SIZE, sized_aligned),
     crime("sized-delete", SIZE, sized_delete),
     crime("sized-delete-aligned", SIZE, sized_delete_aligned),
@@ -203,6 +210,19 @@ fn double_both_other_thread() {
         let loot = loot;
         free(loot.0);
         free(loot.0);
+    });
+    thread.join().expect("the thread ends");
+}
+
+/// What a thread does to one of three blocks of another after it has freed the first two,
+/// which it keeps with others of their span until they are many.
+fn gathered(then: fn([Pointer; 3])) {
+    let loot = [(); 3].map(|()| Loot(malloc(96)));
+    let thread = thread::spawn(move || {
+        let blocks = loot.map(|loot| loot.0);
+        free(blocks[0]);
+        free(blocks[1]);
+        then(blocks);
     });
     thread.join().expect("the thread ends");
 }

@@ -16,10 +16,11 @@ use crate::heap::EIGHT;
 use crate::local::{self, ALLOCATOR};
 use crate::profile;
 use crate::report;
-use crate::size::{BY_8, SizeClass};
+use crate::size::{BY_8, CLASSES, SizeClass, TABLE_MAX};
 use crate::stats::{Stats, ThreadStats};
 use crate::units::{MIN_ALIGN, SMALL_MAX};
 use core::alloc::{GlobalAlloc, Layout};
+use core::hint::cold_path;
 use core::ptr::{self, NonNull};
 
 /// The general-purpose allocator of a program.
@@ -212,15 +213,22 @@ pub fn trim(keep: usize) -> usize {
 }
 
 /// The class of a layout, as far as the fast paths go: a constant where the
-/// layout is one.
+/// layout is one. Where it is not, what nearly all layouts are is looked at first: six
+/// instructions less than one sum for every alignment (2026-12-01).
 #[inline(always)]
 fn class_of(layout: Layout) -> Option<usize> {
-    let place = SizeClass::place_in_table(layout.size(), layout.align());
-    if place < BY_8.len() {
+    let (size, align) = (layout.size(), layout.align());
+    if align <= 8 && size <= TABLE_MAX {
+        // SAFETY: just compared.
+        return Some(usize::from(unsafe { *BY_8.get_unchecked((size + 7) >> 3) }));
+    }
+    cold_path();
+    let place = SizeClass::place_in_table(size, align);
+    if align > 8 && place < BY_8.len() {
         // SAFETY: just compared.
         Some(usize::from(unsafe { *BY_8.get_unchecked(place) }))
-    } else if layout.size() <= SMALL_MAX && layout.align() <= MIN_ALIGN {
-        Some(SizeClass::of_size(layout.size()).index())
+    } else if size <= SMALL_MAX && align <= MIN_ALIGN {
+        Some(SizeClass::of_size(size).index())
     } else {
         None
     }
@@ -242,7 +250,8 @@ unsafe impl GlobalAlloc for Allod {
 
     #[inline]
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        if let Some(c) = class_of(layout) {
+        let class = class_of(layout);
+        if let Some(c) = class {
             let front = &local::heap().front;
             // SAFETY: the caller's pointer is an object's: not null.
             let block: NonNull<Block> = unsafe { NonNull::new_unchecked(at.cast()) };
@@ -259,7 +268,7 @@ unsafe impl GlobalAlloc for Allod {
             }
         }
         // SAFETY: the caller's promise.
-        unsafe { dealloc_slow(at, layout) };
+        unsafe { dealloc_slow(at, layout, class.unwrap_or(CLASSES)) };
     }
 
     #[inline]
@@ -376,9 +385,26 @@ fn flush(c: usize) {
     unsafe { local::heap().flush(&ALLOCATOR, SizeClass::from_index(c)) };
 }
 
+/// The rest of `dealloc`: straight into a batch where the block is another heap's and not
+/// the first of its span. The batch is of the class that the layout asks for, `c` (RG1), so the
+/// size needs no other look. `c` is [`CLASSES`] where the fast paths know no class.
 #[cold]
 #[inline(never)]
-unsafe fn dealloc_slow(at: *mut u8, layout: Layout) {
+unsafe fn dealloc_slow(at: *mut u8, layout: Layout, c: usize) {
+    if let Some(block) = NonNull::new(at.cast())
+        // SAFETY: the heap is this thread's, or stands for none; the caller's promise.
+        && unsafe { local::heap().gather(&ALLOCATOR, c, block) }
+    {
+        return;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { dealloc_other(at, layout) };
+}
+
+/// The rest of [`dealloc_slow`].
+#[cold]
+#[inline(never)]
+unsafe fn dealloc_other(at: *mut u8, layout: Layout) {
     let Some(at) = NonNull::new(at) else { return };
     if ALLOCATOR.harden.is_on() {
         let given = Given::layout(Family::Rust, layout.size(), layout.align());

@@ -64,6 +64,7 @@ pub(crate) mod free;
 pub(crate) mod hard;
 pub(crate) mod private;
 pub(crate) mod refill;
+mod ring;
 pub(crate) mod sampled;
 pub(crate) mod walk;
 mod watch;
@@ -88,6 +89,7 @@ use crate::sync::{
 };
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
+use ring::Ring;
 
 /// Classes above this one have 8-byte blocks among them or are odd sizes that
 /// only Rust layouts ask for; the C face never meets them on its fast path.
@@ -99,8 +101,6 @@ const MOST_SAMPLED: usize = 64;
 /// A key that no heap has. All are below 2^23: entries of the map with the highest bit are
 /// those of spans of slots (`harden/table.rs`).
 const NO_KEY: u32 = 0x7F_FFFF;
-/// Batches of the ring: together they hold back at most 16 spans and 64 KiB.
-const RING: usize = 16;
 
 /// What the fast paths touch.
 #[repr(C)]
@@ -226,26 +226,6 @@ struct Bin {
     filled: Cell<u32>,
 }
 
-/// Blocks of one span of another heap, on their way home.
-#[derive(Debug)]
-struct Batch {
-    span: Cell<*const Span>,
-    head: Cell<*mut Block>,
-    tail: Cell<*mut Block>,
-    count: Cell<u16>,
-}
-
-impl Batch {
-    const fn new() -> Self {
-        Self {
-            span: Cell::new(ptr::null()),
-            head: Cell::new(ptr::null_mut()),
-            tail: Cell::new(ptr::null_mut()),
-            count: Cell::new(0),
-        }
-    }
-}
-
 /// Who uses a heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -275,10 +255,7 @@ pub(crate) struct Heap {
     key: Cell<u32>,
     in_use: AtomicU32,
     bins: [Bin; CLASSES],
-    ring: [Batch; RING],
-    ring_busy: Cell<bool>,
-    /// When the ring was last emptied, in the clock's milliseconds.
-    ring_since: Cell<u32>,
+    ring: Ring,
     /// Where slices were last found: for spans of rare classes, and for others.
     home: [Cell<*const Chunk>; 2],
     ticks: Cell<u32>,
@@ -356,9 +333,7 @@ impl Heap {
                     filled: Cell::new(0),
                 }
             }; CLASSES],
-            ring: [const { Batch::new() }; RING],
-            ring_busy: Cell::new(false),
-            ring_since: Cell::new(0),
+            ring: Ring::new(),
             home: [const { Cell::new(ptr::null()) }; 2],
             ticks: Cell::new(0),
             drift: Cell::new(0),

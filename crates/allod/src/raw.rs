@@ -321,7 +321,14 @@ unsafe fn free_slow<const FAMILY: u16>(at: *mut u8, c: usize) {
         // SAFETY: the caller's promise.
         return unsafe { free_slot::<FAMILY>(at, c) };
     }
-    // SAFETY: as above.
+    // The entry's class is below the heap's key.
+    if let Some(block) = NonNull::new(at.cast())
+        // SAFETY: the heap is this thread's, or stands for none; the caller's promise.
+        && unsafe { local::heap().gather(&ALLOCATOR, c & 0xFF, block) }
+    {
+        return;
+    }
+    // SAFETY: the caller's promise.
     unsafe { free_other::<FAMILY>(at) };
 }
 
@@ -406,9 +413,29 @@ pub unsafe fn free_sized_for<const FAMILY: u16>(at: *mut u8, size: usize, align:
     } else if ALLOCATOR.harden.is_on() {
         // SAFETY: the caller's promise.
         return unsafe { free_sized_hard(at, size, align, slot::family(FAMILY)) };
-    } else if crate::block::CHECKED {
+    }
+    // SAFETY: the caller's promise.
+    unsafe { free_sized_slow::<FAMILY>(at, size, align.max(MIN_ALIGN)) };
+}
+
+/// The rest of [`free_sized`]: of the size's class the batch is that takes the block (RG1), or
+/// the size is looked at.
+///
+/// # Safety
+///
+/// As for [`free`].
+#[cold]
+#[inline(never)]
+unsafe fn free_sized_slow<const FAMILY: u16>(at: *mut u8, size: usize, align: usize) {
+    if let (Some(class), Some(block)) = (SizeClass::of_layout(size, align), NonNull::new(at.cast()))
+        // SAFETY: the heap is this thread's, or stands for none; the caller's promise.
+        && unsafe { local::heap().gather(&ALLOCATOR, class.index(), block) }
+    {
+        return;
+    }
+    if crate::block::CHECKED && !ALLOCATOR.harden.is_on() {
         let size = if align > MIN_ALIGN { size.max(1) } else { size };
-        ALLOCATOR.check_size_of_freed(at.addr(), size, align.max(MIN_ALIGN));
+        ALLOCATOR.check_size_of_freed(at.addr(), size, align);
     }
     // SAFETY: the caller's promise.
     unsafe { free_other::<FAMILY>(at) };

@@ -145,6 +145,13 @@ impl SizeClass {
         SPAN_SLICES[self.0 as usize] as usize
     }
 
+    /// Where the span starts that a block of this class at `address` is in: spans of a
+    /// class start at a multiple of their length.
+    #[inline(always)]
+    pub(crate) fn span_base(self, address: usize) -> usize {
+        address & SPAN_MASKS[self.index()] as isize as usize
+    }
+
     /// Blocks that fit a span of this class.
     #[inline(always)]
     pub(crate) const fn capacity(self) -> usize {
@@ -254,6 +261,17 @@ const SPAN_SLICES: [u8; CLASSES] = {
         i += 1;
     }
     slices
+};
+
+/// Minus a span's length, which is all of an address but its place in the span.
+static SPAN_MASKS: [i32; CLASSES] = {
+    let mut masks = [0; CLASSES];
+    let mut i = 0;
+    while i < CLASSES {
+        masks[i] = -((SPAN_SLICES[i] as usize * SLICE) as i32);
+        i += 1;
+    }
+    masks
 };
 
 const CAPACITY: [u16; CLASSES] = {

@@ -81,6 +81,7 @@ const UNSAFE_FILES: &[&str] = &[
     "heap/hard/slots.rs",
     "heap/private.rs",
     "heap/refill.rs",
+    "heap/ring.rs",
     "heap/sampled.rs",
     "heap/walk.rs",
     "heap/watch.rs",

@@ -328,7 +328,7 @@ impl<O: Os> Allocator<O> {
             if (in_use == Use::Thread as u32 && !is_mine)
                 || (is_drained && heap.idle_since.get() != this_thread() as u64)
             {
-                heap.ring_busy.set(false);
+                heap.ring.release();
                 heap.sampling.set(false);
                 heap.label.set(0);
                 heap.set_thread(0);
@@ -428,10 +428,8 @@ impl Heap {
             return;
         }
         a.drain_lost(self);
-        for batch in &self.ring {
-            // SAFETY: the batches are the caller's now.
-            batch.count.set(unsafe { super::walk::length(batch.head.get(), usize::from(u16::MAX)) } as u16);
-        }
+        // SAFETY: the caller has the heap.
+        unsafe { self.ring.count_again() };
         for c in 1..CLASSES {
             let class = SizeClass::from_index(c);
             if let (Some(rest), Some(count)) = (self.rest.get(c), self.rest_count.get(c)) {

@@ -7,13 +7,11 @@
 //! One flush sends home eight runs, the blocks freed last, and leaves what is behind them
 //! on the list: a list of 64 blocks of as many spans would be the slowest call of a program.
 //!
-//! A stranger's free finds no match in the map, comes here, looks up the span,
-//! and puts the block into the *ring*: one batch for each of sixteen spans.
-//! A batch goes home with one compare-and-swap when it is full, when another
-//! span needs its place, some milliseconds later by the clock, or when its thread exits.
+//! A stranger's free finds no match in the map, and no batch that its span has open in
+//! the ring (`heap/ring.rs`). It comes here, looks up the span, and has a batch opened.
 #![allow(unsafe_code)]
 
-use super::{Allocator, EIGHT, Heap, RING};
+use super::{Allocator, EIGHT, Heap};
 use crate::arena::Chunk;
 use crate::block::{self, Block, List};
 use crate::fatal::{self, Misuse};
@@ -336,99 +334,15 @@ impl Heap {
             span.set_free_count(count as u16);
         }
     }
-
-    /// Puts a block of another heap into the ring.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the heap's thread (P1); the block is the span's, free, and
-    /// on no list.
-    unsafe fn put_into_ring<O: Os>(
-        &self,
-        a: &Allocator<O>,
-        span: &Span,
-        class: SizeClass,
-        block: NonNull<Block>,
-    ) {
-        self.remote_frees.add(1);
-        self.account(a, -(class.size() as isize));
-        let place = (ptr::from_ref(span).addr() >> 6).wrapping_mul(0x9E37_79B9) >> 13;
-        let batch = self.ring.get(place % RING);
-        // A handler that frees while its thread is in here goes the direct way.
-        let (Some(batch), false) = (batch, self.ring_busy.get()) else {
-            let mut run = List::EMPTY;
-            // SAFETY: the caller gives us the block.
-            unsafe { run.push(block) };
-            // SAFETY: as above.
-            unsafe { a.push_run(span, run) };
-            return;
-        };
-        self.ring_busy.set(true);
-        compiler_barrier();
-        if !ptr::eq(batch.span.get(), span) {
-            // SAFETY: the batch is ours (P1).
-            unsafe { a.send_batch(batch) };
-            batch.span.set(span);
-        }
-        let count = batch.count.get() + 1;
-        if count == 1 {
-            batch.tail.set(block.as_ptr());
-        }
-        // SAFETY: the caller gives us the block.
-        unsafe { block::set_next(block, batch.head.get()) };
-        batch.head.set(block.as_ptr());
-        batch.count.set(count);
-        if count == class.batch() {
-            // SAFETY: the batch is ours (P1).
-            unsafe { a.send_batch(batch) };
-        }
-        compiler_barrier();
-        self.ring_busy.set(false);
-        self.tick(a);
-    }
-
-    /// Sends every batch home.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the heap's thread, or has adopted it (P1).
-    pub(super) unsafe fn flush_ring<O: Os>(&self, a: &Allocator<O>) {
-        if self.ring_busy.replace(true) {
-            return;
-        }
-        compiler_barrier();
-        for batch in &self.ring {
-            // SAFETY: the batches are ours (P1).
-            unsafe { a.send_batch(batch) };
-        }
-        compiler_barrier();
-        self.ring_busy.set(false);
-    }
 }
 
 impl<O: Os> Allocator<O> {
-    /// Sends one batch home and leaves it empty.
-    ///
-    /// # Safety
-    ///
-    /// The batch is the caller's (P1).
-    unsafe fn send_batch(&self, batch: &super::Batch) {
-        let (head, tail) = (batch.head.replace(ptr::null_mut()), batch.tail.get());
-        let list = List { head, tail, count: usize::from(batch.count.replace(0)) };
-        let span = batch.span.replace(ptr::null());
-        // SAFETY: null, or a span with blocks out: its record is in use.
-        if let Some(span) = unsafe { span.as_ref() } {
-            // SAFETY: the batch's blocks are the span's, free, on no other list.
-            unsafe { self.push_run(span, list) };
-        }
-    }
-
     /// Frees a run of a span's blocks from outside, and does what follows from it.
     ///
     /// # Safety
     ///
     /// The blocks are the span's, free, and on no other list.
-    unsafe fn push_run(&self, span: &Span, run: List) {
+    pub(super) unsafe fn push_run(&self, span: &Span, run: List) {
         if run.count == 0 {
             return;
         }

@@ -448,8 +448,8 @@ impl Heap {
         // send its batches home a third full (handoff, 2026-11-21), and all threads would
         // write to the line of the process's sum for a few bytes each.
         let now = a.arena.kernel.clock() as u32;
-        if now.wrapping_sub(self.ring_since.get()) >= RING_AGE {
-            self.ring_since.set(now);
+        if now.wrapping_sub(self.ring.since.get()) >= RING_AGE {
+            self.ring.since.set(now);
             a.live.shift(self.drift.replace(0));
             // SAFETY: `tick` is called by the heap's thread alone (P1).
             unsafe { self.flush_ring(a) };

@@ -66,8 +66,10 @@ impl<'a> Machine<'a> {
     fn free(&mut self, start: usize) {
         let (at, size, align) = self.model.leave(start);
         self.a.check_size(start, size, align);
-        // SAFETY: the model has given the object up.
-        unsafe { self.a.release(self.heap(), at) };
+        if self.heap().is_none_or(|heap| !gathered(self.a, heap, at)) {
+            // SAFETY: the model has given the object up.
+            unsafe { self.a.release(self.heap(), at) };
+        }
     }
 
     fn realloc(&mut self, start: usize, size: usize) {

@@ -182,8 +182,10 @@ impl Stage {
                     let parcel = self.resized(heap, parcel, size);
                     return self.shelf.lock().unwrap().push(parcel);
                 }
-                // SAFETY: the object is this thread's, which gives it up.
-                unsafe { self.a.release(own, parcel.pointer()) };
+                if own.is_none_or(|heap| !gathered(&self.a, heap, parcel.pointer())) {
+                    // SAFETY: the object is this thread's, which gives it up.
+                    unsafe { self.a.release(own, parcel.pointer()) };
+                }
             }
             14 => {
                 self.a.arena.kernel.os().pass(dice.roll(300) as u64);
