@@ -1,7 +1,7 @@
 //! The ring: blocks of other heaps, gathered span by span on their way home.
 //!
-//! A stranger's free finds no match in the map and comes here. Sixteen *batches* take
-//! blocks of one span each. A batch goes home with one compare-and-swap when it is full,
+//! A stranger's free finds no match in the map and comes here. Of thirty-two *batches* each
+//! takes blocks of one span. A batch goes home with one compare-and-swap when it is full,
 //! when another span needs its place, some milliseconds later by the clock, or when its
 //! thread exits.
 //!
@@ -37,8 +37,10 @@ use crate::sync::compiler_barrier;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
-/// Batches of the ring: together they hold back at most 16 spans and 64 KiB.
-const BATCHES: usize = 16;
+/// Batches of the ring: together they hold back at most 32 spans and 128 KiB. A thread that
+/// frees another's objects of thirty classes has more spans than sixteen in its hands: with
+/// 16, three blocks came home at a time in `handoff`; with 32, five (docs/decisions/076).
+const BATCHES: usize = 32;
 /// The key of a batch without blocks: odd, and no class has so high a number.
 const EMPTY: usize = usize::MAX;
 
@@ -104,7 +106,7 @@ impl Ring {
     fn of(&self, base: usize) -> Option<&Batch> {
         // Fibonacci hashing: the upper bits of the product depend on all below.
         let mixed = ((base >> crate::units::SLICE_SHIFT) as u32).wrapping_mul(0x9E37_79B9);
-        self.batches.get((mixed >> 28) as usize)
+        self.batches.get((mixed >> (u32::BITS - BATCHES.ilog2())) as usize)
     }
 
     /// Bytes that are held back.
