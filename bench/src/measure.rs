@@ -324,3 +324,29 @@ fn command() -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: MeasureArguments,
+    }
+
+    fn is_taken(line: &str) -> bool {
+        let line = Line::try_parse_from(["measure"].into_iter().chain(line.split_whitespace()));
+        check_small_pages(&line.expect("a command line").arguments).is_ok()
+    }
+
+    #[test]
+    fn tables_without_huge_pages_are_written_whole_and_without_pictures() {
+        assert!(is_taken("--suite stress --write FILE --plots DIRECTORY"), "with huge pages");
+        assert!(is_taken("--huge-pages off --suite programs,stress,adverse --write FILE"));
+        assert!(is_taken("--huge-pages off --suite stress --json FILE"), "nothing of ours changes");
+        assert!(!is_taken("--huge-pages off --suite programs,stress --write FILE"));
+        assert!(!is_taken("--huge-pages off --suite programs,stress,adverse --plots DIRECTORY"));
+    }
+}
