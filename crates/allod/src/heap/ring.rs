@@ -25,6 +25,10 @@
 //! * RG2. `busy` is set before a batch is looked at and cleared when it is whole again. A
 //!   handler that frees while its thread is in here finds it set, and goes the direct way.
 //!
+//! * RG3. A batch whose `head` is not null has a key and a tail, and the blocks behind `head` are
+//!   linked: so a `fork` that catches a thread in here finds a list that can be walked, whatever
+//!   `count` says (`count_again`). What was on its way is lost to the child.
+//!
 //! Threads: the ring is the heap's thread's own (P1).
 #![allow(unsafe_code)]
 
@@ -76,6 +80,7 @@ impl Batch {
     unsafe fn take(&self, block: NonNull<Block>) -> u16 {
         // SAFETY: the caller gives us the block.
         unsafe { block::set_next(block, self.head.get()) };
+        compiler_barrier();
         self.head.set(block.as_ptr());
         let count = self.count.get().wrapping_add(1);
         self.count.set(count);
@@ -256,6 +261,7 @@ impl Heap {
             unsafe { self.send_batch(a, batch) };
             batch.tail.set(block.as_ptr());
             batch.key.set(key);
+            compiler_barrier();
         }
         batch.carved.set(span.carved());
         // SAFETY: the caller gives us the block, and it is the span's.
@@ -294,6 +300,7 @@ impl Heap {
     /// The batch is the caller's (P1).
     unsafe fn send_batch<O: Os>(&self, a: &Allocator<O>, batch: &Batch) {
         let (head, tail) = (batch.head.replace(ptr::null_mut()), batch.tail.get());
+        compiler_barrier();
         let list = List { head, tail, count: usize::from(batch.count.replace(0)) };
         let key = batch.key.replace(EMPTY);
         if list.count == 0 {
